@@ -1,0 +1,50 @@
+/* A model: what is loaded once and never changes, shared by any number of sessions.
+ *
+ * The boundary: a pm_model owns the open file and the weights on the device; a pm_session (session.h) owns one
+ * timeline of tokens with its KV cache. Destroy sessions before their model, and the model before its device.
+ */
+#ifndef PUMICE_MODEL_H
+#define PUMICE_MODEL_H
+
+#include <stdint.h>
+
+#include "pumice/device.h"
+#include "pumice/gguf.h"
+#include "pumice/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct pm_model pm_model;
+
+typedef struct pm_model_options {
+    /* Called while weights go to the device, with bytes done out of total; returning nonzero cancels. May be NULL. */
+    int (*progress)(void *user, const char *what, uint64_t done, uint64_t total);
+    void *user;
+} pm_model_options;
+
+typedef struct pm_model_info {
+    char architecture[32]; /* "llama", "qwen3": as the file says */
+    char name[128];        /* general.name; empty where the file has none */
+    int32_t n_vocab, n_ctx_train, n_embd, n_layers, n_heads, n_kv_heads, head_dim, n_ff;
+    uint64_t n_params;     /* weights, counted once where embedding and output are tied */
+    uint64_t file_bytes;   /* of the tensors in the file */
+    uint64_t device_bytes; /* that the weights take on the device */
+} pm_model_info;
+
+/* Opens a model file and puts its weights on the device. Errors: those of pm_gguf_open; PM_ERR_UNSUPPORTED (an
+ * architecture or feature that pumice does not run), PM_ERR_FORMAT (metadata or tensors that do not fit together),
+ * PM_ERR_MEMORY, PM_ERR_DEVICE_MEMORY, PM_ERR_CANCELLED. options may be NULL. */
+pm_status pm_model_open(const char *path, pm_device *device, const pm_model_options *options, pm_model **out,
+                        pm_error *err);
+void pm_model_close(pm_model *model); /* NULL is fine */
+
+const pm_model_info *pm_model_get_info(const pm_model *model); /* lives as long as the model */
+const pm_gguf *pm_model_file(const pm_model *model);           /* borrowed: for the tokenizer and the chat template */
+pm_device *pm_model_device(const pm_model *model);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,83 @@
+/* A session: one timeline of tokens over a model, with its KV cache. Mutable; one thread at a time. */
+#ifndef PUMICE_SESSION_H
+#define PUMICE_SESSION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pumice/model.h"
+#include "pumice/status.h"
+#include "pumice/trace.h"
+#include "pumice/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct pm_session pm_session;
+
+typedef struct pm_session_options {
+    int32_t n_ctx;      /* most tokens of the timeline; 0: the model's training context, at most 4096 */
+    int32_t n_batch;    /* most tokens evaluated in one pass; 0: 512 */
+    uint8_t kv_f32;     /* keep the KV cache in F32 instead of F16 */
+    uint8_t check;      /* after each op, compute it on the reference too and stop at the first that diverges */
+    pm_trace *trace;    /* not NULL: record host and device spans; must outlive the session */
+    /* Polled while the session works, from any thread; nonzero ends the call with PM_ERR_CANCELLED. May be NULL. */
+    int (*should_stop)(void *user);
+    void *stop_user;
+} pm_session_options;
+
+/* How the next token is chosen; all zero means greedy. Applied in this order: repetition penalty, top-k, top-p,
+ * min-p, temperature. */
+typedef struct pm_sampling {
+    float temperature;     /* 0: greedy, the most probable token */
+    int32_t top_k;         /* keep the k most probable; 0: all */
+    float top_p;           /* keep the smallest set with this much probability; 0 or 1: all */
+    float min_p;           /* drop tokens less probable than this share of the most probable; 0: none */
+    float repeat_penalty;  /* divides positive logits of recent tokens, multiplies negative ones; 0 or 1: off */
+    int32_t repeat_window; /* how many recent tokens that is; 0: 64; at most 1024 */
+    uint64_t seed;         /* the same seed, settings and timeline choose the same tokens */
+} pm_sampling;
+
+/* options may be NULL. Errors: PM_ERR_LIMIT where n_ctx does not fit into memory (the message says how much would),
+ * PM_ERR_ARGUMENT, PM_ERR_MEMORY, PM_ERR_DEVICE_MEMORY, PM_ERR_DEVICE. */
+pm_status pm_session_create(pm_model *model, const pm_session_options *options, pm_session **out, pm_error *err);
+void pm_session_destroy(pm_session *session); /* NULL is fine */
+
+int32_t pm_session_n_ctx(const pm_session *session);
+int32_t pm_session_n_past(const pm_session *session);          /* tokens on the timeline */
+const int32_t *pm_session_tokens(const pm_session *session);   /* those tokens; valid until the next call */
+
+/* Puts n >= 1 tokens at the end of the timeline and chooses the token to follow, which is not yet put there: pass it
+ * to the next call. After an error the timeline holds the blocks that were finished (pm_session_n_past says how far).
+ * Errors: PM_ERR_ARGUMENT (a token id outside the vocabulary), PM_ERR_LIMIT (the context is full),
+ * PM_ERR_CANCELLED, PM_ERR_DIVERGED (check), PM_ERR_DEVICE_LOST ... */
+pm_status pm_session_next(pm_session *session, const int32_t *tokens, size_t n, const pm_sampling *sampling,
+                          int32_t *next, pm_error *err);
+
+/* Puts n >= 1 tokens at the end of the timeline and returns the logits of the last n_logits <= n of them:
+ * logits[n_logits][n_vocab], the caller's. The same errors. */
+pm_status pm_session_logits(pm_session *session, const int32_t *tokens, size_t n, size_t n_logits, float *logits,
+                            pm_error *err);
+
+/* Forgets the tokens from position n_past on. */
+pm_status pm_session_truncate(pm_session *session, int32_t n_past, pm_error *err);
+
+/* The language model as a probability: log_probs[i] = log P(tokens[i] | tokens before it), natural logarithm, for
+ * i = 1 .. n-1; log_probs[0] is set to 0 (nothing comes before it). Starts from an empty timeline. */
+pm_status pm_session_score(pm_session *session, const int32_t *tokens, size_t n, double *log_probs, pm_error *err);
+
+/* Describes the compiled plan for a pass of n_tokens, line by line. */
+pm_status pm_session_explain(pm_session *session, int32_t n_tokens, void (*put)(void *user, const char *line),
+                             void *user, pm_error *err);
+
+/* Compiles the programs that a prompt of n_tokens and the decoding after it need, so that neither waits for it. */
+pm_status pm_session_warm_up(pm_session *session, int32_t n_tokens, pm_error *err);
+
+/* Device memory that the session holds: KV cache and programs. */
+uint64_t pm_session_device_bytes(const pm_session *session);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
