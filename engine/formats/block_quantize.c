@@ -2,8 +2,8 @@
  *
  * The 32-value types round to nearest with the scale that makes the largest value representable, as the GGUF tools
  * do, bit for bit. The 256-value types try a few scales a sub-block, fit each by least squares and keep the best;
- * that is for tests and synthetic models, and no match for a tool that weighs values by importance. Any input gives
- * a valid block: values that are not numbers become the lowest level.
+ * that is for tests and synthetic models, and no match for a tool that weighs values by importance. Any input
+ * gives a valid block: values that are not numbers become the lowest level.
  */
 #include "formats/block_types.h"
 
@@ -182,8 +182,8 @@ static float affine_error(const float *src, int n, float scale, float min, int t
     return error;
 }
 
-/* The scale and minimum (as x = scale * level - min, min >= 0) that fit best given the levels which the current pair
- * chooses: ordinary least squares in two unknowns. Leaves the pair alone where the fit is degenerate. */
+/* The scale and minimum (as x = scale * level - min, min >= 0) that fit best given the levels which the current
+ * pair chooses: ordinary least squares in two unknowns. Leaves the pair alone where the fit is degenerate. */
 static void affine_refit(const float *src, int n, int top, float *scale, float *min)
 {
     float inverse = inverse_or_zero(*scale);
@@ -244,7 +244,8 @@ static void pack_scale_min(uint8_t *packed, int j, int scale, int min)
     }
 }
 
-/* The shared part of Q4_K and Q5_K: writes the 16 bytes of scales and gives the level (0 to top) of every value. */
+/* The shared part of Q4_K and Q5_K: writes the 16 bytes of scales and gives the level (0 to top) of every value.
+ */
 static void quantize_affine_super(const float *src, int top, uint8_t *header, uint8_t *levels)
 {
     float scales[8], mins[8];
@@ -275,8 +276,7 @@ static void pack_super_nibbles(const uint8_t *levels, uint8_t *dst)
 {
     for (int pair = 0; pair < 4; pair++)
         for (int i = 0; i < 32; i++)
-            dst[pair * 32 + i] =
-                (uint8_t)((levels[pair * 64 + i] & 15) | (levels[pair * 64 + 32 + i] & 15) << 4);
+            dst[pair * 32 + i] = (uint8_t)((levels[pair * 64 + i] & 15) | (levels[pair * 64 + 32 + i] & 15) << 4);
 }
 
 static void quantize_q4_k(const float *src, uint8_t *block)

@@ -114,8 +114,8 @@ static void unpack_scale_min(const uint8_t *packed, int j, int *scale, int *min)
     }
 }
 
-/* f16 d | f16 dmin | 12 bytes of scales | 128 bytes of nibbles; each 32 bytes hold two sub-blocks of 32, low nibbles
- * first:  x = (d scale) q - (dmin min) */
+/* f16 d | f16 dmin | 12 bytes of scales | 128 bytes of nibbles; each 32 bytes hold two sub-blocks of 32, low
+ * nibbles first:  x = (d scale) q - (dmin min) */
 static void dequantize_q4_k(const uint8_t *block, float *dst)
 {
     float d = load_f16(block);
@@ -151,8 +151,8 @@ static void dequantize_q5_k(const uint8_t *block, float *dst)
 }
 
 /* 128 bytes of low nibbles | 64 bytes of high bit pairs | int8 scale[16] | f16 d:  x = (d scale) (q - 32)
- * Each half of 128 values is four groups of 32: group g has its nibbles in bytes (g % 2) * 32 of the half's 64 (low
- * ones for g < 2, else high ones) and bit pair g of the half's 32 high bytes. A scale serves 16 values. */
+ * Each half of 128 values is four groups of 32: group g has its nibbles in bytes (g % 2) * 32 of the half's 64
+ * (low ones for g < 2, else high ones) and bit pair g of the half's 32 high bytes. A scale serves 16 values. */
 static void dequantize_q6_k(const uint8_t *block, float *dst)
 {
     const uint8_t *scales = block + 192;

@@ -1,8 +1,8 @@
 /* Reading and writing rows of every element type, one plain scalar definition each.
  *
- * These are the meaning of the types: reference kernels use them as they are, and every fast kernel is tested against
- * them. Layouts: the GGUF specification's ggml block types. Values are converted in float arithmetic in the order
- * that the layout's definition gives, so results are the same on every machine.
+ * These are the meaning of the types: reference kernels use them as they are, and every fast kernel is tested
+ * against them. Layouts: the GGUF specification's ggml block types. Values are converted in float arithmetic in
+ * the order that the layout's definition gives, so results are the same on every machine.
  */
 #ifndef PUMICE_FORMATS_BLOCK_TYPES_H
 #define PUMICE_FORMATS_BLOCK_TYPES_H

@@ -56,16 +56,18 @@ typedef struct pm_gguf_tensor {
     pm_type type;
     int n_dims;         /* 1 to 4 */
     int64_t dim[4];     /* dim[0] is the contiguous one; unused ones are 1 */
-    const void *data;   /* n_bytes bytes inside the map, aligned to the file's alignment; lives as long as the file */
+    const void *data;   /* n_bytes bytes inside the map, at a multiple of the file's alignment from its start;
+                         * lives as long as the file */
     size_t n_bytes;     /* exact size of the data, without padding */
-    uint64_t file_offset;
+    uint64_t file_offset; /* of the data, from the start of the file */
 } pm_gguf_tensor;
 
 /* Maps and checks a file. Errors: PM_ERR_IO (cannot be opened or mapped), PM_ERR_FORMAT (malformed),
- * PM_ERR_UNSUPPORTED (version, endianness or tensor type that pumice does not read), PM_ERR_MEMORY. */
+ * PM_ERR_UNSUPPORTED (version, endianness, nested array or tensor type that pumice does not read), PM_ERR_MEMORY. */
 pm_status pm_gguf_open(const char *path, pm_gguf **out, pm_error *err);
 
-/* The same for bytes in memory, which must stay valid until the close. `name` stands for the path in messages. */
+/* The same for bytes in memory, which must start at a multiple of 8 (as those of malloc do) and stay valid until the
+ * close. `name` stands for the path in messages. */
 pm_status pm_gguf_open_memory(const void *data, size_t size, const char *name, pm_gguf **out, pm_error *err);
 
 void pm_gguf_close(pm_gguf *file); /* NULL is fine */
