@@ -1,0 +1,30 @@
+/* How each weight type is laid out on the device: the file's blocks are rewritten, once, at load, into planes that
+ * shaders read with aligned 32-bit loads (for instance the scales of a row in one plane and its packed values in
+ * another). Rows are independent or come in groups, so that a weight can be split by rows.
+ *
+ * vk_weights.c asks for the layout, allocates and splits, and has rows packed into staging memory piece by piece.
+ */
+#ifndef PUMICE_BACKENDS_VULKAN_WEIGHT_LAYOUT_H
+#define PUMICE_BACKENDS_VULKAN_WEIGHT_LAYOUT_H
+
+#include "backends/vulkan/vk_lower.h"
+
+typedef struct pm_vk_weight_layout {
+    pm_type type;    /* of the file */
+    uint32_t format; /* which device format: weight_layout.c's own numbering, for the lowering code */
+    uint32_t n_planes;
+    uint64_t row_bytes[PM_VK_MAX_PLANES]; /* bytes that a row takes in each plane; multiples of 4 */
+    uint32_t row_group; /* rows are stored in groups of so many, the last one padded with zero rows; at least 1 */
+} pm_vk_weight_layout;
+
+/* Chooses the layout of a weight from its type, shape and uses (PM_USE_*) and what the device has. */
+pm_status pm_vk_weight_layout_choose(const pm_vk_caps *caps, const pm_weight *weight, pm_vk_weight_layout *out,
+                                     pm_error *err);
+
+/* Packs rows [first, first + count) into planes[p]: row_bytes[p] * (count rounded up to row_group) bytes each.
+ * `first` is a multiple of row_group; so is count unless these are the last rows. Every byte is written, so that
+ * nothing of the staging memory leaks into the weight. May be called from several threads. */
+void pm_vk_weight_pack(const pm_vk_weight_layout *layout, const pm_weight *weight, int64_t first, int64_t count,
+                       void *const planes[PM_VK_MAX_PLANES]);
+
+#endif
