@@ -45,6 +45,23 @@ typedef struct pm_rope_args {
 pm_tensor *pm_rope(pm_graph *g, const pm_tensor *x, const pm_tensor *positions, const pm_tensor *table,
                    int32_t n_rot, bool interleaved);
 
+/* The scaling forms of RoPE, and the table of angles for all positions below max_position. dims: [2, n_rot/2,
+ * PM_ROPE_FINE + n_coarse]. *table is the caller's to free(). Computed in double. */
+typedef enum pm_rope_form { PM_ROPE_NONE, PM_ROPE_LINEAR, PM_ROPE_LLAMA3, PM_ROPE_YARN } pm_rope_form;
+typedef struct pm_rope_scaling {
+    int32_t n_rot;
+    float base;
+    pm_rope_form form;
+    float factor;           /* how many times longer the context became; 1: not */
+    int32_t n_ctx_original; /* context that the model was trained on before scaling: LLaMA 3, YaRN */
+    float low_freq_factor, high_freq_factor; /* LLaMA 3 */
+    float beta_fast, beta_slow;              /* YaRN; 32 and 1 in the paper */
+    float attn_factor; /* YaRN: multiplies the magnitude 0.1 ln(factor) + 1 of cosines and sines; 0 means 1 */
+    const float *freq_factors; /* [n_rot/2]: angles are divided by it, as GGUF's rope_freqs.weight; NULL: none */
+} pm_rope_scaling;
+pm_status pm_rope_table(const pm_rope_scaling *scaling, int64_t max_position, float **table, int64_t dims[3],
+                        pm_error *err);
+
 /* Writes rows into a KV cache: cache[:, positions[t], h] = rows[:, h, t], converted to the cache's type.
  * rows [D, H, T]; cache: state, F16 or F32, [D, ctx, H]. Returns the cache. */
 pm_tensor *pm_kv_store(pm_graph *g, pm_tensor *cache, const pm_tensor *rows, const pm_tensor *positions);

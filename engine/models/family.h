@@ -1,0 +1,96 @@
+/* What a model family is: how it reads its metadata and weights, and how it builds its graph.
+ *
+ * A family is one file here. It holds no kernels, no device code and no loops over tokens. `load` reads the
+ * hyperparameters and declares every weight (pm_def_weight checks its shape against them); `build` writes the graph
+ * for one shape. The runtime does the rest.
+ */
+#ifndef PUMICE_MODELS_FAMILY_H
+#define PUMICE_MODELS_FAMILY_H
+
+#include "backends/backend.h"
+#include "base/arena.h"
+#include "graph/graph.h"
+#include "ops/ops.h"
+#include "pumice/gguf.h"
+#include "pumice/model.h"
+
+typedef struct pm_model_def pm_model_def;
+
+/* One shape that a graph is built for. */
+typedef struct pm_graph_shape {
+    int32_t n_tokens;  /* the bucket: the most tokens of a pass */
+    int32_t n_outputs; /* the most rows whose logits are wanted, 1 .. n_tokens */
+    int32_t n_ctx;     /* slots of the KV cache */
+    pm_type kv_type;   /* F16 or F32 */
+    bool sample;       /* choose a token from each row of logits on the device; else logits are the output */
+    int32_t n_history; /* slots of the repetition window, with sample */
+} pm_graph_shape;
+
+/* The leaves and results of a graph that the runtime reads and writes; NULL where the graph has none. */
+typedef struct pm_graph_io {
+    pm_tensor *tokens, *positions, *out_rows, *history;
+    pm_tensor *logits; /* F32 [V, R] */
+    pm_tensor *next;   /* I32 [R], with shape.sample */
+} pm_graph_io;
+
+typedef struct pm_family {
+    const char *name;
+    const char *const *architectures; /* values of general.architecture, NULL-terminated */
+    pm_status (*load)(pm_model_def *def, pm_error *err);
+    pm_status (*build)(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, pm_graph_io *io,
+                       pm_error *err);
+} pm_family;
+
+struct pm_model_def {
+    const pm_gguf *file;
+    const pm_family *family;
+    pm_model_info info;
+    pm_arena arena;     /* owns what follows, the family's own struct and computed tables */
+    pm_weight *weights; /* slot i of the graphs */
+    size_t n_weights, cap_weights;
+    int32_t n_ctx_max;   /* positions that the family's tables reach; longer contexts are refused */
+    const void *own; /* the family's hyperparameters and weight slots, in the arena */
+};
+
+/* Finds the family of the file's architecture and loads its description. The file must outlive it. */
+pm_status pm_model_def_load(const pm_gguf *file, pm_model_def **out, pm_error *err);
+void pm_model_def_free(pm_model_def *def); /* NULL is fine */
+
+/* The states (KV caches) that graphs of this shape use: slot 2l is layer l's keys, 2l + 1 its values. The array is
+ * the caller's to free(); it is the same for every bucket. */
+pm_status pm_model_def_states(const pm_model_def *def, const pm_graph_shape *shape, pm_state_desc **out, size_t *n,
+                              pm_error *err);
+
+/* For families -------------------------------------------------------------------------------------------------- */
+
+/* The metadata key "<architecture>.<suffix>" as text, in buf. */
+const char *pm_def_key(const pm_model_def *def, const char *suffix, char *buf, size_t size);
+
+/* Reads the integer <architecture>.<suffix> within [min, max]. Missing: *out is left as it is where `optional`, else
+ * an error. */
+pm_status pm_def_i32(const pm_model_def *def, const char *suffix, int32_t min, int32_t max, bool optional,
+                     int32_t *out, pm_error *err);
+/* The same for a finite float within [min, max]. */
+pm_status pm_def_f32(const pm_model_def *def, const char *suffix, float min, float max, bool optional, float *out,
+                     pm_error *err);
+
+/* Declares the tensor `name` with these dims as a weight; *slot is its slot, or -1 where it is optional and missing. */
+pm_status pm_def_weight(pm_model_def *def, const char *name, int n_dims, const int64_t *dims, bool optional,
+                        int32_t *slot, pm_error *err);
+
+/* Declares F32 values made by the family; data must live in the def's arena. */
+pm_status pm_def_table(pm_model_def *def, const char *name, int n_dims, const int64_t *dims, const float *data,
+                       int32_t *slot, pm_error *err);
+
+/* The weight in a graph; NULL for slot -1. */
+pm_tensor *pm_def_tensor(const pm_model_def *def, pm_graph *g, int32_t slot);
+
+/* The leaves that every decoder graph has, and its tail from logits to the token chosen. */
+void pm_def_inputs(const pm_graph_shape *shape, pm_graph *g, pm_graph_io *io);
+void pm_def_outputs(const pm_graph_shape *shape, pm_graph *g, pm_tensor *logits, pm_graph_io *io);
+
+/* Layer l's caches in a graph of this shape. */
+pm_tensor *pm_def_k_cache(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, int32_t layer);
+pm_tensor *pm_def_v_cache(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, int32_t layer);
+
+#endif
