@@ -32,15 +32,18 @@ pm_status pm_fail_within(pm_error *err, pm_status status, const char *format, ..
 {
     if (!err)
         return status;
-    char inner[sizeof err->message];
-    memcpy(inner, err->message, sizeof inner);
+    char inner[sizeof err->message + 2] = ": ";
+    memcpy(inner + 2, err->message, sizeof err->message);
     va_list args;
     va_start(args, format);
     int n = vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
     size_t used = n < 0 ? 0 : (size_t)n;
-    if (used < sizeof err->message)
-        snprintf(err->message + used, sizeof err->message - used, ": %s", inner);
+    if (used < sizeof err->message) {
+        size_t room = sizeof err->message - used;
+        memcpy(err->message + used, inner, room); /* inner has the room of a whole message, so this stays inside it */
+        err->message[sizeof err->message - 1] = '\0';
+    }
     return err->status;
 }
 
