@@ -1,0 +1,50 @@
+/* Writing GGUF files (version 3, little-endian): metadata first, then tensors in the order they were declared.
+ *
+ * Nothing is readable at `path` until pm_gguf_writer_finish: the file grows under a temporary name beside it and is
+ * renamed at the end, so that an interrupted write never leaves half a model. Source: the GGUF specification.
+ */
+#ifndef PUMICE_GGUF_WRITER_H
+#define PUMICE_GGUF_WRITER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pumice/status.h"
+#include "pumice/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct pm_gguf_writer pm_gguf_writer;
+
+pm_status pm_gguf_writer_create(const char *path, pm_gguf_writer **out, pm_error *err);
+/* Gives up: removes the temporary file. NULL is fine. */
+void pm_gguf_writer_destroy(pm_gguf_writer *writer);
+
+/* Metadata; keys are copied. Errors are kept and reported by pm_gguf_writer_begin_data. */
+void pm_gguf_writer_u32(pm_gguf_writer *writer, const char *key, uint32_t value);
+void pm_gguf_writer_f32(pm_gguf_writer *writer, const char *key, float value);
+void pm_gguf_writer_bool(pm_gguf_writer *writer, const char *key, int value);
+void pm_gguf_writer_str(pm_gguf_writer *writer, const char *key, const char *value);
+void pm_gguf_writer_str_array(pm_gguf_writer *writer, const char *key, const char *const *values, size_t n);
+void pm_gguf_writer_f32_array(pm_gguf_writer *writer, const char *key, const float *values, size_t n);
+void pm_gguf_writer_i32_array(pm_gguf_writer *writer, const char *key, const int32_t *values, size_t n);
+
+/* Declares the next tensor; dims[0] is the contiguous one and must be whole blocks of the type. */
+void pm_gguf_writer_tensor(pm_gguf_writer *writer, const char *name, pm_type type, int n_dims, const int64_t *dims);
+
+/* Writes the header. From here on only data follows. Reports the first mistake made so far. */
+pm_status pm_gguf_writer_begin_data(pm_gguf_writer *writer, pm_error *err);
+
+/* The next bytes of the tensors' data, in the order declared, in pieces of any size that does not cross the end of a
+ * tensor; padding is added between tensors. */
+pm_status pm_gguf_writer_data(pm_gguf_writer *writer, const void *data, size_t size, pm_error *err);
+
+/* Checks that every tensor is whole, renames the file into place and frees the writer, also on failure. */
+pm_status pm_gguf_writer_finish(pm_gguf_writer *writer, pm_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
