@@ -93,6 +93,8 @@ struct pm_backend {
     /* Text for --explain: one line a launch (node, kernel variant and why, grid, buffers), appended by calling put. */
     void (*explain)(const pm_device *device, const pm_program *program, void (*put)(void *user, const char *line),
                     void *user);
+    /* Measures the ceilings of the device; NULL: there is nothing worth measuring. */
+    pm_status (*measure)(pm_device *device, pm_ceilings *out, pm_error *err);
     /* Bytes that a program holds on the device beside weights and states. */
     uint64_t (*program_bytes)(const pm_program *program);
 };

@@ -93,6 +93,15 @@ void pm_device_close(pm_device *device);
 
 const pm_device_info *pm_device_get_info(const pm_device *device); /* lives as long as the device */
 
+/* What the device can do at most, measured with plain loops over more memory than its caches hold (about a second).
+ * A multiply-add counts as two operations. Zero: not measured, or no such arithmetic in use. */
+typedef struct pm_ceilings {
+    double read_bytes_per_s;   /* streaming read of memory that weights live in */
+    double f32_flops_per_s;    /* fp32 fused multiply-add */
+    double i8_ops_per_s;       /* 8-bit dot product with 32-bit sums, where kernels use it */
+} pm_ceilings;
+pm_status pm_device_measure(pm_device *device, pm_ceilings *out, pm_error *err);
+
 const char *pm_device_kind_name(pm_device_kind kind); /* "discrete GPU"; static storage */
 
 #ifdef __cplusplus
