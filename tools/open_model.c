@@ -1,0 +1,145 @@
+/* Opening a device, a model and a session as the options say, with progress and what the device has to say. */
+#include "open_model.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "known_models.h"
+
+static const char *const tier_names[] = {"best", "T0", "T1", "T2", "T3", NULL}; /* in the order of pm_tier */
+
+#define FIELD(member) offsetof(cli_engine_options, member)
+
+static const cli_option model_rows[] = {
+    {.name = "model", .letter = 'm', .kind = CLI_TEXT, .offset = FIELD(model), .value_name = "FILE",
+     .help = "the GGUF model file (default: the one that `pumice pull` gets)"},
+    {.name = "tokenizer", .kind = CLI_TEXT, .offset = FIELD(tokenizer), .value_name = "NAME|FILE.so",
+     .help = "the tokenizer plugin (default: as the model file says)"},
+};
+
+static const cli_option device_rows[] = {
+    {.name = "device", .letter = 'd', .kind = CLI_TEXT, .offset = FIELD(device), .value_name = "DEVICE",
+     .help = "auto, cpu, reference, vulkan or vulkan:N, as `pumice devices` lists them (default: auto)"},
+    {.name = "tier", .kind = CLI_CHOICE, .offset = FIELD(tier), .choices = tier_names,
+     .help = "use a Vulkan device as if it could do no more than this"},
+    {.name = "threads", .letter = 't', .kind = CLI_INT, .offset = FIELD(n_threads), .value_name = "N", .min = 0,
+     .max = 1024, .help = "threads of the cpu and reference devices (default: one a core)"},
+    {.name = "no-self-test", .kind = CLI_FLAG, .offset = FIELD(no_self_test),
+     .help = "skip the check of a Vulkan device at its first use"},
+    {.name = "no-cache", .kind = CLI_FLAG, .offset = FIELD(no_cache),
+     .help = "neither read nor write compiled pipelines and self-test results on disk"},
+    {.name = "quiet", .letter = 'q', .kind = CLI_FLAG, .offset = FIELD(quiet),
+     .help = "say nothing on standard error but errors"},
+};
+
+static const cli_option session_rows[] = {
+    {.name = "ctx", .letter = 'c', .kind = CLI_INT, .offset = FIELD(n_ctx), .value_name = "N", .min = 0,
+     .max = 1 << 24, .help = "most tokens of prompt and answer together (default: what the model was trained on, at most 4096)"},
+    {.name = "batch", .kind = CLI_INT, .offset = FIELD(n_batch), .value_name = "N", .min = 0, .max = 1 << 16,
+     .help = "most tokens evaluated in one pass (default: 512)"},
+    {.name = "kv-f32", .kind = CLI_FLAG, .offset = FIELD(kv_f32), .help = "keep the KV cache in F32 instead of F16"},
+    {.name = "check", .kind = CLI_FLAG, .offset = FIELD(check),
+     .help = "replay every op on the reference and stop at the first that diverges (slow)"},
+    {.name = "trace", .kind = CLI_TEXT, .offset = FIELD(trace), .value_name = "FILE",
+     .help = "write what ran when as a Chrome trace, for ui.perfetto.dev"},
+};
+
+cli_group cli_model_group(cli_engine_options *options)
+{
+    return (cli_group){"Model", model_rows, CLI_COUNT(model_rows), options};
+}
+
+cli_group cli_file_group(cli_engine_options *options)
+{
+    return (cli_group){"Model", model_rows, 1, options};
+}
+
+cli_group cli_device_group(cli_engine_options *options)
+{
+    return (cli_group){"Device", device_rows, CLI_COUNT(device_rows), options};
+}
+
+cli_group cli_session_group(cli_engine_options *options)
+{
+    return (cli_group){"Session", session_rows, CLI_COUNT(session_rows), options};
+}
+
+const char *cli_choose_model(const char *command, const cli_engine_options *options, char *buffer, size_t capacity)
+{
+    if (options->model)
+        return options->model;
+    if (!cli_model_path(&cli_known_models[0], buffer, capacity)) {
+        cli_error(command, "no model: pass one with --model FILE (HOME is not set, so there is no default)");
+        return NULL;
+    }
+    if (access(buffer, R_OK) != 0) {
+        cli_error(command, "the default model is not on this machine yet: get it with 'pumice pull', or pass a GGUF "
+                           "file with --model FILE");
+        return NULL;
+    }
+    return buffer;
+}
+
+static void log_line(void *user, const char *line)
+{
+    cli_engine *engine = user;
+    if (engine->options->quiet)
+        return;
+    cli_progress_clear(&engine->progress);
+    fprintf(stderr, "pumice: %s\n", line);
+}
+
+int cli_engine_open(cli_engine *engine, const char *command, const cli_engine_options *options, const char *path)
+{
+    pm_error err = {0};
+    engine->command = command;
+    engine->options = options;
+    cli_catch_interrupts();
+    const pm_device_options device_options = {
+        .name = options->device,
+        .tier = (pm_tier)options->tier,
+        .n_threads = options->n_threads,
+        .no_cache = options->no_cache != 0,
+        .no_self_test = options->no_self_test != 0,
+        .profile = options->trace != NULL,
+        .log = log_line,
+        .log_user = engine,
+    };
+    if (pm_device_open(&device_options, &engine->device, &err) != PM_OK)
+        return cli_report(command, &err);
+    const pm_model_options model_options = {.progress = cli_progress_callback, .user = &engine->progress};
+    pm_status status = pm_model_open(path, engine->device, &model_options, &engine->model, &err);
+    cli_progress_clear(&engine->progress);
+    return status == PM_OK ? CLI_OK : cli_report(command, &err);
+}
+
+int cli_engine_start(cli_engine *engine, int least_ctx)
+{
+    pm_error err = {0};
+    const cli_engine_options *options = engine->options;
+    if (options->trace && pm_trace_open(options->trace, &engine->trace, &err) != PM_OK)
+        return cli_report(engine->command, &err);
+    const pm_session_options session_options = {
+        .n_ctx = options->n_ctx ? options->n_ctx : least_ctx,
+        .n_batch = options->n_batch,
+        .kv_f32 = options->kv_f32 != 0,
+        .check = options->check != 0,
+        .trace = engine->trace,
+        .should_stop = cli_should_stop,
+    };
+    if (pm_session_create(engine->model, &session_options, &engine->session, &err) != PM_OK)
+        return cli_report(engine->command, &err);
+    return CLI_OK;
+}
+
+int cli_engine_close(cli_engine *engine, int status)
+{
+    pm_error err = {0};
+    pm_session_destroy(engine->session);
+    if (pm_trace_close(engine->trace, &err) != PM_OK)
+        status = cli_report(engine->command, &err);
+    pm_model_close(engine->model);
+    pm_device_close(engine->device);
+    *engine = (cli_engine){0};
+    return status;
+}

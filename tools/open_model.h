@@ -1,0 +1,48 @@
+/* The options that commands share for choosing a model, a device and a session, and opening what they name. */
+#ifndef PUMICE_TOOLS_OPEN_MODEL_H
+#define PUMICE_TOOLS_OPEN_MODEL_H
+
+#include "options.h"
+#include "pumice/session.h"
+#include "pumice/trace.h"
+#include "terminal.h"
+#include "text.h"
+
+typedef struct cli_engine_options {
+    const char *model, *tokenizer;                             /* the model group */
+    const char *device;                                        /* the device group ... */
+    int tier, n_threads, no_self_test, no_cache, quiet;
+    int n_ctx, n_batch, kv_f32, check;                         /* the session group ... */
+    const char *trace;
+} cli_engine_options;
+
+/* Groups of options that fill in *options. */
+cli_group cli_model_group(cli_engine_options *options); /* --model and --tokenizer */
+cli_group cli_file_group(cli_engine_options *options);  /* --model alone */
+cli_group cli_device_group(cli_engine_options *options);
+cli_group cli_session_group(cli_engine_options *options);
+
+/* What is open. Zeroed to begin with; cli_engine_close closes what there is, in the right order. */
+typedef struct cli_engine {
+    const char *command;
+    const cli_engine_options *options;
+    cli_progress progress;
+    pm_device *device;
+    pm_model *model;
+    pm_trace *trace;
+    pm_session *session;
+} cli_engine;
+
+/* The path of the model to use: --model, or the default model where it has been pulled. NULL after saying on standard
+ * error what to do. `buffer` may hold the result. */
+const char *cli_choose_model(const char *command, const cli_engine_options *options, char *buffer, size_t capacity);
+
+/* Opens the device and the model on it, then a session, with --trace and --check as asked. Returns an exit status,
+ * after saying what went wrong. least_ctx: tokens that the session must hold, where --ctx does not say; 0: any. */
+int cli_engine_open(cli_engine *engine, const char *command, const cli_engine_options *options, const char *path);
+int cli_engine_start(cli_engine *engine, int least_ctx);
+
+/* Closes everything; the status to end with, which is a failure where the trace could not be written. */
+int cli_engine_close(cli_engine *engine, int status);
+
+#endif
