@@ -1,0 +1,168 @@
+/* Tokenizers: text to token ids and back, through a plugin that is loaded at run time.
+ *
+ * The host (tokenizers/) finds and loads the plugin, reads the vocabulary from a model file into the plugin's
+ * terms (pumice/plugin.h), and wraps its calls so that results are allocated and errors are pm_error. A
+ * pm_tokenizer is immutable and may be used from any number of threads; each keeps its plugin loaded, so several
+ * plugins, and several versions of one, live side by side.
+ */
+#ifndef PUMICE_TOKENIZER_H
+#define PUMICE_TOKENIZER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pumice/gguf.h"
+#include "pumice/plugin.h"
+#include "pumice/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct pm_tokenizer pm_tokenizer;
+
+/* All zero: the plugin that the vocabulary asks for, from the standard places. */
+typedef struct pm_tokenizer_options {
+    const char *plugin;      /* a name ("bpe"), or the path of a file (anything with a '/' or ending in ".so") */
+    const char *plugin_dirs; /* directories searched before all others, separated by ':' */
+    const pm_plugin_setting *settings; /* passed on to the plugin, for instance {"word_list", path, length} */
+    size_t n_settings;
+} pm_tokenizer_options;
+
+/* A plugin by name is the first NAME.so in: options->plugin_dirs; the environment's PUMICE_PLUGIN_PATH (separated
+ * by
+ * ':'); the directories plugins, ../plugins and ../lib/pumice/plugins beside the running program; the directory of
+ * the installation. Errors of all three: PM_ERR_NOT_FOUND (no such plugin: the message lists where it was looked
+ * for), PM_ERR_FORMAT (not a shared object, not a plugin, a malformed vocabulary), PM_ERR_UNSUPPORTED (a plugin of
+ * another ABI version or kind, a vocabulary that the plugin cannot use), PM_ERR_MEMORY. `options` may be NULL. */
+
+/* A tokenizer with the vocabulary of a model file. The file may be closed afterwards. */
+pm_status pm_tokenizer_open_gguf(const pm_gguf *file, const pm_tokenizer_options *options, pm_tokenizer **out,
+                                 pm_error *err);
+
+/* A tokenizer from a description that the caller made; borrowed for the call. The default plugin is spec->model.
+ */
+pm_status pm_tokenizer_open_spec(const pm_tokenizer_spec *spec, const pm_tokenizer_options *options,
+                                 pm_tokenizer **out, pm_error *err);
+
+/* A tokenizer that needs no vocabulary from a model: everything comes from options->settings. */
+pm_status pm_tokenizer_open_plugin(const pm_tokenizer_options *options, pm_tokenizer **out, pm_error *err);
+
+/* One more owner of the tokenizer; each owner closes it once, and the last close frees it and its plugin. */
+pm_tokenizer *pm_tokenizer_retain(pm_tokenizer *tokenizer);
+void pm_tokenizer_close(pm_tokenizer *tokenizer); /* NULL is fine */
+
+/* ---- Encoding and decoding; flags are PM_ENCODE_* and PM_DECODE_* of pumice/plugin.h
+ * ------------------------------ */
+
+/* Ids, one after the other, and what text each stands for. Freed with pm_tokens_free; all zero is empty. */
+typedef struct pm_tokens {
+    int32_t *ids;
+    pm_text_span *spans; /* NULL unless they were asked for */
+    size_t n;
+    size_t n_unknown_bytes; /* bytes of the text that no token stands for: they became unk or were left out */
+} pm_tokens;
+
+void pm_tokens_free(pm_tokens *tokens); /* also makes it empty; NULL is fine */
+
+/* Any bytes are fine as text. Special tokens written out in the text are honoured only with
+ * PM_ENCODE_PARSE_SPECIAL, which is not for text from users. */
+pm_status pm_tokenizer_encode(const pm_tokenizer *tokenizer, const char *text, size_t size, uint32_t flags,
+                              pm_tokens *out, pm_error *err);
+
+/* The whole choice: spans of the ids (with_spans), and special tokens honoured in parts of the text only
+ * (ascending, not overlapping); so a chat template's own tokens count and a user's look-alikes do not. */
+typedef struct pm_encode_request {
+    const char *text;
+    size_t size;
+    uint32_t flags;
+    int with_spans;
+    const pm_text_span *special_spans;
+    size_t n_special_spans;
+} pm_encode_request;
+
+pm_status pm_tokenizer_encode_request(const pm_tokenizer *tokenizer, const pm_encode_request *request,
+                                      pm_tokens *out, pm_error *err);
+
+/* *text has *size bytes and a NUL after them; free it with pm_text_free. The bytes need not be UTF-8. An id
+ * outside the vocabulary is PM_ERR_ARGUMENT. */
+pm_status pm_tokenizer_decode(const pm_tokenizer *tokenizer, const int32_t *ids, size_t n, uint32_t flags,
+                              char **text, size_t *size, pm_error *err);
+void pm_text_free(char *text); /* NULL is fine */
+
+/* ---- What a tokenizer knows
+ * -------------------------------------------------------------------------------------- */
+
+size_t pm_tokenizer_n_tokens(const pm_tokenizer *tokenizer);
+const char *pm_tokenizer_plugin_name(const pm_tokenizer *tokenizer); /* "bpe" */
+const char *pm_tokenizer_plugin_path(const pm_tokenizer *tokenizer); /* the file that was loaded */
+
+/* Ids, or PM_NO_TOKEN. eot ends a turn of a chat where the model has a token for that beside eos (<|eot_id|>). */
+int32_t pm_tokenizer_bos(const pm_tokenizer *tokenizer);
+int32_t pm_tokenizer_eos(const pm_tokenizer *tokenizer);
+int32_t pm_tokenizer_eot(const pm_tokenizer *tokenizer);
+int32_t pm_tokenizer_unk(const pm_tokenizer *tokenizer);
+int32_t pm_tokenizer_pad(const pm_tokenizer *tokenizer);
+int pm_tokenizer_adds_bos(const pm_tokenizer *tokenizer); /* what PM_ENCODE_ADD_SPECIAL does */
+int pm_tokenizer_adds_eos(const pm_tokenizer *tokenizer);
+
+/* 1 for control and unknown tokens. 0 for ids outside the vocabulary, here and below. */
+int pm_tokenizer_is_special(const pm_tokenizer *tokenizer, int32_t id);
+
+/* 1 where a model says with this token that its answer ends: eos, eot, and control tokens known by their names
+ * (<|im_end|>, <|eot_id|>, </s>, <|endoftext|>, ...). */
+int pm_tokenizer_is_end_of_generation(const pm_tokenizer *tokenizer, int32_t id);
+
+/* The bytes that the token stands for inside a text (special tokens: as they are written); not NUL-terminated,
+ * valid as long as the tokenizer. NULL for ids outside the vocabulary. */
+const char *pm_tokenizer_token_bytes(const pm_tokenizer *tokenizer, int32_t id, size_t *size);
+
+/* The control or user-defined token that is written exactly like this, or PM_NO_TOKEN. */
+int32_t pm_tokenizer_find_special(const pm_tokenizer *tokenizer, const char *text);
+
+/* The chat template (Jinja) of the file that the tokenizer was read from, NUL-terminated; NULL where it has none.
+ * Lives as long as the tokenizer. */
+const char *pm_tokenizer_chat_template(const pm_tokenizer *tokenizer);
+
+/* ---- Streaming: ids come one at a time, text leaves as soon as it is whole
+ * ----------------------------------------- */
+
+typedef struct pm_decode_stream pm_decode_stream; /* one thread at a time; keeps the tokenizer alive */
+
+/* With PM_DECODE_CONTINUATION the ids follow text that has been shown already (a prompt). */
+pm_status pm_decode_stream_create(const pm_tokenizer *tokenizer, uint32_t flags, pm_decode_stream **out,
+                                  pm_error *err);
+void pm_decode_stream_destroy(pm_decode_stream *stream); /* NULL is fine */
+
+/* Takes one id and gives the text that is complete by now: always whole characters of valid UTF-8, perhaps none.
+ * Bytes that cannot become a character turn into U+FFFD. *text is NUL-terminated and valid until the next call. */
+pm_status pm_decode_stream_push(pm_decode_stream *stream, int32_t id, const char **text, size_t *size,
+                                pm_error *err);
+
+/* The rest at the end: a character that never became whole is U+FFFD. The stream then starts anew. */
+pm_status pm_decode_stream_flush(pm_decode_stream *stream, const char **text, size_t *size, pm_error *err);
+
+/* ---- Stop strings
+ * ---------------------------------------------------------------------------------------------------- */
+
+/* Looks for strings that end an answer in text that comes in pieces, holding back what may be the beginning of
+ * one. */
+typedef struct pm_stop_filter pm_stop_filter;
+
+/* Copies n non-empty NUL-terminated strings. n may be 0: then everything passes. */
+pm_status pm_stop_filter_create(const char *const *stops, size_t n, pm_stop_filter **out, pm_error *err);
+void pm_stop_filter_destroy(pm_stop_filter *filter); /* NULL is fine */
+
+/* Takes a piece of text and gives what can be shown for certain. *stopped is 1 once a stop string has been seen:
+ * the text before it has then been given, and later pieces give nothing. *out is NUL-terminated, valid until the
+ * next call. */
+pm_status pm_stop_filter_push(pm_stop_filter *filter, const char *text, size_t size, const char **out,
+                              size_t *out_size, int *stopped, pm_error *err);
+
+/* What was held back, at the end of the text. */
+pm_status pm_stop_filter_flush(pm_stop_filter *filter, const char **out, size_t *out_size, pm_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
