@@ -41,7 +41,7 @@ pm_status pm_fail_within(pm_error *err, pm_status status, const char *format, ..
     size_t used = n < 0 ? 0 : (size_t)n;
     if (used < sizeof err->message) {
         size_t room = sizeof err->message - used;
-        memcpy(err->message + used, inner, room); /* inner has the room of a whole message, so this stays inside it */
+        memcpy(err->message + used, inner, room); /* inner is larger than any room */
         err->message[sizeof err->message - 1] = '\0';
     }
     return err->status;

@@ -23,8 +23,8 @@ struct pm_gguf {
     size_t n_entries;
     pm_gguf_entry *entries;
     const pm_gguf_entry **entries_by_key; /* sorted by key */
-    uint64_t **string_offsets;            /* one pointer an entry: where each string of an array of strings starts
-                                           * (its length field), from the start of the file; NULL for other entries */
+    uint64_t **string_offsets; /* one pointer an entry: where each string of an array of strings starts (its length
+                                * field), from the start of the file; NULL for other entries */
     size_t n_tensors;
     pm_gguf_tensor *tensors;
     const pm_gguf_tensor **tensors_by_name; /* sorted by name */
