@@ -232,13 +232,13 @@ static void keep_plan_line(void *user, const char *line)
 }
 
 /* The plans for 1 and for n_tokens tokens, printed or put into `document`. */
-static int explain(const inspect_options *options, const char *path, json_t *document)
+static int explain(const inspect_options *options, json_t *document)
 {
     cli_engine engine = {0};
     pm_error err = {0};
-    int status = cli_engine_open(&engine, "inspect", &options->engine, path);
+    int status = cli_engine_open(&engine, "inspect", &options->engine);
     if (status == CLI_OK)
-        status = cli_engine_start(&engine, 0);
+        status = cli_engine_start(&engine);
     const int n_tokens[] = {1, options->n_tokens};
     json_t *plans = json_array();
     for (size_t i = 0; status == CLI_OK && i < CLI_COUNT(n_tokens) && (i == 0 || n_tokens[i] != 1); i++) {
@@ -298,7 +298,7 @@ int cmd_inspect(int argc, char **argv)
     if (!document)
         print_file(file, options.full);
     if (options.explain)
-        status = explain(&options, path, document);
+        status = explain(&options, document);
     else
         status = CLI_OK;
     pm_gguf_close(file);

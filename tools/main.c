@@ -6,9 +6,11 @@
  */
 #include <errno.h>
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "options.h"
@@ -99,10 +101,13 @@ int main(int argc, char **argv)
     setlocale(LC_CTYPE, ""); /* for line editing; numbers keep the C locale's decimal point */
     signal(SIGPIPE, SIG_IGN);
     int status = dispatch(argc, argv);
-    errno = 0;
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    int failed = fflush(stdout) != 0;
+    if (!failed && !ferror(stdout))
         return status;
-    if (errno != EPIPE && errno != 0)
-        fprintf(stderr, "pumice: standard output cannot be written: %s\n", strerror(errno));
+    /* A reader that went away is an error of the pipe; the errno of the write that failed may be long gone. */
+    struct pollfd output = {.fd = STDOUT_FILENO};
+    if (poll(&output, 1, 0) != 1 || !(output.revents & POLLERR))
+        fprintf(stderr, "pumice: standard output could not be written%s%s\n", failed ? ": " : "",
+                failed ? strerror(errno) : "");
     return CLI_FAILURE;
 }

@@ -15,6 +15,8 @@ static const cli_option model_rows[] = {
      .help = "the GGUF model file (default: the one that `pumice pull` gets)"},
     {.name = "tokenizer", .kind = CLI_TEXT, .offset = FIELD(tokenizer), .value_name = "NAME|FILE.so",
      .help = "the tokenizer plugin (default: as the model file says)"},
+    {.name = "tokenizer-set", .kind = CLI_LIST, .offset = FIELD(tokenizer_settings), .value_name = "KEY=VALUE",
+     .help = "a setting for the tokenizer plugin; may be given several times"},
 };
 
 static const cli_option device_rows[] = {
@@ -80,6 +82,49 @@ const char *cli_choose_model(const char *command, const cli_engine_options *opti
     return buffer;
 }
 
+int cli_open_tokenizer(const char *command, const cli_engine_options *options, const pm_gguf *file,
+                       pm_tokenizer **out)
+{
+    pm_error err = {0};
+    pm_plugin_setting settings[CLI_LIST_MAX];
+    char keys[CLI_LIST_MAX][64];
+    const cli_list *given = &options->tokenizer_settings;
+    for (size_t i = 0; i < given->n; i++) {
+        size_t n_key = strcspn(given->items[i], "=");
+        if (n_key == 0 || n_key >= sizeof keys[i] || given->items[i][n_key] == '\0')
+            return cli_error(command, "--tokenizer-set takes KEY=VALUE with a short key, not '%s'", given->items[i]);
+        memcpy(keys[i], given->items[i], n_key);
+        keys[i][n_key] = '\0';
+        const char *value = given->items[i] + n_key + 1;
+        settings[i] = (pm_plugin_setting){keys[i], value, strlen(value)};
+    }
+    const pm_tokenizer_options tokenizer_options = {
+        .plugin = options->tokenizer,
+        .settings = settings,
+        .n_settings = given->n,
+    };
+    pm_status status = file ? pm_tokenizer_open_gguf(file, &tokenizer_options, out, &err)
+                            : pm_tokenizer_open_plugin(&tokenizer_options, out, &err);
+    return status == PM_OK ? CLI_OK : cli_report(command, &err);
+}
+
+int cli_open_tokenizer_alone(const char *command, const cli_engine_options *options, pm_tokenizer **out)
+{
+    pm_error err = {0};
+    char buffer[4096];
+    pm_gguf *file = NULL;
+    if (!options->model && options->tokenizer && options->tokenizer_settings.n > 0)
+        return cli_open_tokenizer(command, options, NULL, out);
+    const char *path = cli_choose_model(command, options, buffer, sizeof buffer);
+    if (!path)
+        return CLI_FAILURE;
+    if (pm_gguf_open(path, &file, &err) != PM_OK)
+        return cli_report(command, &err);
+    int status = cli_open_tokenizer(command, options, file, out);
+    pm_gguf_close(file);
+    return status;
+}
+
 static void log_line(void *user, const char *line)
 {
     cli_engine *engine = user;
@@ -89,9 +134,13 @@ static void log_line(void *user, const char *line)
     fprintf(stderr, "pumice: %s\n", line);
 }
 
-int cli_engine_open(cli_engine *engine, const char *command, const cli_engine_options *options, const char *path)
+int cli_engine_open(cli_engine *engine, const char *command, const cli_engine_options *options)
 {
     pm_error err = {0};
+    char buffer[4096];
+    const char *path = cli_choose_model(command, options, buffer, sizeof buffer);
+    if (!path)
+        return CLI_FAILURE;
     engine->command = command;
     engine->options = options;
     cli_catch_interrupts();
@@ -113,14 +162,19 @@ int cli_engine_open(cli_engine *engine, const char *command, const cli_engine_op
     return status == PM_OK ? CLI_OK : cli_report(command, &err);
 }
 
-int cli_engine_start(cli_engine *engine, int least_ctx)
+int cli_engine_open_tokenizer(cli_engine *engine)
+{
+    return cli_open_tokenizer(engine->command, engine->options, pm_model_file(engine->model), &engine->tokenizer);
+}
+
+int cli_engine_start(cli_engine *engine)
 {
     pm_error err = {0};
     const cli_engine_options *options = engine->options;
     if (options->trace && pm_trace_open(options->trace, &engine->trace, &err) != PM_OK)
         return cli_report(engine->command, &err);
     const pm_session_options session_options = {
-        .n_ctx = options->n_ctx ? options->n_ctx : least_ctx,
+        .n_ctx = options->n_ctx,
         .n_batch = options->n_batch,
         .kv_f32 = options->kv_f32 != 0,
         .check = options->check != 0,
@@ -138,6 +192,7 @@ int cli_engine_close(cli_engine *engine, int status)
     pm_session_destroy(engine->session);
     if (pm_trace_close(engine->trace, &err) != PM_OK)
         status = cli_report(engine->command, &err);
+    pm_tokenizer_close(engine->tokenizer);
     pm_model_close(engine->model);
     pm_device_close(engine->device);
     *engine = (cli_engine){0};

@@ -4,20 +4,22 @@
 
 #include "options.h"
 #include "pumice/session.h"
+#include "pumice/tokenizer.h"
 #include "pumice/trace.h"
 #include "terminal.h"
 #include "text.h"
 
 typedef struct cli_engine_options {
-    const char *model, *tokenizer;                             /* the model group */
-    const char *device;                                        /* the device group ... */
+    const char *model, *tokenizer; /* the model group */
+    cli_list tokenizer_settings;
+    const char *device; /* the device group */
     int tier, n_threads, no_self_test, no_cache, quiet;
-    int n_ctx, n_batch, kv_f32, check;                         /* the session group ... */
+    int n_ctx, n_batch, kv_f32, check; /* the session group */
     const char *trace;
 } cli_engine_options;
 
 /* Groups of options that fill in *options. */
-cli_group cli_model_group(cli_engine_options *options); /* --model and --tokenizer */
+cli_group cli_model_group(cli_engine_options *options); /* --model and those of the tokenizer */
 cli_group cli_file_group(cli_engine_options *options);  /* --model alone */
 cli_group cli_device_group(cli_engine_options *options);
 cli_group cli_session_group(cli_engine_options *options);
@@ -29,6 +31,7 @@ typedef struct cli_engine {
     cli_progress progress;
     pm_device *device;
     pm_model *model;
+    pm_tokenizer *tokenizer;
     pm_trace *trace;
     pm_session *session;
 } cli_engine;
@@ -37,10 +40,19 @@ typedef struct cli_engine {
  * error what to do. `buffer` may hold the result. */
 const char *cli_choose_model(const char *command, const cli_engine_options *options, char *buffer, size_t capacity);
 
-/* Opens the device and the model on it, then a session, with --trace and --check as asked. Returns an exit status,
- * after saying what went wrong. least_ctx: tokens that the session must hold, where --ctx does not say; 0: any. */
-int cli_engine_open(cli_engine *engine, const char *command, const cli_engine_options *options, const char *path);
-int cli_engine_start(cli_engine *engine, int least_ctx);
+/* The tokenizer that the options name, with the vocabulary of `file`; where that is NULL, a plugin that takes its
+ * vocabulary from --tokenizer-set. Returns an exit status, after saying what went wrong. */
+int cli_open_tokenizer(const char *command, const cli_engine_options *options, const pm_gguf *file,
+                       pm_tokenizer **out);
+
+/* The same from a model file that is needed for nothing else. */
+int cli_open_tokenizer_alone(const char *command, const cli_engine_options *options, pm_tokenizer **out);
+
+/* Opens the device and the model on it; the tokenizer; a session, with --trace and --check as asked. The same
+ * returns. */
+int cli_engine_open(cli_engine *engine, const char *command, const cli_engine_options *options);
+int cli_engine_open_tokenizer(cli_engine *engine);
+int cli_engine_start(cli_engine *engine);
 
 /* Closes everything; the status to end with, which is a failure where the trace could not be written. */
 int cli_engine_close(cli_engine *engine, int status);

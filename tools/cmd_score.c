@@ -1,0 +1,209 @@
+/* `pumice score`: a language model as a probability. Log-probability of each token and of the whole text; perplexity.
+ *
+ * A text longer than the window is scored in windows that overlap: each new one moves on by `stride` tokens and
+ * counts only those, so that every token is counted once and none but the first `stride` has fewer than
+ * window - stride tokens before it. Where the model starts texts with a special token, so does every window.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "open_model.h"
+#include "options.h"
+#include "text.h"
+
+typedef struct score_options {
+    cli_engine_options engine;
+    const char *file;
+    int json, tokens, window, stride;
+} score_options;
+
+#define FIELD(member) offsetof(score_options, member)
+
+static const cli_option rows[] = {
+    {.name = "file", .letter = 'f', .kind = CLI_TEXT, .offset = FIELD(file), .value_name = "FILE",
+     .help = "read the text from a file (- is standard input)"},
+    {.name = "tokens", .kind = CLI_FLAG, .offset = FIELD(tokens),
+     .help = "list the tokens of a file too, not its totals alone"},
+    {.name = "window", .letter = 'w', .kind = CLI_INT, .offset = FIELD(window), .value_name = "N", .min = 2,
+     .max = 1 << 24, .help = "score longer texts in windows of so many tokens (default: the context)"},
+    {.name = "stride", .kind = CLI_INT, .offset = FIELD(stride), .value_name = "N", .min = 1, .max = 1 << 24,
+     .help = "how many tokens a window moves on, less than the window (default: half of it)"},
+    {.name = "json", .letter = 'j', .kind = CLI_FLAG, .offset = FIELD(json), .help = "write one JSON document"},
+};
+
+typedef struct text_scores {
+    pm_tokens tokens;
+    double *log_probs; /* of each token; NAN where nothing comes before it */
+    size_t n_scored;
+    double sum;
+} text_scores;
+
+/* Scores tokens[done..end) with what comes before them in the window. */
+static pm_status score_window(cli_engine *engine, text_scores *scores, size_t done, size_t end, size_t window, int has_bos,
+                              int32_t *ids, double *log_probs, pm_error *err)
+{
+    size_t begin = end > window ? end - window : 0;
+    memcpy(ids, scores->tokens.ids + begin, (end - begin) * sizeof *ids);
+    if (begin > 0 && has_bos)
+        ids[0] = scores->tokens.ids[0];
+    pm_status status = pm_session_score(engine->session, ids, end - begin, log_probs, err);
+    if (status != PM_OK)
+        return status;
+    for (size_t i = done > 0 ? done : 1; i < end; i++) {
+        scores->log_probs[i] = log_probs[i - begin];
+        scores->sum += log_probs[i - begin];
+        scores->n_scored++;
+    }
+    return PM_OK;
+}
+
+static pm_status score_all(cli_engine *engine, const score_options *options, text_scores *scores, pm_error *err)
+{
+    size_t n = scores->tokens.n, window = (size_t)pm_session_n_ctx(engine->session);
+    if (options->window && (size_t)options->window < window)
+        window = (size_t)options->window;
+    size_t stride = options->stride ? (size_t)options->stride : window / 2;
+    if (stride >= window)
+        return cli_fail(err, PM_ERR_ARGUMENT, "a stride of %zu tokens leaves no context in a window of %zu", stride,
+                        window);
+    int has_bos = pm_tokenizer_adds_bos(engine->tokenizer);
+    int32_t *ids = malloc(window * sizeof *ids);
+    double *log_probs = malloc(window * sizeof *log_probs);
+    scores->log_probs = malloc(n * sizeof *scores->log_probs);
+    pm_status status = PM_OK;
+    if (!ids || !log_probs || !scores->log_probs)
+        status = cli_fail(err, PM_ERR_MEMORY, "no memory to score %zu tokens", n);
+    else
+        scores->log_probs[0] = NAN;
+    for (size_t done = 0; status == PM_OK && done < n;) {
+        size_t end = done == 0 ? window : done + stride;
+        if (end > n)
+            end = n;
+        cli_progress_show(&engine->progress, "scoring", done, n);
+        status = score_window(engine, scores, done, end, window, has_bos, ids, log_probs, err);
+        done = end;
+    }
+    cli_progress_clear(&engine->progress);
+    free(ids);
+    free(log_probs);
+    return status;
+}
+
+static double perplexity(const text_scores *scores)
+{
+    return exp(-scores->sum / (double)scores->n_scored);
+}
+
+static void print_scores(const cli_engine *engine, const text_scores *scores, int with_tokens)
+{
+    if (with_tokens)
+        printf("%8s  %12s  %11s  %s\n", "id", "log-prob", "probability", "token");
+    for (size_t i = 0; with_tokens && i < scores->tokens.n; i++) {
+        size_t size = 0;
+        const char *bytes = pm_tokenizer_token_bytes(engine->tokenizer, scores->tokens.ids[i], &size);
+        if (isnan(scores->log_probs[i]))
+            printf("%8" PRId32 "  %12s  %11s  ", scores->tokens.ids[i], "-", "-");
+        else
+            printf("%8" PRId32 "  %12.6f  %11.5g  ", scores->tokens.ids[i], scores->log_probs[i],
+                   exp(scores->log_probs[i]));
+        cli_print_escaped(stdout, bytes ? bytes : "", size);
+        putchar('\n');
+    }
+    printf("%zu tokens, %zu scored\nlog-probability %.6f\nperplexity %.6f\n", scores->tokens.n, scores->n_scored,
+           scores->sum, perplexity(scores));
+}
+
+static int print_json(const cli_engine *engine, const text_scores *scores)
+{
+    const pm_gguf *file = pm_model_file(engine->model);
+    json_t *list = json_array();
+    for (size_t i = 0; i < scores->tokens.n; i++) {
+        size_t size = 0;
+        const char *bytes = pm_tokenizer_token_bytes(engine->tokenizer, scores->tokens.ids[i], &size);
+        double log_prob = scores->log_probs[i];
+        json_array_append_new(list, json_pack("{s:i, s:o, s:o}", "id", (int)scores->tokens.ids[i], "text",
+                                              cli_json_text(bytes ? bytes : "", size), "log_prob",
+                                              isfinite(log_prob) ? json_real(log_prob) : json_null()));
+    }
+    double ppl = perplexity(scores);
+    json_t *document = json_pack(
+        "{s:o, s:s, s:I, s:I, s:o, s:o, s:o}", "model", cli_json_text(pm_gguf_path(file), strlen(pm_gguf_path(file))),
+        "device", pm_device_get_info(engine->device)->name, "n_tokens", (json_int_t)scores->tokens.n, "n_scored",
+        (json_int_t)scores->n_scored, "log_prob", isfinite(scores->sum) ? json_real(scores->sum) : json_null(),
+        "perplexity", isfinite(ppl) ? json_real(ppl) : json_null(), "tokens", list);
+    return cli_print_json("score", document);
+}
+
+static int score_text(cli_engine *engine, const score_options *options, const cli_text *text)
+{
+    pm_error err = {0};
+    text_scores scores = {0};
+    int status = CLI_OK;
+    if (pm_tokenizer_encode(engine->tokenizer, text->data, text->size, PM_ENCODE_ADD_SPECIAL, &scores.tokens, &err) !=
+        PM_OK)
+        status = cli_report("score", &err);
+    else if (scores.tokens.n < 2)
+        status = cli_error("score", "the text is too short: there must be a token with another one before it");
+    else if (score_all(engine, options, &scores, &err) != PM_OK)
+        status = cli_report("score", &err);
+    else if (options->json)
+        status = print_json(engine, &scores);
+    else
+        print_scores(engine, &scores, options->tokens || !options->file);
+    free(scores.log_probs);
+    pm_tokens_free(&scores.tokens);
+    return status;
+}
+
+int cmd_score(int argc, char **argv)
+{
+    score_options options = {0};
+    const cli_group groups[] = {
+        {"Options", rows, CLI_COUNT(rows), &options},
+        cli_model_group(&options.engine),
+        cli_device_group(&options.engine),
+        cli_session_group(&options.engine),
+    };
+    const cli_spec spec = {
+        .command = "score",
+        .synopsis = "[OPTION]... [TEXT]",
+        .about = "Says how probable a model finds a text: the natural logarithm of the probability of each token given those\n"
+                 "before it, their sum, and the perplexity. Reads standard input where no text is given. A file gets its\n"
+                 "totals; --tokens and --json list its tokens too.",
+        .examples = "  pumice score \"The cat sat on the mat.\"\n"
+                    "  pumice score --file book.txt --window 512",
+        .groups = groups,
+        .n_groups = CLI_COUNT(groups),
+        .max_arguments = 1,
+    };
+    int n_arguments, status = cli_parse(&spec, argc, argv, &n_arguments);
+    if (status >= 0)
+        return status;
+    if (n_arguments && options.file)
+        return cli_usage(&spec, "a text and --file: which?");
+    if (options.window && options.stride >= options.window)
+        return cli_usage(&spec, "--stride must be less than --window");
+    if (!n_arguments && !options.file)
+        options.file = "-";
+
+    cli_text text = {0};
+    pm_error err = {0};
+    cli_engine engine = {0};
+    pm_status read = n_arguments ? cli_copy_text(argv[0], strlen(argv[0]), &text, &err)
+                                 : cli_read_file(options.file, &text, &err);
+    if (read != PM_OK)
+        return cli_report("score", &err);
+    status = cli_engine_open(&engine, "score", &options.engine);
+    if (status == CLI_OK)
+        status = cli_engine_open_tokenizer(&engine);
+    if (status == CLI_OK)
+        status = cli_engine_start(&engine);
+    if (status == CLI_OK)
+        status = score_text(&engine, &options, &text);
+    cli_text_free(&text);
+    return cli_engine_close(&engine, status);
+}

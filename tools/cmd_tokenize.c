@@ -1,0 +1,129 @@
+/* `pumice tokenize`: text to token ids. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+#include "open_model.h"
+#include "options.h"
+#include "text.h"
+
+typedef struct tokenize_options {
+    cli_engine_options engine;
+    const char *file;
+    int ids, special, parse_special, json;
+} tokenize_options;
+
+#define FIELD(member) offsetof(tokenize_options, member)
+
+static const cli_option rows[] = {
+    {.name = "file", .letter = 'f', .kind = CLI_TEXT, .offset = FIELD(file), .value_name = "FILE",
+     .help = "read the text from a file (- is standard input)"},
+    {.name = "ids", .letter = 'i', .kind = CLI_FLAG, .offset = FIELD(ids),
+     .help = "write the ids alone, on one line, separated by spaces"},
+    {.name = "special", .letter = 's', .kind = CLI_FLAG, .offset = FIELD(special),
+     .help = "add the special tokens that the model wants around a text, such as <s>"},
+    {.name = "parse-special", .kind = CLI_FLAG, .offset = FIELD(parse_special),
+     .help = "take special tokens that are written out in the text for what they are"},
+    {.name = "json", .letter = 'j', .kind = CLI_FLAG, .offset = FIELD(json),
+     .help = "write one JSON document: ids, texts, and where in the text they stand, in bytes"},
+};
+
+static void print_ids(const pm_tokens *tokens)
+{
+    for (size_t i = 0; i < tokens->n; i++)
+        printf("%s%" PRId32, i ? " " : "", tokens->ids[i]);
+    putchar('\n');
+}
+
+static void print_pieces(const pm_tokenizer *tokenizer, const pm_tokens *tokens)
+{
+    for (size_t i = 0; i < tokens->n; i++) {
+        size_t size = 0;
+        const char *bytes = pm_tokenizer_token_bytes(tokenizer, tokens->ids[i], &size);
+        printf("%8" PRId32 "  ", tokens->ids[i]);
+        cli_print_escaped(stdout, bytes ? bytes : "", size);
+        putchar('\n');
+    }
+}
+
+static int print_json(const pm_tokenizer *tokenizer, const pm_tokens *tokens)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < tokens->n; i++) {
+        size_t size = 0;
+        const char *bytes = pm_tokenizer_token_bytes(tokenizer, tokens->ids[i], &size);
+        json_array_append_new(list, json_pack("{s:i, s:o, s:I, s:I}", "id", (int)tokens->ids[i], "text",
+                                              cli_json_text(bytes ? bytes : "", size), "begin",
+                                              (json_int_t)tokens->spans[i].begin, "end",
+                                              (json_int_t)tokens->spans[i].end));
+    }
+    json_t *document = json_pack("{s:s, s:I, s:I, s:o}", "tokenizer", pm_tokenizer_plugin_name(tokenizer), "n_tokens",
+                                 (json_int_t)tokens->n, "n_unknown_bytes", (json_int_t)tokens->n_unknown_bytes,
+                                 "tokens", list);
+    return cli_print_json("tokenize", document);
+}
+
+static int tokenize(const tokenize_options *options, const cli_text *text)
+{
+    pm_tokenizer *tokenizer = NULL;
+    pm_tokens tokens = {0};
+    pm_error err = {0};
+    int status = cli_open_tokenizer_alone("tokenize", &options->engine, &tokenizer);
+    if (status != CLI_OK)
+        return status;
+    const pm_encode_request request = {
+        .text = text->data,
+        .size = text->size,
+        .flags = (options->special ? PM_ENCODE_ADD_SPECIAL : 0) | (options->parse_special ? PM_ENCODE_PARSE_SPECIAL : 0),
+        .with_spans = options->json,
+    };
+    if (pm_tokenizer_encode_request(tokenizer, &request, &tokens, &err) != PM_OK)
+        status = cli_report("tokenize", &err);
+    else if (options->json)
+        status = print_json(tokenizer, &tokens);
+    else if (options->ids)
+        print_ids(&tokens);
+    else
+        print_pieces(tokenizer, &tokens);
+    if (tokens.n_unknown_bytes)
+        fprintf(stderr, "%zu bytes of the text are in no token\n", tokens.n_unknown_bytes);
+    pm_tokens_free(&tokens);
+    pm_tokenizer_close(tokenizer);
+    return status;
+}
+
+int cmd_tokenize(int argc, char **argv)
+{
+    tokenize_options options = {0};
+    const cli_group groups[] = {{"Options", rows, CLI_COUNT(rows), &options}, cli_model_group(&options.engine)};
+    const cli_spec spec = {
+        .command = "tokenize",
+        .synopsis = "[OPTION]... [TEXT]",
+        .about = "Turns text into the token ids of a model, with the tokenizer that the model file asks for or another.\n"
+                 "Reads standard input whole where no text is given. Writes a line with id and text for each token.",
+        .examples = "  pumice tokenize \"Hello, world\"\n"
+                    "  pumice tokenize --model model.gguf --ids < book.txt\n"
+                    "  pumice tokenize --tokenizer whitespace \"Hello, world\"",
+        .groups = groups,
+        .n_groups = CLI_COUNT(groups),
+        .max_arguments = 1,
+    };
+    int n_arguments, status = cli_parse(&spec, argc, argv, &n_arguments);
+    if (status >= 0)
+        return status;
+    if (n_arguments && options.file)
+        return cli_usage(&spec, "a text and --file: which?");
+    if (options.ids && options.json)
+        return cli_usage(&spec, "--ids and --json: which?");
+
+    cli_text text = {0};
+    pm_error err = {0};
+    pm_status read = n_arguments ? cli_copy_text(argv[0], strlen(argv[0]), &text, &err)
+                                 : cli_read_file(options.file ? options.file : "-", &text, &err);
+    if (read != PM_OK)
+        return cli_report("tokenize", &err);
+    status = tokenize(&options, &text);
+    cli_text_free(&text);
+    return status;
+}
