@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# From a fresh clone to green tests: installs what is missing, builds with warnings as errors and runs the tests.
+#
+#   ./test.sh          the tests, on an optimised build
+#   ./test.sh --all    first under AddressSanitizer and UndefinedBehaviorSanitizer, and the fuzzers for a short while
+#
+# CI=true means --all. Tests labelled `slow` run only when they are asked for: ctest --preset release -L slow.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+all=0
+[ "${CI:-}" != true ] || all=1
+case ${1:-} in
+--all) all=1 ;;
+"") ;;
+*) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
+esac
+
+jobs=$(nproc)
+step() { printf '\n== %s\n' "$*"; }
+
+# build PRESET: configures and builds it, quietly unless something is wrong.
+build() {
+    local log=build/$1.log
+    mkdir -p build
+    cmake --preset "$1" -DPUMICE_WERROR=ON >"$log" 2>&1 && cmake --build --preset "$1" -j "$jobs" >>"$log" 2>&1 ||
+        { tail -n 60 "$log"; echo "test.sh: the $1 build failed; all of it is in $log"; exit 1; }
+}
+
+scripts/setup.sh --tests
+if [ "$all" = 1 ]; then
+    step "fuzz: the readers of untrusted files, a short while each"
+    build fuzz
+    ctest --test-dir build/fuzz --output-on-failure -R '^fuzz\.' --no-tests=error
+    step "asan: the tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+    build asan
+    ctest --preset asan -LE slow -j "$jobs"
+fi
+step "release: the tests"
+build release
+ctest --preset release -LE slow -j "$jobs"
