@@ -36,6 +36,8 @@ typedef struct gguf_seeds {
 /* Built files of every type and form and, where the shared data is there, a trained model and shortened
  * vocabularies of others. Free with gguf_seeds_destroy. */
 void gguf_seeds_create(gguf_seeds *seeds);
+/* Adds a good file to seeds (zero-initialised or created); a file that cannot be read ends the test loudly. */
+void gguf_seeds_add_file(gguf_seeds *seeds, const char *name, const char *path);
 void gguf_seeds_destroy(gguf_seeds *seeds);
 
 /* Says what became of one damaged file: 0 refused as it should be, 1 taken, -1 a defect (already reported). */

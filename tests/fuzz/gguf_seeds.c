@@ -198,6 +198,13 @@ void gguf_seeds_create(gguf_seeds *seeds)
     }
 }
 
+void gguf_seeds_add_file(gguf_seeds *seeds, const char *name, const char *path)
+{
+    size_t size;
+    uint8_t *bytes = read_whole(path, &size);
+    add_seed(seeds, name, bytes, size);
+}
+
 void gguf_seeds_destroy(gguf_seeds *seeds)
 {
     for (size_t i = 0; i < seeds->count; i++) {
