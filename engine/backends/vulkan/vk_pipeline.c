@@ -1,0 +1,171 @@
+/* Pipelines: a shader with its specialization constants, made at first use and shared by all programs of a device.
+ *
+ * All pipeline layouts agree in set 0 (the run parameters) and in the push constants (all 128 bytes), so that set 0
+ * is bound once a command buffer; set 1 differs in the number of storage buffers only. */
+#include "backends/vulkan/vk_runtime.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static pm_status create_layouts(pm_vk_device *device, pm_error *err)
+{
+    VkDescriptorSetLayoutBinding bindings[PM_VK_MAX_BIND];
+    for (uint32_t i = 0; i < PM_VK_MAX_BIND; i++)
+        bindings[i] = (VkDescriptorSetLayoutBinding){.binding = i,
+                                                     .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                                     .descriptorCount = 1,
+                                                     .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
+    VkDescriptorSetLayoutBinding params = bindings[0];
+    params.descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER;
+    VkDescriptorSetLayoutCreateInfo create = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
+                                              .bindingCount = 1,
+                                              .pBindings = &params};
+    VkResult result = vkCreateDescriptorSetLayout(device->handle, &create, NULL, &device->params_layout);
+    VkPushConstantRange push = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = PM_VK_MAX_PUSH};
+    uint32_t most = device->caps.limits.max_storage_buffers;
+    for (uint32_t n = 0; n <= PM_VK_MAX_BIND && n <= most && result >= 0; n++) {
+        create.bindingCount = n;
+        create.pBindings = bindings;
+        result = vkCreateDescriptorSetLayout(device->handle, &create, NULL, &device->storage_layout[n]);
+        VkDescriptorSetLayout sets[2] = {device->params_layout, device->storage_layout[n]};
+        VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+                                             .setLayoutCount = 2,
+                                             .pSetLayouts = sets,
+                                             .pushConstantRangeCount = 1,
+                                             .pPushConstantRanges = &push};
+        if (result >= 0)
+            result = vkCreatePipelineLayout(device->handle, &layout, NULL, &device->pipeline_layout[n]);
+    }
+    return result < 0 ? pm_vk_fail(device, result, "creating pipeline layouts", err) : PM_OK;
+}
+
+pm_status pm_vk_pipelines_create(pm_vk_device *device, pm_error *err)
+{
+    PM_TRY(create_layouts(device, err));
+    size_t size = 0;
+    void *data = pm_vk_cache_read(&device->cache, "pipelines", &size);
+    VkPipelineCacheCreateInfo create = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO,
+                                        .initialDataSize = size,
+                                        .pInitialData = data};
+    VkResult result = vkCreatePipelineCache(device->handle, &create, NULL, &device->pipeline_cache);
+    if (result < 0 && data) { /* the driver does not like its own data: do without */
+        create.initialDataSize = 0;
+        create.pInitialData = NULL;
+        result = vkCreatePipelineCache(device->handle, &create, NULL, &device->pipeline_cache);
+    }
+    free(data);
+    return result < 0 ? pm_vk_fail(device, result, "creating the pipeline cache", err) : PM_OK;
+}
+
+void pm_vk_pipelines_save(pm_vk_device *device)
+{
+    size_t size = 0;
+    if (!device->n_unsaved_pipelines || !device->cache.dir || device->lost ||
+        vkGetPipelineCacheData(device->handle, device->pipeline_cache, &size, NULL) < 0 || !size)
+        return;
+    void *data = malloc(size);
+    if (data && vkGetPipelineCacheData(device->handle, device->pipeline_cache, &size, data) == VK_SUCCESS && size)
+        pm_vk_cache_write(&device->cache, "pipelines", data, size);
+    free(data);
+    device->n_unsaved_pipelines = 0;
+}
+
+void pm_vk_pipelines_destroy(pm_vk_device *device)
+{
+    for (size_t i = 0; i < device->n_pipelines; i++) {
+        vkDestroyPipeline(device->handle, device->pipelines[i]->handle, NULL);
+        free(device->pipelines[i]);
+    }
+    free(device->pipelines);
+    device->pipelines = NULL;
+    device->n_pipelines = 0;
+    vkDestroyPipelineCache(device->handle, device->pipeline_cache, NULL);
+    for (uint32_t n = 0; n <= PM_VK_MAX_BIND; n++) {
+        vkDestroyPipelineLayout(device->handle, device->pipeline_layout[n], NULL);
+        vkDestroyDescriptorSetLayout(device->handle, device->storage_layout[n], NULL);
+    }
+    vkDestroyDescriptorSetLayout(device->handle, device->params_layout, NULL);
+}
+
+static VkResult compile(pm_vk_device *device, pm_vk_pipeline *pipeline)
+{
+    const pm_shader_info *info = &pm_shader_infos[pipeline->shader];
+    VkShaderModuleCreateInfo module_info = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+                                            .codeSize = info->n_words * sizeof(uint32_t),
+                                            .pCode = info->words};
+    VkShaderModule module;
+    VkResult result = vkCreateShaderModule(device->handle, &module_info, NULL, &module);
+    if (result < 0)
+        return result;
+    VkSpecializationMapEntry entries[PM_VK_MAX_SPEC];
+    for (uint32_t i = 0; i < pipeline->n_spec; i++)
+        entries[i] = (VkSpecializationMapEntry){i, (uint32_t)(i * sizeof(uint32_t)), sizeof(uint32_t)};
+    VkSpecializationInfo spec = {.mapEntryCount = pipeline->n_spec,
+                                 .pMapEntries = entries,
+                                 .dataSize = pipeline->n_spec * sizeof(uint32_t),
+                                 .pData = pipeline->spec};
+    VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
+        .requiredSubgroupSize = pipeline->subgroup_size};
+    VkComputePipelineCreateInfo create = {
+        .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                  .module = module,
+                  .pName = "main",
+                  .pSpecializationInfo = &spec},
+        .layout = device->pipeline_layout[pipeline->n_bind]};
+    if (pipeline->subgroup_size) {
+        create.stage.pNext = &subgroup;
+        create.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
+    }
+    result = vkCreateComputePipelines(device->handle, device->pipeline_cache, 1, &create, NULL, &pipeline->handle);
+    vkDestroyShaderModule(device->handle, module, NULL);
+    return result;
+}
+
+static const pm_vk_pipeline *find(const pm_vk_device *device, const pm_vk_dispatch *dispatch)
+{
+    for (size_t i = device->n_pipelines; i-- > 0;) {
+        const pm_vk_pipeline *p = device->pipelines[i];
+        if (p->shader == dispatch->shader && p->n_bind == dispatch->n_bind && p->n_spec == dispatch->n_spec &&
+            p->subgroup_size == dispatch->subgroup_size &&
+            !memcmp(p->spec, dispatch->spec, dispatch->n_spec * sizeof *p->spec))
+            return p;
+    }
+    return NULL;
+}
+
+pm_status pm_vk_pipeline_get(pm_vk_device *device, const pm_vk_dispatch *dispatch, const pm_vk_pipeline **out,
+                             pm_error *err)
+{
+    *out = find(device, dispatch);
+    if (*out)
+        return PM_OK;
+    if (device->n_pipelines == device->cap_pipelines) {
+        size_t cap = device->cap_pipelines ? 2 * device->cap_pipelines : 64;
+        pm_vk_pipeline **grown = realloc(device->pipelines, cap * sizeof *grown);
+        if (!grown)
+            return pm_fail_memory(err, cap * sizeof *grown, "the list of pipelines");
+        device->pipelines = grown;
+        device->cap_pipelines = cap;
+    }
+    pm_vk_pipeline *made = calloc(1, sizeof *made);
+    if (!made)
+        return pm_fail_memory(err, sizeof *made, "a pipeline");
+    made->shader = dispatch->shader;
+    made->n_bind = dispatch->n_bind;
+    made->n_spec = dispatch->n_spec;
+    made->subgroup_size = dispatch->subgroup_size;
+    memcpy(made->spec, dispatch->spec, sizeof made->spec);
+    VkResult result = compile(device, made);
+    if (result < 0) {
+        free(made);
+        pm_vk_fail(device, result, "compiling the shader", err);
+        return pm_fail_within(err, PM_ERR_DEVICE, "shader %s", pm_shader_infos[dispatch->shader].name);
+    }
+    device->pipelines[device->n_pipelines++] = made;
+    device->n_unsaved_pipelines++;
+    *out = made;
+    return PM_OK;
+}
