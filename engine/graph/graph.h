@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/error.h"
 #include "graph/op_list.h"
 #include "graph/run_params.h"
 #include "pumice/status.h"
@@ -75,7 +76,7 @@ struct pm_graph {
     size_t n_tensors, cap_tensors;
     pm_node **nodes;
     size_t n_nodes, cap_nodes;
-    const char *prefix; /* put before the names of new tensors, "blk.3."; borrowed until changed */
+    const char *prefix; /* put before the names of new activations and states, "blk.3."; borrowed until changed */
     pm_error error;     /* the first mistake; status PM_OK while there is none */
 };
 
@@ -86,9 +87,10 @@ void pm_graph_destroy(pm_graph *graph); /* NULL is fine */
 pm_status pm_graph_status(const pm_graph *graph, pm_error *err);
 
 /* Marks the graph as failed (the first mistake stays) and returns NULL. */
-pm_tensor *pm_graph_fail(pm_graph *graph, pm_status status, const char *format, ...);
+pm_tensor *pm_graph_fail(pm_graph *graph, pm_status status, const char *format, ...) PM_PRINTF(3, 4);
 
-/* Leaves. `dims` has n_dims entries; each at least 1, the product of all below 2^48. */
+/* Leaves. `dims` has n_dims entries; each at least 1, the product of all below 2^48. Asking for the same role and
+ * slot again gives the same tensor (a table that every layer reads, a tied embedding); another shape is a mistake. */
 pm_tensor *pm_graph_weight(pm_graph *graph, int32_t slot, pm_type type, int n_dims, const int64_t *dims,
                            const void *host_data, const char *name);
 pm_tensor *pm_graph_input(pm_graph *graph, int32_t slot, pm_type type, int n_dims, const int64_t *dims, pm_rows rows,
@@ -107,11 +109,14 @@ pm_node *pm_graph_node(pm_graph *graph, pm_op op, pm_tensor *out, int n_in, cons
 /* Marks a tensor as read by the host after each run. */
 void pm_graph_output(pm_graph *graph, pm_tensor *tensor);
 
+/* "Q4_1 [576, 49152]", for messages. Returns buffer. */
+const char *pm_tensor_describe(const pm_tensor *tensor, char *buffer, size_t capacity);
+
 /* Facts about a tensor. Elements and bytes are for the full shape; rows are the product of all dims but dim[0]. */
 int64_t pm_tensor_elems(const pm_tensor *tensor);
 size_t pm_tensor_bytes(const pm_tensor *tensor);
 int64_t pm_tensor_rows(const pm_tensor *tensor);
-/* The rows that a run with these parameters has. */
+/* The rows that a run with these parameters has; of a counted tensor with one dimension, its elements. */
 int64_t pm_tensor_rows_now(const pm_tensor *tensor, const pm_run_params *params);
 /* The tensor whose storage this one uses: itself, or what it is a view of. */
 const pm_tensor *pm_tensor_storage(const pm_tensor *tensor);

@@ -109,7 +109,8 @@ pm_tensor *pm_argmax(pm_graph *g, const pm_tensor *x);
  *   pm_random_unit(seed, draw + row). NaN logits count as -Inf. */
 pm_tensor *pm_sample(pm_graph *g, const pm_tensor *logits);
 
-/* u in [0, 1) with 24 random bits: a counter-based hash, the same on every backend. */
+/* u in [0, 1) with 24 random bits: a counter-based hash of 32-bit integers, the same on every backend; its few lines
+ * are in ops/random_unit.h, which C and GLSL both include. */
 float pm_random_unit(uint32_t seed_lo, uint32_t seed_hi, uint32_t counter);
 
 /* A view of all of x under another shape, no work: same number of elements; a counted outermost dimension stays
