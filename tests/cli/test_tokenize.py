@@ -1,0 +1,92 @@
+"""tokenize and detokenize: ids, special tokens, round trips, bytes that are no text."""
+import unittest
+
+from cli_case import FAILURE, SHARED, STORIES, CliCase
+
+TEXTS = ["Once upon a time", "Hello, world!\n", "  two  spaces ", "na\u00efve caf\u00e9 \u65e5\u672c\u8a9e \U0001f600", "\t\r\n", "a"]
+BOS = "1"
+
+
+class Tokenize(CliCase):
+    def setUp(self):
+        self.need_stories()
+
+    def ids(self, text, *more, model=STORIES):
+        return self.pumice("tokenize", "--model", model, "--ids", *more, text=text).stdout.decode()
+
+    def test_ids_are_one_line_of_numbers(self):
+        self.assertRegex(self.ids("Once upon a time"), r"^\d+( \d+)*\n$")
+        self.assertEqual(self.ids(""), "\n")
+
+    def test_special_tokens_only_where_wanted(self):
+        plain, special = self.ids("Once").split(), self.ids("Once", "--special").split()
+        self.assertEqual(special, [BOS, *plain])
+        # What stands in a text is text, unless the user says otherwise.
+        self.assertNotIn(BOS, self.ids("<s>").split())
+        self.assertIn(BOS, self.ids("<s>", "--parse-special").split())
+
+    def test_standard_input_is_read_whole(self):
+        self.assertNotEqual(self.ids("a\n"), self.ids("a"))
+        self.assertEqual(self.ids("a b\nc\n"), self.pumice("tokenize", "--model", STORIES, "--ids", "a b\nc\n").stdout.decode())
+        long = "Once upon a time. " * 20000
+        self.assertGreater(len(self.ids(long).split()), 20000 * 4)
+
+    def test_round_trip(self):
+        for text in TEXTS:
+            with self.subTest(text):
+                back = self.pumice("detokenize", "--model", STORIES, text=self.ids(text)).stdout.decode()
+                self.assertEqual(back, text)
+
+    def test_round_trip_of_any_bytes(self):
+        for data in (bytes(range(256)), b"\xff\xfe\x00\xc3", b"a\0b"):
+            ids = self.pumice("tokenize", "--model", STORIES, "--ids", text=data).stdout
+            self.assertEqual(self.pumice("detokenize", "--model", STORIES, text=ids).stdout, data)
+
+    def test_ids_as_arguments(self):
+        ids = self.ids("Once upon a time").split()
+        self.assertEqual(self.pumice("detokenize", "--model", STORIES, *ids).stdout, b"Once upon a time")
+        self.assertEqual(self.pumice("detokenize", "--model", STORIES, ",".join(ids)).stdout, b"Once upon a time")
+        self.assertEqual(self.pumice("detokenize", "--model", STORIES, "--skip-special", BOS, *ids).stdout,
+                         b"Once upon a time")
+
+    def test_table_and_json_agree(self):
+        text = "Once upon a \u00e9"
+        ids = [int(i) for i in self.ids(text).split()]
+        table = self.pumice("tokenize", "--model", STORIES, text).stdout.decode().splitlines()
+        self.assertEqual([int(line.split()[0]) for line in table], ids)
+        document = self.json("tokenize", "--model", STORIES, "--json", text)
+        self.assertEqual([token["id"] for token in document["tokens"]], ids)
+        self.assertEqual(document["n_tokens"], len(ids))
+        ends = [token["end"] for token in document["tokens"]]
+        self.assertEqual(ends, sorted(ends))
+        self.assertEqual(ends[-1], len(text.encode()))
+
+    def test_wrong_ids(self):
+        for ids in ("512", "99999999999", "-1", "x", "1 two"):
+            with self.subTest(ids):
+                result = self.pumice("detokenize", "--model", STORIES, text=ids, status=FAILURE)
+                self.assertEqual(result.stdout, b"")
+
+    def test_missing_plugin(self):
+        result = self.pumice("tokenize", "--model", STORIES, "--tokenizer", "nosuchplugin", "a", status=FAILURE)
+        self.assertIn(b"nosuchplugin", result.stderr)
+        garbage = self.folder / "garbage.so"
+        garbage.write_bytes(b"no shared object")
+        self.pumice("tokenize", "--model", STORIES, "--tokenizer", garbage, "a", status=FAILURE)
+
+
+class SharedVocabularies(CliCase):
+    def test_byte_level_bpe_against_the_expected_ids(self):
+        for name in ("gpt-2", "llama-bpe"):
+            path = SHARED / "tokenizers" / f"ggml-vocab-{name}.gguf"
+            inputs = path.with_suffix(".gguf.inp").read_text(encoding="utf-8").split("\n__ggml_vocab_test__\n")
+            expected = path.with_suffix(".gguf.out").read_text(encoding="utf-8").splitlines()
+            # The others are the unit tests' business: here it is the way through the command that counts.
+            for text, ids in list(zip(inputs, expected))[:6]:
+                with self.subTest(model=name, text=text):
+                    got = self.pumice("tokenize", "--model", path, "--ids", text=text).stdout.decode()
+                    self.assertEqual(got.split(), ids.split())
+
+
+if __name__ == "__main__":
+    unittest.main()
