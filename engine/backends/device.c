@@ -13,9 +13,6 @@
 enum { MAX_DEVICES = 64 };
 
 #pragma weak pm_backend_cpu /* until the cpu backend is in the tree */
-#ifdef PUMICE_VULKAN
-#pragma weak pm_backend_vulkan
-#endif
 
 static const pm_backend *const backends[] = {
 #ifdef PUMICE_VULKAN
