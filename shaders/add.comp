@@ -1,4 +1,4 @@
-// out[i] = a[i] + b[i], or b[i mod C] where b is one row [C]. One invocation a value.
+// out[i] = a[i] + b[i mod n_b]: b has a's shape, or is one row that is added to every row. One invocation a value.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common/params.glsl"
@@ -11,12 +11,7 @@ layout(set = 1, binding = 2) writeonly restrict buffer out_block { float result[
 
 void main()
 {
-    uint rows = push.n_rows;
-    if (push.rows_of == 1)
-        rows = min(rows, uint(run.n_tokens) * push.rows_per);
-    if (push.rows_of == 2)
-        rows = min(rows, uint(run.n_outputs) * push.rows_per);
     uint i = pm_invocation();
-    if (i < rows * push.n_row)
-        result[i] = a[i] + b[push.repeat_b == 1 ? i % push.n_row : i];
+    if (i < pm_counted(push.counted, push.n_outer) * push.n_inner)
+        result[i] = a[i] + b[i % push.n_b];
 }

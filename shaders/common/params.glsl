@@ -11,6 +11,12 @@ layout(set = 0, binding = 0, std140) uniform pm_run_params_block {
     pm_run_params run;
 };
 
+// How much of a dimension of size n this run has, when the run parameter numbered `counted` (enum pm_rows) counts it.
+uint pm_counted(uint counted, uint n)
+{
+    return counted == 1 ? min(n, uint(run.n_tokens)) : counted == 2 ? min(n, uint(run.n_outputs)) : n;
+}
+
 uint pm_group()
 {
     return gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;

@@ -13,13 +13,12 @@ pm_status pm_vk_lower_add(pm_vk_lowering *l, const pm_node *node, pm_error *err)
 {
     const pm_vk_caps *caps = pm_vk_lowering_caps(l);
     const pm_tensor *a = node->in[0], *b = node->in[1], *out = node->out;
-    int64_t n = pm_tensor_elems(out), rows = pm_tensor_rows(out);
+    int64_t n = pm_tensor_elems(out), outer = out->dim[out->n_dims - 1];
     struct pm_add_push push = {
-        .n_row = (uint32_t)out->dim[0],
-        .n_rows = (uint32_t)rows,
-        .rows_of = (uint32_t)out->rows,
-        .rows_per = (uint32_t)(rows / out->dim[out->n_dims - 1]),
-        .repeat_b = pm_tensor_elems(b) != n,
+        .n_outer = (uint32_t)outer,
+        .n_inner = (uint32_t)(n / outer),
+        .counted = (uint32_t)out->rows,
+        .n_b = (uint32_t)pm_tensor_elems(b),
     };
     uint32_t local = pm_vk_local_size(caps, 128);
     pm_vk_dispatch dispatch = {
