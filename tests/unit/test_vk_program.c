@@ -263,6 +263,30 @@ static void states_keep_their_values(void **state)
     }
 }
 
+/* The tests above are only worth something under the validation layer if it notices: without a barrier it must. */
+static void a_missing_barrier_is_noticed(void **state)
+{
+    (void)state;
+    const char *wish = getenv("PUMICE_VK_VALIDATION");
+    if (!n_devices() || !wish || strcmp(wish, "1")) {
+        print_message("skip: without PUMICE_VK_VALIDATION=1 nobody looks for missing barriers\n");
+        return;
+    }
+    rig r;
+    rig_open(&r, 0, PM_TIER_BEST, false);
+    pm_vk_device *device = pm_vk_device_of(r.device);
+    pm_vk_program *p = pm_vk_program_of(r.program);
+    pm_error err = {0};
+    p->launches[5].barrier = false;
+    check(pm_vk_record_timed(device, p, &err), &err); /* records again, now without it */
+    assert_true(device->instance.messages->count > 0);
+    assert_non_null(strstr(device->instance.messages->first, "SYNC-HAZARD"));
+    pm_run_params params = {.n_tokens = T};
+    assert_int_equal(pm_backend_vulkan.program_run(r.device, r.program, &params, NULL, &err), PM_ERR_DEVICE);
+    assert_non_null(strstr(err.message, "SYNC-HAZARD"));
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +297,7 @@ int main(void)
         cmocka_unit_test(a_trace_has_a_span_for_each_node),
         cmocka_unit_test(explain_has_a_line_a_launch),
         cmocka_unit_test(states_keep_their_values),
+        cmocka_unit_test(a_missing_barrier_is_noticed),
     };
     if (!n_devices())
         print_message("skip: this machine has no Vulkan device\n");

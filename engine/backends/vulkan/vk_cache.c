@@ -76,6 +76,7 @@ static bool head_good(const pm_vk_cache *cache, const cache_head *head)
 
 void *pm_vk_cache_read(const pm_vk_cache *cache, const char *kind, size_t *size)
 {
+    *size = 0;
     char *path = pm_vk_cache_path(cache, kind);
     FILE *file = path ? fopen(path, "rbe") : NULL;
     free(path);
