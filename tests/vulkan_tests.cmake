@@ -3,6 +3,11 @@
 set(PUMICE_LAVAPIPE_ICD /usr/share/vulkan/icd.d/lvp_icd.x86_64.json CACHE FILEPATH "ICD file of Mesa's lavapipe")
 set(PUMICE_SWIFTSHADER_ICD /usr/lib/chromium/vk_swiftshader_icd.json CACHE FILEPATH "ICD file of SwiftShader")
 
+add_library(keep_drivers MODULE keep_drivers.c)
+target_link_libraries(keep_drivers PRIVATE pumice_options)
+set(PUMICE_VULKAN_TEST_ENV "LD_PRELOAD=$<TARGET_FILE:keep_drivers>" "ASAN_OPTIONS=verify_asan_link_order=0"
+    "LSAN_OPTIONS=suppressions=${CMAKE_CURRENT_SOURCE_DIR}/lsan.supp")
+
 # Adds the tests NAME.lavapipe, NAME.swiftshader (with the validation layer) or, where neither is there, NAME.
 function(pumice_vulkan_test name)
   set(found FALSE)
@@ -13,13 +18,14 @@ function(pumice_vulkan_test name)
       set(found TRUE)
       add_test(NAME ${name}.${which} COMMAND ${ARGN})
       set_tests_properties(${name}.${which} PROPERTIES ENVIRONMENT
-        "VK_ICD_FILENAMES=${icd};PUMICE_VK_VALIDATION=${PUMICE_TEST_VALIDATION};LSAN_OPTIONS=suppressions=${CMAKE_CURRENT_SOURCE_DIR}/lsan.supp")
+        "VK_ICD_FILENAMES=${icd};PUMICE_VK_VALIDATION=${PUMICE_TEST_VALIDATION};${PUMICE_VULKAN_TEST_ENV}")
     else()
       message(STATUS "skip: ${name} does not run on ${which}, ${icd} is not there")
     endif()
   endforeach()
   if(NOT found)
     add_test(NAME ${name} COMMAND ${ARGN})
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT "${PUMICE_VULKAN_TEST_ENV}")
   endif()
 endfunction()
 

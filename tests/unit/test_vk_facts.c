@@ -196,7 +196,7 @@ static void every_device_is_described(void **state)
     if (!n)
         print_message("skip: this machine has no Vulkan device\n");
     for (size_t i = 0; i < n; i++) {
-        char name[24];
+        char name[32];
         snprintf(name, sizeof name, "vulkan:%zu", i);
         assert_string_equal(infos[i].name, name);
         assert_true(infos[i].title[0] && infos[i].driver[0] && infos[i].api_version[0]);

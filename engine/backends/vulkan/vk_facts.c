@@ -442,7 +442,7 @@ void pm_vk_caps_make(const pm_vk_facts *facts, pm_tier most, pm_vk_caps *out)
 void pm_vk_info_make(const pm_vk_facts *facts, const pm_vk_caps *caps, size_t index, pm_device_info *out)
 {
     memset(out, 0, sizeof *out);
-    snprintf(out->name, sizeof out->name, "vulkan:%zu", index);
+    snprintf(out->name, sizeof out->name, "vulkan:%u", (unsigned)index);
     memcpy(out->title, facts->title, sizeof out->title);
     memcpy(out->driver, facts->driver, sizeof out->driver);
     memcpy(out->unusable, facts->unusable, sizeof out->unusable);
