@@ -35,12 +35,11 @@ static size_t n_devices(void)
     return n;
 }
 
-static void rig_open(rig *r, size_t index, pm_tier tier, bool by_node)
+static void rig_open_on(rig *r, pm_device *device, bool by_node)
 {
     pm_error err = {0};
     memset(r, 0, sizeof *r);
-    pm_device_options options = {.tier = tier, .no_cache = 1, .no_self_test = 1};
-    check(pm_backend_vulkan.open(&options, index, &r->device, &err), &err);
+    r->device = device;
     check(pm_graph_create(&r->graph, &err), &err);
     int64_t dims[2] = {C, T};
     r->input = pm_graph_input(r->graph, PM_INPUT_TEST, PM_TYPE_F32, 2, dims, PM_ROWS_TOKENS, "x");
@@ -57,6 +56,20 @@ static void rig_open(rig *r, size_t index, pm_tier tier, bool by_node)
     check(pm_backend_vulkan.program_create(r->device, r->graph, NULL, NULL, &program, &r->program, &err), &err);
 }
 
+static pm_device *open_device(size_t index, pm_tier tier)
+{
+    pm_error err = {0};
+    pm_device *device;
+    pm_device_options options = {.tier = tier, .no_cache = 1, .no_self_test = 1};
+    check(pm_backend_vulkan.open(&options, index, &device, &err), &err);
+    return device;
+}
+
+static void rig_open(rig *r, size_t index, pm_tier tier, bool by_node)
+{
+    rig_open_on(r, open_device(index, tier), by_node);
+}
+
 static void rig_close(rig *r)
 {
     pm_backend_vulkan.program_destroy(r->device, r->program);
@@ -70,6 +83,21 @@ static void fill(float *x, int run)
         x[i] = (float)(i % 101 + run) / 8.0f;
 }
 
+static void run_five_times(rig *r)
+{
+    pm_error err = {0};
+    for (int run = 0; run < 5; run++) {
+        float x[C * T], y[C * T];
+        fill(x, run);
+        check(pm_backend_vulkan.tensor_write(r->device, r->program, r->input, 0, x, sizeof x, &err), &err);
+        pm_run_params params = {.n_tokens = T - run};
+        check(pm_backend_vulkan.program_run(r->device, r->program, &params, NULL, &err), &err);
+        check(pm_backend_vulkan.tensor_read(r->device, r->program, r->sums[CHAIN], 0, y, sizeof y, &err), &err);
+        for (int i = 0; i < C * (T - run); i++)
+            assert_true(y[i] == (float)(CHAIN + 1) * x[i]);
+    }
+}
+
 static void runs_again_and_again(void **state)
 {
     (void)state;
@@ -78,19 +106,107 @@ static void runs_again_and_again(void **state)
         for (int tier = PM_TIER_BEST; tier <= PM_TIER_T0; tier++) {
             rig r;
             rig_open(&r, d, (pm_tier)tier, false);
-            pm_error err = {0};
-            for (int run = 0; run < 5; run++) {
-                float x[C * T], y[C * T];
-                fill(x, run);
-                check(pm_backend_vulkan.tensor_write(r.device, r.program, r.input, 0, x, sizeof x, &err), &err);
-                pm_run_params params = {.n_tokens = T - run};
-                check(pm_backend_vulkan.program_run(r.device, r.program, &params, NULL, &err), &err);
-                check(pm_backend_vulkan.tensor_read(r.device, r.program, r.sums[CHAIN], 0, y, sizeof y, &err), &err);
-                for (int i = 0; i < C * (T - run); i++)
-                    assert_true(y[i] == (float)(CHAIN + 1) * x[i]);
-            }
+            run_five_times(&r);
             rig_close(&r);
         }
+}
+
+/* Software devices play a card with memory of its own, and one whose mapped memory is not coherent. */
+static void runs_with_memory_of_other_kinds(void **state)
+{
+    (void)state;
+    size_t n = n_devices();
+    for (size_t d = 0; d < n; d++) {
+        rig r;
+        pm_device *device = open_device(d, PM_TIER_BEST);
+        pm_vk_device_of(device)->facts.unified_memory = false;
+        rig_open_on(&r, device, false);
+        assert_null(pm_vk_program_of(r.program)->arena.mapped);
+        assert_non_null(pm_vk_program_of(r.program)->readback.mapped);
+        pm_vk_program_of(r.program)->readback.coherent = false;
+        pm_vk_program_of(r.program)->io.coherent = false;
+        run_five_times(&r);
+        rig_close(&r);
+
+        device = open_device(d, PM_TIER_BEST);
+        rig_open_on(&r, device, false);
+        pm_vk_program_of(r.program)->arena.coherent = false;
+        run_five_times(&r);
+        rig_close(&r);
+    }
+}
+
+/* A slow device: the work is cut into several submissions. */
+static void long_work_is_cut(void **state)
+{
+    (void)state;
+    size_t n = n_devices();
+    for (size_t d = 0; d < n; d++) {
+        rig r;
+        pm_device *device = open_device(d, PM_TIER_BEST);
+        pm_vk_device_of(device)->caps.flops_per_s = C * T / 0.1; /* an add takes 0.1 s: two fit into a submission */
+        rig_open_on(&r, device, false);
+        assert_int_equal(pm_vk_program_of(r.program)->n_segments, CHAIN / 2);
+        run_five_times(&r);
+        rig_close(&r);
+    }
+}
+
+static void too_large_is_an_error_with_advice(void **state)
+{
+    (void)state;
+    size_t n = n_devices();
+    for (size_t d = 0; d < n; d++) {
+        pm_device *base = open_device(d, PM_TIER_BEST);
+        pm_vk_device *device = pm_vk_device_of(base);
+        pm_error err = {0};
+        pm_vk_buffer buffer;
+        assert_int_equal(pm_vk_buffer_create(device, 1ull << 60, PM_VK_MEMORY_DEVICE, "the KV cache", &buffer, &err),
+                         PM_ERR_LIMIT);
+        assert_non_null(strstr(err.message, "the KV cache"));
+        /* As large as an allocation may be, but the device plays one of 1 MiB. */
+        device->facts.kind = PM_DEVICE_DISCRETE_GPU;
+        for (uint32_t h = 0; h < device->facts.memory.memoryHeapCount; h++)
+            device->facts.memory.memoryHeaps[h].size = 1 << 20;
+        device->facts.memory_budget = false;
+        assert_int_equal(pm_vk_buffer_create(device, 2 << 20, PM_VK_MEMORY_DEVICE, "the KV cache", &buffer, &err),
+                         PM_ERR_DEVICE_MEMORY);
+        assert_non_null(strstr(err.message, "2.0 MiB"));
+        assert_non_null(strstr(err.message, "1.0 MiB are free"));
+        check(pm_vk_buffer_create(device, 900 << 10, PM_VK_MEMORY_DEVICE, "first", &buffer, &err), &err);
+        pm_vk_buffer second;
+        assert_int_equal(pm_vk_buffer_create(device, 900 << 10, PM_VK_MEMORY_DEVICE, "second", &second, &err),
+                         PM_ERR_DEVICE_MEMORY);
+        pm_vk_buffer_destroy(device, &buffer);
+        check(pm_vk_buffer_create(device, 900 << 10, PM_VK_MEMORY_DEVICE, "second", &second, &err), &err);
+        pm_vk_buffer_destroy(device, &second);
+
+        pm_state_desc desc = {.name = "cache", .type = PM_TYPE_F32, .n_dims = 3, .dim = {1 << 20, 1 << 20, 2, 1}};
+        pm_states *states;
+        assert_int_equal(pm_backend_vulkan.states_create(base, &desc, 1, &states, &err), PM_ERR_LIMIT);
+        assert_non_null(strstr(err.message, "cache"));
+        pm_backend_vulkan.close(base);
+    }
+}
+
+static void a_lost_device_stays_lost(void **state)
+{
+    (void)state;
+    if (!n_devices())
+        return;
+    rig r;
+    rig_open(&r, 0, PM_TIER_BEST, false);
+    pm_error err = {0};
+    pm_run_params params = {.n_tokens = T};
+    assert_int_equal(pm_vk_fail(pm_vk_device_of(r.device), VK_ERROR_DEVICE_LOST, "running the model", &err),
+                     PM_ERR_DEVICE_LOST);
+    assert_non_null(strstr(err.message, "--device cpu")); /* it says what to do */
+    assert_int_equal(pm_backend_vulkan.program_run(r.device, r.program, &params, NULL, &err), PM_ERR_DEVICE_LOST);
+    pm_program *program;
+    assert_int_equal(pm_backend_vulkan.program_create(r.device, r.graph, NULL, NULL, NULL, &program, &err),
+                     PM_ERR_DEVICE_LOST);
+    assert_null(program);
+    rig_close(&r);
 }
 
 static void runs_by_node(void **state)
@@ -291,6 +407,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runs_again_and_again),
+        cmocka_unit_test(runs_with_memory_of_other_kinds),
+        cmocka_unit_test(long_work_is_cut),
+        cmocka_unit_test(too_large_is_an_error_with_advice),
+        cmocka_unit_test(a_lost_device_stays_lost),
         cmocka_unit_test(runs_by_node),
         cmocka_unit_test(mistakes_are_errors),
         cmocka_unit_test(a_wish_to_stop_is_heard),
