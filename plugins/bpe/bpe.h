@@ -1,0 +1,108 @@
+/* The byte-pair-encoding tokenizer: what its files share.
+ *
+ * Text goes: special tokens out (special_finder) -> pieces (splitter) -> symbols, one a byte or character ->
+ * merges by rank (bpe_apply.c) -> ids. Both families of vocabularies use the same merges over ids: byte-level ones
+ * (GPT-2) give them in their file, SentencePiece ones imply them by their scores (bpe_merges.c).
+ *
+ * A symbol is a token id; ids from table.n on are characters that are no token but that merges start from. An
+ * instance is immutable; everything a call changes lives in its bpe_encoding.
+ */
+#ifndef PUMICE_PLUGIN_BPE_H
+#define PUMICE_PLUGIN_BPE_H
+
+#include "parts/special_finder.h"
+#include "parts/splitter.h"
+#include "parts/token_table.h"
+
+#define BPE_NO_RANK UINT32_MAX
+
+typedef struct bpe_merge {
+    uint64_t pair; /* left << 32 | right; BPE_NO_PAIR where the slot is free */
+    uint32_t rank;
+    int32_t result;
+} bpe_merge;
+
+#define BPE_NO_PAIR UINT64_MAX
+
+typedef struct bpe_merges {
+    bpe_merge *slots; /* open addressing */
+    size_t mask;      /* number of slots - 1 */
+} bpe_merges;
+
+/* A character that is no token of its own. */
+typedef struct bpe_character {
+    uint32_t code;
+    int32_t symbol;
+} bpe_character;
+
+typedef struct bpe_tokenizer {
+    pm_token_table table;
+    pm_token_map map; /* the normal tokens */
+    pm_special_finder specials;
+    pm_splitter *splitter;
+    bpe_merges merges;
+    pm_alphabet alphabet;
+    uint32_t flags; /* PM_SPEC_* */
+    int32_t bos, eos, unk, pad;
+    int32_t byte_symbols[256];      /* PM_ALPHABET_BYTES; PM_NO_TOKEN where the vocabulary lacks the byte */
+    int32_t ascii_symbols[128];     /* PM_ALPHABET_CHARACTERS */
+    bpe_character *part_characters; /* PM_ALPHABET_CHARACTERS: sorted by code */
+    size_t n_part_characters;
+    char *space; /* what a space is in the vocabulary */
+    size_t n_space;
+    int32_t space_symbol;
+    char *decoded;           /* the bytes that decoding gives, of all tokens, one after the other */
+    size_t *decoded_offsets; /* table.n + 1 */
+} bpe_tokenizer;
+
+/* One symbol of a piece; what it stands for in the text. */
+typedef struct bpe_symbol {
+    int32_t id;    /* PM_NO_TOKEN: an unknown character or byte, which never merges */
+    uint32_t rank; /* of the merge with the next one */
+    size_t begin, end;
+    int32_t previous, next; /* only while a long piece is merged */
+} bpe_symbol;
+
+/* One call of encode. */
+typedef struct bpe_encoding {
+    const bpe_tokenizer *bpe;
+    pm_encode_call *call;
+    const pm_plugin_message *message;
+    pm_split_run *split;
+    bpe_symbol *symbols; /* of the piece at hand */
+    size_t n_symbols, symbols_capacity;
+    uint64_t *heap; /* rank << 32 | position */
+    size_t n_heap, heap_capacity;
+} bpe_encoding;
+
+/* bpe_merges.c: the merges of the spec, or those that scores imply. */
+pm_plugin_code bpe_merges_create(bpe_tokenizer *bpe, const pm_tokenizer_spec *spec,
+                                 const pm_plugin_message *message);
+void bpe_merges_destroy(bpe_merges *merges);
+
+/* The symbol of a character, or PM_NO_TOKEN. */
+int32_t bpe_character_symbol(const bpe_tokenizer *bpe, const char *bytes, size_t size, uint32_t code);
+
+static inline const bpe_merge *bpe_find_merge(const bpe_merges *merges, int32_t left, int32_t right)
+{
+    if (left < 0 || right < 0)
+        return NULL;
+    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+    uint64_t hash = pair * 0x9E3779B97F4A7C15u;
+    for (size_t at = (size_t)(hash >> 20) & merges->mask;; at = (at + 1) & merges->mask) {
+        const bpe_merge *slot = &merges->slots[at];
+        if (slot->pair == pair)
+            return slot;
+        if (slot->pair == BPE_NO_PAIR)
+            return NULL;
+    }
+}
+
+/* bpe_apply.c: merges the symbols of the piece until no pair has a merge; what is left is symbols[0, n_symbols).
+ */
+pm_plugin_code bpe_apply(bpe_encoding *e);
+
+/* bpe_encode.c */
+pm_plugin_code bpe_encode(const void *instance, pm_encode_call *call, const pm_plugin_message *message);
+
+#endif

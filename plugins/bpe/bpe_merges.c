@@ -1,0 +1,201 @@
+/* The merges of a BPE vocabulary as a hash from pairs of symbols to ranks.
+ *
+ * SentencePiece vocabularies have no merges but scores: of all neighbours whose concatenation is a token, the one
+ * with the highest score merges first. That is the same as a merge for every way to cut a token into two symbols,
+ * ranked by the token's score; equal scores share a rank, and the leftmost goes first either way.
+ */
+#include "bpe/bpe.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "parts/utf8_read.h"
+
+static pm_plugin_code allocate_slots(bpe_merges *merges, size_t n, const pm_plugin_message *message)
+{
+    size_t n_slots = 16;
+    while (n_slots < n * 2)
+        n_slots *= 2;
+    merges->slots = malloc(n_slots * sizeof *merges->slots);
+    if (!merges->slots)
+        return pm_plugin_fail_memory(message, "the merges");
+    merges->mask = n_slots - 1;
+    memset(merges->slots, 0xFF, n_slots * sizeof *merges->slots); /* every pair is BPE_NO_PAIR */
+    return PM_PLUGIN_OK;
+}
+
+/* Adds a merge for which there is room, and returns its slot; where the pair has one already, that slot. */
+static bpe_merge *add_merge(bpe_merges *merges, int32_t left, int32_t right, uint32_t rank, int32_t result)
+{
+    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+    uint64_t hash = pair * 0x9E3779B97F4A7C15u;
+    size_t at = (size_t)(hash >> 20) & merges->mask;
+    while (merges->slots[at].pair != BPE_NO_PAIR && merges->slots[at].pair != pair)
+        at = (at + 1) & merges->mask;
+    if (merges->slots[at].pair == BPE_NO_PAIR)
+        merges->slots[at] = (bpe_merge){pair, rank, result};
+    return &merges->slots[at];
+}
+
+static int is_id(const bpe_tokenizer *bpe, int32_t id)
+{
+    return id >= 0 && (size_t)id < bpe->table.n;
+}
+
+static pm_plugin_code copy_merges(bpe_tokenizer *bpe, const pm_tokenizer_spec *spec,
+                                  const pm_plugin_message *message)
+{
+    if (spec->n_merges > BPE_NO_RANK / 4)
+        return pm_plugin_fail(message, PM_PLUGIN_UNSUPPORTED, "there are %zu merges", spec->n_merges);
+    PM_PLUGIN_TRY(allocate_slots(&bpe->merges, spec->n_merges, message));
+    for (size_t i = 0; i < spec->n_merges; i++) {
+        pm_vocab_merge m = spec->merges[i];
+        if (!is_id(bpe, m.left) || !is_id(bpe, m.right) || !is_id(bpe, m.result))
+            return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "merge %zu has an id outside the vocabulary", i);
+        unsigned kind = bpe->table.kinds[m.result];
+        if (kind == PM_TOKEN_CONTROL || kind == PM_TOKEN_UNKNOWN || kind == PM_TOKEN_BYTE)
+            return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "merge %zu makes token %d, which no text may become",
+                                  i, (int)m.result);
+        const bpe_merge *slot = add_merge(&bpe->merges, m.left, m.right, (uint32_t)i, m.result);
+        if (slot->rank != i)
+            return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "merges %u and %zu are the same", slot->rank, i);
+    }
+    return PM_PLUGIN_OK;
+}
+
+/* ---- From scores ----------------------------------------------------------------------------------------------
+ */
+
+int32_t bpe_character_symbol(const bpe_tokenizer *bpe, const char *bytes, size_t size, uint32_t code)
+{
+    int32_t id = pm_token_map_find(&bpe->map, bytes, size);
+    size_t low = 0;
+    size_t high = id == PM_NO_TOKEN ? bpe->n_part_characters : 0;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (bpe->part_characters[middle].code == code)
+            return bpe->part_characters[middle].symbol;
+        if (bpe->part_characters[middle].code < code)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return id;
+}
+
+static int compare_characters(const void *a, const void *b)
+{
+    uint32_t x = ((const bpe_character *)a)->code;
+    uint32_t y = ((const bpe_character *)b)->code;
+    return (x > y) - (x < y);
+}
+
+/* Gives a symbol to each character that occurs in tokens but is none. */
+static pm_plugin_code find_part_characters(bpe_tokenizer *bpe, const pm_plugin_message *message)
+{
+    size_t capacity = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < bpe->table.n; i++) {
+        size_t size;
+        const char *bytes = pm_token_bytes(&bpe->table, (int32_t)i, &size);
+        pm_character c;
+        for (size_t at = 0; bpe->table.kinds[i] == PM_TOKEN_NORMAL && at < size; at += c.length) {
+            c = pm_read_character(bytes, at, size);
+            if (c.malformed || pm_token_map_find(&bpe->map, bytes + at, c.length) != PM_NO_TOKEN)
+                continue;
+            if (!pm_grow((void **)&bpe->part_characters, &capacity, n + 1, sizeof *bpe->part_characters))
+                return pm_plugin_fail_memory(message, "the characters");
+            bpe->part_characters[n++].code = c.code;
+        }
+    }
+    if (n > 0)
+        qsort(bpe->part_characters, n, sizeof *bpe->part_characters, compare_characters);
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || bpe->part_characters[i].code != bpe->part_characters[i - 1].code) {
+            bpe_character *next = &bpe->part_characters[bpe->n_part_characters];
+            *next =
+                (bpe_character){bpe->part_characters[i].code, (int32_t)(bpe->table.n + bpe->n_part_characters)};
+            bpe->n_part_characters++;
+        }
+    return PM_PLUGIN_OK;
+}
+
+/* The symbol of a part of a token: a token, or a character. */
+static int32_t part_symbol(const bpe_tokenizer *bpe, const char *bytes, size_t size)
+{
+    pm_character c = pm_read_character(bytes, 0, size);
+    if (c.length == size && !c.malformed)
+        return bpe_character_symbol(bpe, bytes, size, c.code);
+    return pm_token_map_find(&bpe->map, bytes, size);
+}
+
+typedef struct scored_token {
+    float score;
+    int32_t id;
+} scored_token;
+
+static int compare_scores(const void *a, const void *b)
+{
+    float x = ((const scored_token *)a)->score;
+    float y = ((const scored_token *)b)->score;
+    return (x < y) - (x > y);
+}
+
+/* Calls add_merge for each cut of the token, or, without room for them yet, counts the cuts. */
+static size_t cut_token(bpe_tokenizer *bpe, int32_t id, uint32_t rank)
+{
+    size_t size;
+    const char *bytes = pm_token_bytes(&bpe->table, id, &size);
+    size_t n_cuts = 0;
+    for (size_t at = 0; at < size;) {
+        at += pm_read_character(bytes, at, size).length;
+        if (at == size)
+            break;
+        int32_t left = part_symbol(bpe, bytes, at);
+        int32_t right = left == PM_NO_TOKEN ? PM_NO_TOKEN : part_symbol(bpe, bytes + at, size - at);
+        if (right == PM_NO_TOKEN)
+            continue;
+        n_cuts++;
+        if (bpe->merges.slots)
+            add_merge(&bpe->merges, left, right, rank, id);
+    }
+    return n_cuts;
+}
+
+static pm_plugin_code derive_merges(bpe_tokenizer *bpe, const pm_plugin_message *message)
+{
+    PM_PLUGIN_TRY(find_part_characters(bpe, message));
+    scored_token *tokens = malloc(bpe->table.n * sizeof *tokens);
+    if (!tokens)
+        return pm_plugin_fail_memory(message, "the merges");
+    size_t n = 0;
+    size_t n_merges = 0;
+    for (size_t i = 0; i < bpe->table.n; i++)
+        if (bpe->table.kinds[i] == PM_TOKEN_NORMAL) {
+            tokens[n++] = (scored_token){bpe->table.scores[i], (int32_t)i};
+            n_merges += cut_token(bpe, (int32_t)i, 0);
+        }
+    qsort(tokens, n, sizeof *tokens, compare_scores);
+    pm_plugin_code code = allocate_slots(&bpe->merges, n_merges, message);
+    uint32_t rank = 0;
+    for (size_t i = 0; i < n && code == PM_PLUGIN_OK; i++) {
+        rank += i > 0 && tokens[i].score < tokens[i - 1].score;
+        cut_token(bpe, tokens[i].id, rank);
+    }
+    free(tokens);
+    return code;
+}
+
+pm_plugin_code bpe_merges_create(bpe_tokenizer *bpe, const pm_tokenizer_spec *spec,
+                                 const pm_plugin_message *message)
+{
+    if (spec->n_merges > 0 || bpe->alphabet == PM_ALPHABET_BYTES)
+        return copy_merges(bpe, spec, message);
+    return derive_merges(bpe, message);
+}
+
+void bpe_merges_destroy(bpe_merges *merges)
+{
+    free(merges->slots);
+    memset(merges, 0, sizeof *merges);
+}

@@ -1,0 +1,166 @@
+/* The vocabulary inside a plugin: see token_table.h. */
+#include "parts/token_table.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static pm_plugin_code check_special_ids(const pm_tokenizer_spec *spec, const pm_plugin_message *message)
+{
+    const struct {
+        const char *name;
+        int32_t id;
+    } named[] = {{"bos", spec->bos}, {"eos", spec->eos}, {"unk", spec->unk},  {"pad", spec->pad},
+                 {"sep", spec->sep}, {"cls", spec->cls}, {"mask", spec->mask}};
+    for (size_t i = 0; i < sizeof named / sizeof named[0]; i++)
+        if (named[i].id < PM_NO_TOKEN || (named[i].id >= 0 && (size_t)named[i].id >= spec->n_entries))
+            return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "the %s token has id %d, but there are %zu tokens",
+                                  named[i].name, (int)named[i].id, spec->n_entries);
+    return PM_PLUGIN_OK;
+}
+
+static pm_plugin_code copy_entry(const pm_vocab_entry *entry, size_t i, pm_token_table *table,
+                                 const pm_plugin_message *message)
+{
+    if (entry->kind < PM_TOKEN_NORMAL || entry->kind > PM_TOKEN_BYTE)
+        return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "token %zu is of unknown kind %u", i, entry->kind);
+    if (isnan(entry->score))
+        return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "the score of token %zu is not a number", i);
+    if (entry->kind == PM_TOKEN_BYTE) {
+        int32_t *id = &table->byte_ids[entry->byte];
+        if (*id != PM_NO_TOKEN)
+            return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "tokens %d and %zu both stand for the byte 0x%02X",
+                                  (int)*id, i, entry->byte);
+        *id = (int32_t)i;
+    }
+    if (entry->n_bytes > 0)
+        memcpy(table->bytes + table->offsets[i], entry->bytes, entry->n_bytes);
+    table->offsets[i + 1] = table->offsets[i] + entry->n_bytes;
+    table->scores[i] = entry->score;
+    table->kinds[i] = entry->kind;
+    table->flags[i] = entry->flags;
+    table->byte_values[i] = entry->byte;
+    return PM_PLUGIN_OK;
+}
+
+pm_plugin_code pm_token_table_create(const pm_tokenizer_spec *spec, pm_token_table *table,
+                                     const pm_plugin_message *message)
+{
+    memset(table, 0, sizeof *table);
+    for (int byte = 0; byte < 256; byte++)
+        table->byte_ids[byte] = PM_NO_TOKEN;
+    size_t n = spec->n_entries;
+    if (n == 0 || n > INT32_MAX / 2)
+        return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "the vocabulary has %zu tokens", n);
+    PM_PLUGIN_TRY(check_special_ids(spec, message));
+    size_t total = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (spec->entries[i].n_bytes > SIZE_MAX - total - 1)
+            return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "the vocabulary's bytes do not fit into memory");
+        total += spec->entries[i].n_bytes;
+    }
+    table->n = n;
+    table->bytes = malloc(total + 1);
+    table->offsets = calloc(n + 1, sizeof *table->offsets);
+    table->scores = calloc(n, sizeof *table->scores);
+    table->kinds = calloc(n, 1);
+    table->flags = calloc(n, 1);
+    table->byte_values = calloc(n, 1);
+    pm_plugin_code code = PM_PLUGIN_OK;
+    if (!table->bytes || !table->offsets || !table->scores || !table->kinds || !table->flags ||
+        !table->byte_values)
+        code = pm_plugin_fail_memory(message, "the vocabulary");
+    for (size_t i = 0; i < n && code == PM_PLUGIN_OK; i++)
+        code = copy_entry(&spec->entries[i], i, table, message);
+    if (code != PM_PLUGIN_OK)
+        pm_token_table_destroy(table);
+    return code;
+}
+
+void pm_token_table_destroy(pm_token_table *table)
+{
+    free(table->bytes);
+    free(table->offsets);
+    free(table->scores);
+    free(table->kinds);
+    free(table->flags);
+    free(table->byte_values);
+    memset(table, 0, sizeof *table);
+}
+
+uint64_t pm_hash_bytes(const char *bytes, size_t size)
+{
+    uint64_t hash = 0x9E3779B97F4A7C15u ^ (uint64_t)size;
+    for (; size >= 8; bytes += 8, size -= 8) {
+        uint64_t word;
+        memcpy(&word, bytes, 8);
+        hash = (hash ^ word) * 0xD6E8FEB86659FD93u;
+        hash ^= hash >> 32;
+    }
+    uint64_t last = 0;
+    for (size_t i = 0; i < size; i++)
+        last |= (uint64_t)(unsigned char)bytes[i] << (8 * i);
+    hash = (hash ^ last) * 0xD6E8FEB86659FD93u;
+    hash ^= hash >> 32;
+    hash *= 0xD6E8FEB86659FD93u;
+    return hash ^ hash >> 32;
+}
+
+/* The slot of these bytes, or the free slot where they belong. */
+static uint64_t *find_slot(const pm_token_map *map, const char *bytes, size_t size)
+{
+    uint64_t hash = pm_hash_bytes(bytes, size);
+    for (size_t at = (size_t)hash & map->mask;; at = (at + 1) & map->mask) {
+        uint64_t *slot = &map->slots[at];
+        if (*slot == 0)
+            return slot;
+        if (*slot >> 32 != hash >> 32)
+            continue;
+        size_t length;
+        const char *token = pm_token_bytes(map->table, (int32_t)(uint32_t)*slot - 1, &length);
+        if (length == size && memcmp(token, bytes, size) == 0)
+            return slot;
+    }
+}
+
+static pm_plugin_code add_to_map(pm_token_map *map, int32_t id, const pm_plugin_message *message)
+{
+    size_t size;
+    const char *bytes = pm_token_bytes(map->table, id, &size);
+    if (size == 0)
+        return PM_PLUGIN_OK; /* no text can ever become it */
+    uint64_t *slot = find_slot(map, bytes, size);
+    if (*slot != 0)
+        return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "tokens %d and %d are the same", (int)(uint32_t)*slot - 1,
+                              (int)id);
+    *slot = (pm_hash_bytes(bytes, size) >> 32) << 32 | ((uint32_t)id + 1);
+    return PM_PLUGIN_OK;
+}
+
+pm_plugin_code pm_token_map_create(const pm_token_table *table, unsigned kinds, pm_token_map *map,
+                                   const pm_plugin_message *message)
+{
+    size_t n_slots = 16;
+    while (n_slots < table->n * 2)
+        n_slots *= 2;
+    *map = (pm_token_map){table, calloc(n_slots, sizeof *map->slots), n_slots - 1};
+    pm_plugin_code code = map->slots ? PM_PLUGIN_OK : pm_plugin_fail_memory(message, "the vocabulary's index");
+    for (size_t i = 0; i < table->n && code == PM_PLUGIN_OK; i++)
+        if (kinds >> table->kinds[i] & 1)
+            code = add_to_map(map, (int32_t)i, message);
+    if (code != PM_PLUGIN_OK)
+        pm_token_map_destroy(map);
+    return code;
+}
+
+void pm_token_map_destroy(pm_token_map *map)
+{
+    free(map->slots);
+    memset(map, 0, sizeof *map);
+}
+
+int32_t pm_token_map_find(const pm_token_map *map, const char *bytes, size_t size)
+{
+    uint64_t slot = *find_slot(map, bytes, size);
+    return slot == 0 ? PM_NO_TOKEN : (int32_t)(uint32_t)slot - 1;
+}

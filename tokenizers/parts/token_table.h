@@ -1,0 +1,53 @@
+/* A plugin's own copy of the vocabulary, and the way from bytes to ids.
+ *
+ * Made once from the host's spec, then never changed. All bytes lie in one block; ids are indices. Both the table
+ * and the map check what the spec says, so that the code behind them need not.
+ */
+#ifndef PUMICE_PARTS_TOKEN_TABLE_H
+#define PUMICE_PARTS_TOKEN_TABLE_H
+
+#include "parts/plugin_fail.h"
+
+typedef struct pm_token_table {
+    size_t n;
+    char *bytes;     /* of all tokens, one after the other */
+    size_t *offsets; /* n + 1: token i is bytes[offsets[i]] to bytes[offsets[i + 1]] */
+    float *scores;
+    uint8_t *kinds;        /* pm_token_kind */
+    uint8_t *flags;        /* PM_TOKEN_* */
+    uint8_t *byte_values;  /* of BYTE tokens */
+    int32_t byte_ids[256]; /* the BYTE token of each byte, or PM_NO_TOKEN */
+} pm_token_table;
+
+/* Copies and checks the entries of a spec: kinds known, scores not NaN, no two BYTE entries for one byte, and the
+ * ids that the spec names in range. */
+pm_plugin_code pm_token_table_create(const pm_tokenizer_spec *spec, pm_token_table *table,
+                                     const pm_plugin_message *message);
+void pm_token_table_destroy(pm_token_table *table); /* fine on one that is all zero */
+
+static inline const char *pm_token_bytes(const pm_token_table *table, int32_t id, size_t *size)
+{
+    *size = table->offsets[id + 1] - table->offsets[id];
+    return table->bytes + table->offsets[id];
+}
+
+/* An open-addressing hash from bytes to the ids of some tokens of a table. */
+typedef struct pm_token_map {
+    const pm_token_table *table; /* must outlive the map */
+    uint64_t *slots;             /* high half: hash, low half: id + 1; 0 is free */
+    size_t mask;                 /* number of slots - 1 */
+} pm_token_map;
+
+/* A map of the tokens whose kind's bit (1 << kind) is in `kinds`. Two such tokens with the same bytes are an
+ * error; empty ones are left out. */
+pm_plugin_code pm_token_map_create(const pm_token_table *table, unsigned kinds, pm_token_map *map,
+                                   const pm_plugin_message *message);
+void pm_token_map_destroy(pm_token_map *map);
+
+/* The id of the token with these bytes, or PM_NO_TOKEN. */
+int32_t pm_token_map_find(const pm_token_map *map, const char *bytes, size_t size);
+
+/* A hash of some bytes; for tables of the process's lifetime, never to be stored. */
+uint64_t pm_hash_bytes(const char *bytes, size_t size);
+
+#endif

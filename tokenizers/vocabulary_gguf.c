@@ -1,0 +1,433 @@
+/* The vocabulary of a GGUF file, in the terms of pumice/plugin.h.
+ *
+ * Everything in the file is hostile: arrays may be missing, of the wrong type or of different lengths, ids and
+ * merges out of range, tokens there twice. Source: the GGUF specification, "tokenizer.ggml.*", and the conventions
+ * of the files in circulation where it is silent (said at each place).
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/utf8.h"
+#include "byte_alphabet.h"
+#include "parts/token_table.h"
+#include "plugin_loader.h"
+#include "vocabulary.h"
+
+#define KEY(name) "tokenizer.ggml." name
+
+enum { MAX_TOKENS = 1 << 26, MAX_MERGES = 1 << 28 };
+
+/* What is at hand while one file is read. */
+typedef struct gguf_reading {
+    const pm_gguf *file;
+    pm_vocabulary *out;
+    pm_error *err;
+    pm_vocab_entry *entries;
+    size_t n;
+} gguf_reading;
+
+static pm_status fail_key(const gguf_reading *r, pm_status status, const char *key, const char *what)
+{
+    return pm_fail(r->err, status, "%s: key '%s' %s", pm_gguf_path(r->file), key, what);
+}
+
+/* An array of the given element type, or NULL where the key is absent. */
+static pm_status find_array(const gguf_reading *r, const char *key, int is_right_type(pm_gguf_type),
+                            uint64_t max_count, const pm_gguf_entry **out)
+{
+    *out = pm_gguf_find(r->file, key);
+    if (!*out)
+        return PM_OK;
+    if ((*out)->type != PM_GGUF_ARRAY || !is_right_type((*out)->elem_type))
+        return fail_key(r, PM_ERR_FORMAT, key, "is not an array of the right type");
+    if ((*out)->count > max_count)
+        return pm_fail(r->err, PM_ERR_LIMIT, "%s: key '%s' has %llu elements; at most %llu are supported",
+                       pm_gguf_path(r->file), key, (unsigned long long)(*out)->count,
+                       (unsigned long long)max_count);
+    return PM_OK;
+}
+
+static int is_string(pm_gguf_type type)
+{
+    return type == PM_GGUF_STRING;
+}
+
+static int is_float(pm_gguf_type type)
+{
+    return type == PM_GGUF_FLOAT32 || type == PM_GGUF_FLOAT64;
+}
+
+static int is_integer(pm_gguf_type type)
+{
+    return type != PM_GGUF_STRING && type != PM_GGUF_ARRAY && type != PM_GGUF_BOOL && !is_float(type);
+}
+
+/* An array with one element a token, or NULL. */
+static pm_status find_per_token(const gguf_reading *r, const char *key, int is_right_type(pm_gguf_type),
+                                const pm_gguf_entry **out)
+{
+    PM_TRY(find_array(r, key, is_right_type, MAX_TOKENS, out));
+    if (*out && (*out)->count != r->n)
+        return pm_fail(r->err, PM_ERR_FORMAT, "%s: key '%s' has %llu elements, but there are %zu tokens",
+                       pm_gguf_path(r->file), key, (unsigned long long)(*out)->count, r->n);
+    return PM_OK;
+}
+
+static void *allocate(const gguf_reading *r, size_t n, size_t size, const char *what, pm_status *status)
+{
+    void *memory = pm_arena_alloc(&r->out->arena, (n ? n : 1) * size);
+    *status = memory ? PM_OK : pm_fail_memory(r->err, n * size, what);
+    return memory;
+}
+
+static char *copy_string(const gguf_reading *r, pm_str s, pm_status *status)
+{
+    char *copy = pm_arena_strndup(&r->out->arena, s.data, s.size);
+    *status = copy ? PM_OK : pm_fail_memory(r->err, s.size + 1, "a string of the tokenizer");
+    return copy;
+}
+
+/* ---- Tokens
+ * ---------------------------------------------------------------------------------------------------------- */
+
+/* The byte of a token spelled <0x0A>; -1 where it is spelled otherwise. */
+static int byte_of_name(pm_str name)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    if (name.size != 6 || memcmp(name.data, "<0x", 3) != 0 || name.data[5] != '>')
+        return -1;
+    const char *high = memchr(hex, name.data[3], 16);
+    const char *low = memchr(hex, name.data[4], 16);
+    return high && low ? (int)((high - hex) * 16 + (low - hex)) : -1;
+}
+
+static pm_status read_kind(const gguf_reading *r, const pm_gguf_entry *types, size_t i, pm_str text,
+                           pm_vocab_entry *e)
+{
+    int64_t kind = PM_TOKEN_NORMAL;
+    if (types)
+        PM_TRY(pm_gguf_elem_i64(r->file, types, i, &kind, r->err));
+    if (kind == 0) /* "undefined" in the files' own list */
+        kind = PM_TOKEN_NORMAL;
+    if (kind < PM_TOKEN_NORMAL || kind > PM_TOKEN_BYTE)
+        return pm_fail(r->err, PM_ERR_FORMAT, "%s: token %zu has the unknown type %lld", pm_gguf_path(r->file), i,
+                       (long long)kind);
+    e->kind = (uint8_t)kind;
+    if (kind == PM_TOKEN_BYTE) {
+        int byte = byte_of_name(text);
+        char shown[40];
+        if (byte < 0)
+            return pm_fail(r->err, PM_ERR_FORMAT, "%s: token %zu stands for a byte, but is called %s, not <0xNN>",
+                           pm_gguf_path(r->file), i, pm_quote(text.data, text.size, shown, sizeof shown));
+        e->byte = (uint8_t)byte;
+    }
+    return PM_OK;
+}
+
+/* A byte-level token's bytes. One that is not spelled in the alphabet cannot come out of merges; it keeps its id.
+ */
+static pm_status undo_spelling(const gguf_reading *r, pm_vocab_entry *e)
+{
+    pm_status status;
+    char *bytes = allocate(r, e->n_bytes, 1, "a token", &status);
+    if (!bytes)
+        return status;
+    size_t n = pm_byte_alphabet_decode(e->bytes, e->n_bytes, bytes);
+    if (n == SIZE_MAX) {
+        e->kind = PM_TOKEN_UNUSED;
+        return PM_OK;
+    }
+    e->bytes = bytes;
+    e->n_bytes = (uint32_t)n;
+    return PM_OK;
+}
+
+static pm_status read_token(const gguf_reading *r, const pm_gguf_entry *tokens, const pm_gguf_entry *types,
+                            const pm_gguf_entry *scores, size_t i)
+{
+    pm_vocab_entry *e = &r->entries[i];
+    pm_str text;
+    double score = 0;
+    PM_TRY(pm_gguf_elem_str(r->file, tokens, i, &text, r->err));
+    if (text.size > UINT32_MAX)
+        return pm_fail(r->err, PM_ERR_LIMIT, "%s: token %zu is too long", pm_gguf_path(r->file), i);
+    e->bytes = text.data;
+    e->n_bytes = (uint32_t)text.size;
+    PM_TRY(read_kind(r, types, i, text, e));
+    if (scores)
+        PM_TRY(pm_gguf_elem_f64(r->file, scores, i, &score, r->err));
+    if (isnan(score))
+        return pm_fail(r->err, PM_ERR_FORMAT, "%s: the score of token %zu is not a number", pm_gguf_path(r->file),
+                       i);
+    e->score = (float)score;
+    if (r->out->spec.alphabet == PM_ALPHABET_BYTES && (e->kind == PM_TOKEN_NORMAL || e->kind == PM_TOKEN_UNUSED))
+        return undo_spelling(r, e);
+    return PM_OK;
+}
+
+static pm_status read_tokens(gguf_reading *r)
+{
+    const pm_gguf_entry *tokens, *types, *scores;
+    PM_TRY(find_array(r, KEY("tokens"), is_string, MAX_TOKENS, &tokens));
+    if (!tokens || tokens->count == 0)
+        return fail_key(r, PM_ERR_FORMAT, KEY("tokens"), "is missing or empty: the file has no vocabulary");
+    r->n = (size_t)tokens->count;
+    PM_TRY(find_per_token(r, KEY("token_type"), is_integer, &types));
+    PM_TRY(find_per_token(r, KEY("scores"), is_float, &scores));
+    if (!scores && r->out->spec.alphabet == PM_ALPHABET_CHARACTERS && strcmp(r->out->spec.model, "wordpiece") != 0)
+        return fail_key(r, PM_ERR_FORMAT, KEY("scores"),
+                        "is missing: without scores there is nothing to merge by");
+    pm_status status;
+    r->entries = allocate(r, r->n, sizeof *r->entries, "the vocabulary", &status);
+    for (size_t i = 0; i < r->n && status == PM_OK; i++)
+        status = read_token(r, tokens, types, scores, i);
+    r->out->spec.entries = r->entries;
+    r->out->spec.n_entries = r->n;
+    return status;
+}
+
+/* ---- Merges
+ * ---------------------------------------------------------------------------------------------------------- */
+
+/* From bytes to ids, made from the entries as the plugin will make it. */
+typedef struct merge_index {
+    pm_token_table table;
+    pm_token_map normal;
+    pm_token_map added; /* user-defined tokens, which merges may name too */
+    char *scratch;      /* for one merge's bytes */
+    size_t capacity;
+} merge_index;
+
+static int32_t find_part(const merge_index *index, const char *bytes, size_t size)
+{
+    int32_t id = pm_token_map_find(&index->normal, bytes, size);
+    return id != PM_NO_TOKEN ? id : pm_token_map_find(&index->added, bytes, size);
+}
+
+static pm_status read_merge(const gguf_reading *r, merge_index *index, const pm_gguf_entry *merges, size_t i,
+                            pm_vocab_merge *out)
+{
+    pm_str text;
+    PM_TRY(pm_gguf_elem_str(r->file, merges, i, &text, r->err));
+    char shown[80];
+    const char *space = text.size > 1 ? memchr(text.data + 1, ' ', text.size - 1) : NULL;
+    size_t n_left = space ? (size_t)(space - text.data) : 0;
+    size_t n_right = space ? text.size - n_left - 1 : 0;
+    if (n_right == 0)
+        return pm_fail(r->err, PM_ERR_FORMAT, "%s: merge %zu, %s, is not two tokens with a space between",
+                       pm_gguf_path(r->file), i, pm_quote(text.data, text.size, shown, sizeof shown));
+    if (!pm_grow((void **)&index->scratch, &index->capacity, text.size, 1))
+        return pm_fail_memory(r->err, text.size, "a merge");
+    size_t n = pm_byte_alphabet_decode(text.data, n_left, index->scratch);
+    size_t m = n == SIZE_MAX ? SIZE_MAX : pm_byte_alphabet_decode(space + 1, n_right, index->scratch + n);
+    if (m != SIZE_MAX) {
+        out->left = find_part(index, index->scratch, n);
+        out->right = find_part(index, index->scratch + n, m);
+        out->result = find_part(index, index->scratch, n + m);
+    }
+    if (m == SIZE_MAX || out->left < 0 || out->right < 0 || out->result < 0)
+        return pm_fail(r->err, PM_ERR_FORMAT, "%s: merge %zu, %s, names or makes a token that is not there",
+                       pm_gguf_path(r->file), i, pm_quote(text.data, text.size, shown, sizeof shown));
+    return PM_OK;
+}
+
+static pm_status index_entries(const gguf_reading *r, merge_index *index)
+{
+    char text[400] = "";
+    pm_plugin_message message = {text, sizeof text};
+    pm_plugin_code code = pm_token_table_create(&r->out->spec, &index->table, &message);
+    if (code == PM_PLUGIN_OK)
+        code = pm_token_map_create(&index->table, 1u << PM_TOKEN_NORMAL, &index->normal, &message);
+    if (code == PM_PLUGIN_OK)
+        code = pm_token_map_create(&index->table, 1u << PM_TOKEN_USER_DEFINED, &index->added, &message);
+    return pm_plugin_error(r->err, code, pm_gguf_path(r->file), text);
+}
+
+static pm_status read_merges(const gguf_reading *r)
+{
+    const pm_gguf_entry *merges;
+    PM_TRY(find_array(r, KEY("merges"), is_string, MAX_MERGES, &merges));
+    if (!merges)
+        return fail_key(r, PM_ERR_FORMAT, KEY("merges"), "is missing: a byte-level vocabulary needs its merges");
+    size_t n = (size_t)merges->count;
+    pm_status status;
+    pm_vocab_merge *out = allocate(r, n, sizeof *out, "the merges", &status);
+    merge_index index = {0};
+    if (status == PM_OK)
+        status = index_entries(r, &index);
+    for (size_t i = 0; i < n && status == PM_OK; i++)
+        status = read_merge(r, &index, merges, i, &out[i]);
+    r->out->spec.merges = out;
+    r->out->spec.n_merges = n;
+    free(index.scratch);
+    pm_token_map_destroy(&index.normal);
+    pm_token_map_destroy(&index.added);
+    pm_token_table_destroy(&index.table);
+    return status;
+}
+
+/* ---- Special tokens and settings
+ * ------------------------------------------------------------------------------------- */
+
+/* An id, or what *id was before where the key is absent. */
+static pm_status read_id(const gguf_reading *r, const char *key, int32_t *id)
+{
+    int64_t value = *id;
+    pm_status status = pm_gguf_get_i64(r->file, key, &value, r->err);
+    if (status == PM_ERR_NOT_FOUND)
+        return PM_OK;
+    if (status != PM_OK)
+        return status;
+    if (value < 0 || (uint64_t)value >= r->n)
+        return pm_fail(r->err, PM_ERR_FORMAT, "%s: key '%s' is %lld, but there are %zu tokens",
+                       pm_gguf_path(r->file), key, (long long)value, r->n);
+    *id = (int32_t)value;
+    return PM_OK;
+}
+
+static int has_kind(const gguf_reading *r, size_t id, pm_token_kind kind)
+{
+    return id < r->n && r->entries[id].kind == kind;
+}
+
+static pm_status read_special_ids(const gguf_reading *r)
+{
+    pm_tokenizer_spec *spec = &r->out->spec;
+    spec->bos = spec->eos = spec->unk = spec->pad = spec->sep = spec->cls = spec->mask = PM_NO_TOKEN;
+    r->out->eot = PM_NO_TOKEN;
+    if (pm_gguf_find(r->file, KEY("scores"))) { /* SentencePiece's usual places, where the file does not say */
+        spec->unk = has_kind(r, 0, PM_TOKEN_UNKNOWN) ? 0 : PM_NO_TOKEN;
+        spec->bos = has_kind(r, 1, PM_TOKEN_CONTROL) ? 1 : PM_NO_TOKEN;
+        spec->eos = has_kind(r, 2, PM_TOKEN_CONTROL) ? 2 : PM_NO_TOKEN;
+    }
+    PM_TRY(read_id(r, KEY("bos_token_id"), &spec->bos));
+    PM_TRY(read_id(r, KEY("eos_token_id"), &spec->eos));
+    PM_TRY(read_id(r, KEY("unknown_token_id"), &spec->unk));
+    PM_TRY(read_id(r, KEY("padding_token_id"), &spec->pad));
+    PM_TRY(read_id(r, KEY("seperator_token_id"), &spec->sep)); /* as the specification spells it */
+    PM_TRY(read_id(r, KEY("cls_token_id"), &spec->cls));
+    PM_TRY(read_id(r, KEY("mask_token_id"), &spec->mask));
+    PM_TRY(read_id(r, KEY("eot_token_id"), &r->out->eot));
+    if (!pm_gguf_find(r->file, KEY("token_type"))) {
+        const int32_t control[] = {spec->bos, spec->eos, spec->pad, r->out->eot};
+        for (size_t i = 0; i < sizeof control / sizeof control[0]; i++)
+            if (control[i] != PM_NO_TOKEN)
+                r->entries[control[i]].kind = PM_TOKEN_CONTROL;
+    }
+    return PM_OK;
+}
+
+static pm_status read_flag(const gguf_reading *r, const char *key, int is_default, uint32_t flag)
+{
+    int value = is_default;
+    pm_status status = pm_gguf_get_bool(r->file, key, &value, r->err);
+    if (status != PM_OK && status != PM_ERR_NOT_FOUND)
+        return status;
+    if (value)
+        r->out->spec.flags |= flag;
+    return PM_OK;
+}
+
+static int is_one_of(const char *name, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(name, names[i]) == 0)
+            return 1;
+    return 0;
+}
+
+/* Files name the pre-tokenizer; what else belongs to it is known by that name (LLaMA 3: whole words first, bos by
+ * default). */
+static pm_status read_settings(const gguf_reading *r)
+{
+    static const char *const llama3[] = {"llama-bpe", "llama3", "llama-v3"};
+    pm_tokenizer_spec *spec = &r->out->spec;
+    int is_bytes = spec->alphabet == PM_ALPHABET_BYTES;
+    pm_str name = {"default", 7};
+    pm_status status = pm_gguf_get_str(r->file, KEY("pre"), &name, r->err);
+    if (status != PM_OK && status != PM_ERR_NOT_FOUND)
+        return status;
+    if (is_bytes) {
+        spec->pretokenizer.name = copy_string(r, name, &status);
+        if (status != PM_OK)
+            return status;
+    }
+    int is_llama3 = is_bytes && is_one_of(spec->pretokenizer.name, llama3, sizeof llama3 / sizeof llama3[0]);
+    if (is_llama3)
+        spec->flags |= PM_SPEC_IGNORE_MERGES;
+    spec->flags |= PM_SPEC_FUSE_UNKNOWN;
+    int adds_bos = (is_llama3 || !is_bytes) && spec->bos != PM_NO_TOKEN;
+    PM_TRY(read_flag(r, KEY("add_bos_token"), adds_bos, PM_SPEC_ADD_BOS));
+    PM_TRY(read_flag(r, KEY("add_eos_token"), 0, PM_SPEC_ADD_EOS));
+    PM_TRY(read_flag(r, KEY("add_space_prefix"), !is_bytes, PM_SPEC_ADD_SPACE_PREFIX));
+    if (spec->flags & PM_SPEC_ADD_BOS && spec->bos == PM_NO_TOKEN)
+        return fail_key(r, PM_ERR_FORMAT, KEY("add_bos_token"), "is set, but there is no bos token");
+    if (spec->flags & PM_SPEC_ADD_EOS && spec->eos == PM_NO_TOKEN)
+        return fail_key(r, PM_ERR_FORMAT, KEY("add_eos_token"), "is set, but there is no eos token");
+    return PM_OK;
+}
+
+static pm_status read_chat_template(const gguf_reading *r)
+{
+    pm_str text;
+    pm_status status = pm_gguf_get_str(r->file, "tokenizer.chat_template", &text, r->err);
+    if (status == PM_ERR_NOT_FOUND)
+        return PM_OK;
+    if (status == PM_OK)
+        r->out->chat_template = copy_string(r, text, &status);
+    return status;
+}
+
+/* The file's kind of tokenizer, and what that says of the entries. */
+static pm_status read_model(const gguf_reading *r)
+{
+    static const struct {
+        const char *gguf, *plugin;
+        pm_alphabet alphabet;
+        const char *space;
+    } kinds[] = {
+        {"gpt2", "bpe", PM_ALPHABET_BYTES, NULL},
+        {"llama", "bpe", PM_ALPHABET_CHARACTERS, "\xE2\x96\x81"},
+        {"t5", "unigram", PM_ALPHABET_CHARACTERS, "\xE2\x96\x81"},
+        {"bert", "wordpiece", PM_ALPHABET_CHARACTERS, NULL},
+    };
+    pm_str name;
+    pm_status status = pm_gguf_get_str(r->file, KEY("model"), &name, r->err);
+    if (status == PM_ERR_NOT_FOUND)
+        return fail_key(r, PM_ERR_NOT_FOUND, KEY("model"), "is missing: the file has no tokenizer");
+    if (status != PM_OK)
+        return status;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strlen(kinds[i].gguf) == name.size && memcmp(kinds[i].gguf, name.data, name.size) == 0) {
+            r->out->spec.model = kinds[i].plugin;
+            r->out->spec.alphabet = kinds[i].alphabet;
+            r->out->spec.space_symbol = kinds[i].space;
+            return PM_OK;
+        }
+    char shown[60];
+    return pm_fail(r->err, PM_ERR_UNSUPPORTED, "%s: tokenizers of kind %s are not supported",
+                   pm_gguf_path(r->file), pm_quote(name.data, name.size, shown, sizeof shown));
+}
+
+pm_status pm_vocabulary_read_gguf(const pm_gguf *file, pm_vocabulary *out, pm_error *err)
+{
+    memset(out, 0, sizeof *out);
+    gguf_reading r = {.file = file, .out = out, .err = err};
+    out->spec.size = sizeof out->spec;
+    out->spec.source = pm_gguf_path(file);
+    PM_TRY(read_model(&r));
+    PM_TRY(read_tokens(&r));
+    PM_TRY(read_special_ids(&r));
+    if (out->spec.alphabet == PM_ALPHABET_BYTES)
+        PM_TRY(read_merges(&r));
+    PM_TRY(read_settings(&r));
+    return read_chat_template(&r);
+}
+
+void pm_vocabulary_free(pm_vocabulary *vocabulary)
+{
+    pm_arena_free(&vocabulary->arena);
+    memset(vocabulary, 0, sizeof *vocabulary);
+}
