@@ -435,7 +435,8 @@ static pm_status lower(pm_vk_lowering *l, pm_error *err)
     touch_ends(l);
     if (l->error.status != PM_OK)
         return pm_fail(err, l->error.status, "%s", l->error.message);
-    return place_items(l, err);
+    PM_TRY(place_items(l, err));
+    return pm_vk_pipelines_compile(l->device, err);
 }
 
 pm_status pm_vk_lower_graph(pm_vk_device *device, pm_vk_program *program, pm_error *err)

@@ -4,8 +4,11 @@
  * is bound once a command buffer; set 1 differs in the number of storage buffers only. */
 #include "backends/vulkan/vk_runtime.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/threads.h"
 
 static pm_status create_layouts(pm_vk_device *device, pm_error *err)
 {
@@ -158,14 +161,61 @@ pm_status pm_vk_pipeline_get(pm_vk_device *device, const pm_vk_dispatch *dispatc
     made->n_spec = dispatch->n_spec;
     made->subgroup_size = dispatch->subgroup_size;
     memcpy(made->spec, dispatch->spec, sizeof made->spec);
-    VkResult result = compile(device, made);
-    if (result < 0) {
-        free(made);
-        pm_vk_fail(device, result, "compiling the shader", err);
-        return pm_fail_within(err, PM_ERR_DEVICE, "shader %s", pm_shader_infos[dispatch->shader].name);
-    }
     device->pipelines[device->n_pipelines++] = made;
-    device->n_unsaved_pipelines++;
     *out = made;
     return PM_OK;
+}
+
+/* ---- compiling all that are new ----------------------------------------------------------------------------------- */
+
+typedef struct compilation {
+    pm_vk_device *device;
+    atomic_size_t next;
+    size_t end;
+} compilation;
+
+static void compile_some(void *user, int thread, int n_threads)
+{
+    (void)thread, (void)n_threads;
+    compilation *work = user;
+    for (size_t i; (i = atomic_fetch_add(&work->next, 1)) < work->end;) {
+        pm_vk_pipeline *pipeline = work->device->pipelines[i];
+        pipeline->result = compile(work->device, pipeline);
+    }
+}
+
+/* Drivers take from milliseconds to seconds for a shader, so all cores compile. */
+static void compile_all(compilation *work, size_t n)
+{
+    int cores = pm_threads_cores(), n_threads = n < (size_t)cores ? (int)n : cores;
+    pm_threads *threads = NULL;
+    if (n_threads > 1 && pm_threads_create(n_threads > 16 ? 16 : n_threads, &threads, NULL) == PM_OK)
+        pm_threads_run(threads, compile_some, work);
+    else
+        compile_some(work, 0, 1);
+    pm_threads_destroy(threads);
+}
+
+pm_status pm_vk_pipelines_compile(pm_vk_device *device, pm_error *err)
+{
+    size_t first = device->n_compiled_pipelines, n = device->n_pipelines - first;
+    if (!n)
+        return PM_OK;
+    compilation work = {.device = device, .next = first, .end = device->n_pipelines};
+    compile_all(&work, n);
+    pm_status status = PM_OK;
+    size_t kept = first;
+    for (size_t i = first; i < device->n_pipelines; i++) {
+        pm_vk_pipeline *pipeline = device->pipelines[i];
+        if (pipeline->result >= 0) {
+            device->pipelines[kept++] = pipeline;
+            continue;
+        }
+        pm_vk_fail(device, pipeline->result, "compiling the shader", err);
+        status = pm_fail_within(err, PM_ERR_DEVICE, "shader %s", pm_shader_infos[pipeline->shader].name);
+        free(pipeline);
+    }
+    device->n_pipelines = device->n_compiled_pipelines = kept;
+    device->n_unsaved_pipelines += kept - first;
+    return status;
 }

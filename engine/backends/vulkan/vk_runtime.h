@@ -59,6 +59,7 @@ typedef struct pm_vk_pipeline {
     uint32_t n_bind, n_spec, subgroup_size;
     uint32_t spec[PM_VK_MAX_SPEC];
     VkPipeline handle;
+    VkResult result; /* of compiling it */
 } pm_vk_pipeline;
 
 typedef struct pm_vk_device {
@@ -77,13 +78,13 @@ typedef struct pm_vk_device {
     VkCommandPool transfer_pool; /* staging copies: vk_transfer.c */
     VkCommandBuffer transfer_commands;
     VkFence transfer_fence;
-    pm_vk_buffer staging;
+    pm_vk_buffer staging, readback;
 
     VkDescriptorSetLayout params_layout, storage_layout[PM_VK_MAX_BIND + 1]; /* by number of slices */
     VkPipelineLayout pipeline_layout[PM_VK_MAX_BIND + 1];
     VkPipelineCache pipeline_cache;
     pm_vk_pipeline **pipelines;
-    size_t n_pipelines, cap_pipelines, n_unsaved_pipelines;
+    size_t n_pipelines, cap_pipelines, n_compiled_pipelines, n_unsaved_pipelines;
 
     pm_vk_cache cache; /* files on disk */
     PFN_vkGetCalibratedTimestampsEXT get_calibrated_timestamps; /* NULL: no monotonic clock to go by */
@@ -137,9 +138,11 @@ void pm_vk_transfer_destroy(pm_vk_device *device);
 
 pm_status pm_vk_pipelines_create(pm_vk_device *device, pm_error *err); /* layouts, and the cache from disk */
 void pm_vk_pipelines_destroy(pm_vk_device *device);
-/* The pipeline of a dispatch, made at its first use; lives as long as the device. */
+/* The pipeline of a dispatch, the same for all that agree; lives as long as the device. It can be used after the next
+ * pm_vk_pipelines_compile, which compiles all new ones at once (and drops those that fail, with an error). */
 pm_status pm_vk_pipeline_get(pm_vk_device *device, const pm_vk_dispatch *dispatch, const pm_vk_pipeline **out,
                              pm_error *err);
+pm_status pm_vk_pipelines_compile(pm_vk_device *device, pm_error *err);
 void pm_vk_pipelines_save(pm_vk_device *device); /* writes the cache file if there is something new */
 
 /* ---- weights and states: vk_weights.c --------------------------------------------------------------------------- */

@@ -124,9 +124,13 @@ pm_status pm_vk_download(pm_vk_device *device, const pm_vk_buffer *buffer, uint6
         memcpy(data, buffer->mapped + offset, size);
         return PM_OK;
     }
-    pm_vk_buffer to = {0};
+    const pm_vk_buffer *to = &device->readback;
     uint64_t most = size < STAGING_BYTES ? size : STAGING_BYTES;
-    PM_TRY(pm_vk_buffer_create(device, most, PM_VK_MEMORY_READBACK, "memory to read results back", &to, err));
+    if (to->size < most) {
+        pm_vk_buffer_destroy(device, &device->readback);
+        PM_TRY(pm_vk_buffer_create(device, most, PM_VK_MEMORY_READBACK, "memory to read results back",
+                                   &device->readback, err));
+    }
     pm_status status = PM_OK;
     unsigned char *into = data;
     while (size && status == PM_OK) {
@@ -134,18 +138,17 @@ pm_status pm_vk_download(pm_vk_device *device, const pm_vk_buffer *buffer, uint6
         VkBufferCopy region = {.srcOffset = offset, .size = piece};
         status = begin(device, err);
         if (status == PM_OK) {
-            vkCmdCopyBuffer(device->transfer_commands, buffer->handle, to.handle, 1, &region);
+            vkCmdCopyBuffer(device->transfer_commands, buffer->handle, to->handle, 1, &region);
             status = submit(device, err);
         }
         if (status == PM_OK)
-            status = pm_vk_buffer_invalidate(device, &to, 0, piece, err);
+            status = pm_vk_buffer_invalidate(device, to, 0, piece, err);
         if (status == PM_OK)
-            memcpy(into, to.mapped, piece);
+            memcpy(into, to->mapped, piece);
         into += piece;
         offset += piece;
         size -= piece;
     }
-    pm_vk_buffer_destroy(device, &to);
     return status;
 }
 
@@ -163,6 +166,7 @@ pm_status pm_vk_zero(pm_vk_device *device, const pm_vk_buffer *buffer, pm_error 
 void pm_vk_transfer_destroy(pm_vk_device *device)
 {
     pm_vk_buffer_destroy(device, &device->staging);
+    pm_vk_buffer_destroy(device, &device->readback);
     if (device->transfer_fence)
         vkDestroyFence(device->handle, device->transfer_fence, NULL);
     if (device->transfer_pool)
