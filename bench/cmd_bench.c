@@ -8,6 +8,7 @@
 #include "bench.h"
 #include "command.h"
 #include "known_models.h"
+#include "open_model.h"
 #include "options.h"
 #include "pumice/synth.h"
 #include "terminal.h"
@@ -18,8 +19,6 @@ typedef struct bench_options {
     cli_list devices;
     int decode, repeats, threads, tier, verify, limit, no_cache, json;
 } bench_options;
-
-static const char *const tier_names[] = {"best", "0", "1", "2", "3", NULL};
 
 #define AT(field) offsetof(bench_options, field)
 static const cli_option rows[] = {
@@ -40,7 +39,7 @@ static const cli_option rows[] = {
      .help = "how often each is measured; medians are shown (default 3)", .min = 1, .max = 100},
     {.name = "threads", .letter = 't', .kind = CLI_INT, .offset = AT(threads), .value_name = "N",
      .help = "threads of the cpu device (default: all cores)", .min = 0, .max = 64},
-    {.name = "tier", .kind = CLI_CHOICE, .offset = AT(tier), .value_name = "N", .choices = tier_names,
+    {.name = "tier", .kind = CLI_CHOICE, .offset = AT(tier), .value_name = "N", .choices = cli_tier_names,
      .help = "use Vulkan devices as if they had no more than this capability tier"},
     {.name = "verify", .kind = CLI_INT, .offset = AT(verify), .value_name = "N",
      .help = "compare the logits of N tokens with the reference backend (default 4; 0: not)", .min = 0, .max = 4096},

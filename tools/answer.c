@@ -1,5 +1,5 @@
-/* The decoding loop of `pumice run`: session -> token -> decode stream (whole characters only) -> stop filter (what
- * may be the beginning of a stop string is held back) -> standard output. */
+/* The decoding loop of `pumice run`: session -> token -> decode stream (whole characters only) -> stop filter
+ * (what may be the beginning of a stop string is held back) -> standard output. */
 #include "answer.h"
 
 #include <inttypes.h>
@@ -39,7 +39,8 @@ static pm_status filter_and_show(answer_writer *writer, const char *text, size_t
 {
     const char *certain = NULL;
     size_t n_certain = 0;
-    pm_status status = pm_stop_filter_push(writer->filter, text, size, &certain, &n_certain, &writer->stopped, err);
+    pm_status status =
+        pm_stop_filter_push(writer->filter, text, size, &certain, &n_certain, &writer->stopped, err);
     return status == PM_OK ? show(writer, certain, n_certain, err) : status;
 }
 
@@ -137,8 +138,8 @@ static double per_second(size_t n, uint64_t ns)
 
 void cli_print_figures(const cli_answer *answer, const cli_answer_options *options)
 {
-    fprintf(stderr, "%sprompt %zu tokens, %.1f tokens/s; first token after %.3f s", cli_dim(stderr), answer->n_prompt,
-            per_second(answer->n_prompt, answer->prompt_ns), (double)answer->prompt_ns / 1e9);
+    fprintf(stderr, "%sprompt %zu tokens, %.1f tokens/s; first token after %.3f s", cli_dim(stderr),
+            answer->n_prompt, per_second(answer->n_prompt, answer->prompt_ns), (double)answer->prompt_ns / 1e9);
     /* The first token comes with the prompt; the others are what decoding made. */
     if (answer->n_made > 1)
         fprintf(stderr, "; answer %zu tokens, %.1f tokens/s", answer->n_made,

@@ -1,5 +1,5 @@
-/* The subcommands: one function each, in a file cmd_NAME.c. argv[0] is the subcommand's name; what is returned is the
- * exit status. bench lives with its harness in bench/cmd_bench.c. */
+/* The subcommands: one function each, in a file cmd_NAME.c. argv[0] is the subcommand's name; what is returned is
+ * the exit status. bench lives with its harness in bench/cmd_bench.c. */
 #ifndef PUMICE_TOOLS_COMMAND_H
 #define PUMICE_TOOLS_COMMAND_H
 

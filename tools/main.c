@@ -1,8 +1,8 @@
 /* The `pumice` command: finds the subcommand and runs it.
  *
  * Promises to scripts, kept here for all subcommands: results on standard output and everything else on standard
- * error; exit status 0 success, 1 failure, 2 wrong usage. A reader that goes away (`pumice run ... | head`) ends the
- * program quietly with status 1; a full disk is an error that is said.
+ * error; exit status 0 success, 1 failure, 2 wrong usage. A reader that goes away (`pumice run ... | head`) ends
+ * the program quietly with status 1; a full disk is an error that is said.
  */
 #include <errno.h>
 #include <locale.h>

@@ -6,7 +6,7 @@
 
 #include "known_models.h"
 
-static const char *const tier_names[] = {"best", "T0", "T1", "T2", "T3", NULL}; /* in the order of pm_tier */
+const char *const cli_tier_names[] = {"best", "T0", "T1", "T2", "T3", NULL};
 
 #define FIELD(member) offsetof(cli_engine_options, member)
 
@@ -22,7 +22,7 @@ static const cli_option model_rows[] = {
 static const cli_option device_rows[] = {
     {.name = "device", .letter = 'd', .kind = CLI_TEXT, .offset = FIELD(device), .value_name = "DEVICE",
      .help = "auto, cpu, reference, vulkan or vulkan:N, as `pumice devices` lists them (default: auto)"},
-    {.name = "tier", .kind = CLI_CHOICE, .offset = FIELD(tier), .choices = tier_names,
+    {.name = "tier", .kind = CLI_CHOICE, .offset = FIELD(tier), .choices = cli_tier_names,
      .help = "use a Vulkan device as if it could do no more than this"},
     {.name = "threads", .letter = 't', .kind = CLI_INT, .offset = FIELD(n_threads), .value_name = "N", .min = 0,
      .max = 1024, .help = "threads of the cpu and reference devices (default: one a core)"},

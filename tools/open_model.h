@@ -18,6 +18,8 @@ typedef struct cli_engine_options {
     const char *trace;
 } cli_engine_options;
 
+extern const char *const cli_tier_names[]; /* of --tier, in the order of pm_tier; ends with NULL */
+
 /* Groups of options that fill in *options. */
 cli_group cli_model_group(cli_engine_options *options); /* --model and those of the tokenizer */
 cli_group cli_file_group(cli_engine_options *options);  /* --model alone */
@@ -36,9 +38,10 @@ typedef struct cli_engine {
     pm_session *session;
 } cli_engine;
 
-/* The path of the model to use: --model, or the default model where it has been pulled. NULL after saying on standard
- * error what to do. `buffer` may hold the result. */
-const char *cli_choose_model(const char *command, const cli_engine_options *options, char *buffer, size_t capacity);
+/* The path of the model to use: --model, or the default model where it has been pulled. NULL after saying on
+ * standard error what to do. `buffer` may hold the result. */
+const char *cli_choose_model(const char *command, const cli_engine_options *options, char *buffer,
+                             size_t capacity);
 
 /* The tokenizer that the options name, with the vocabulary of `file`; where that is NULL, a plugin that takes its
  * vocabulary from --tokenizer-set. Returns an exit status, after saying what went wrong. */

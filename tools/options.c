@@ -67,7 +67,8 @@ const char *cli_nearest(const char *word, const char *const *names, size_t n_nam
     return nearest;
 }
 
-static const cli_option *find_option(const cli_spec *spec, const char *name, size_t length, char letter, void **values)
+static const cli_option *find_option(const cli_spec *spec, const char *name, size_t length, char letter,
+                                     void **values)
 {
     *values = NULL;
     if (letter ? letter == help_option.letter
@@ -172,7 +173,6 @@ static int set_value(const cli_spec *spec, const cli_option *option, const char 
     }
     return set_number(spec, option, text, where);
 }
-
 
 /* Prints `text` from column HELP_COLUMN on, broken at spaces; the cursor is at `column`. */
 static void print_wrapped(const char *text, size_t column)

@@ -1,8 +1,8 @@
 /* Command-line options, driven by tables.
  *
- * A command describes its options as constant tables; each row says where its value goes by offset into a struct. The
- * same rows parse the arguments, make the help text and find the nearest match of a misspelt name, so an option is
- * written down once. Parsing never exits: it returns what the command should do next.
+ * A command describes its options as constant tables; each row says where its value goes by offset into a struct.
+ * The same rows parse the arguments, make the help text and find the nearest match of a misspelt name, so an
+ * option is written down once. Parsing never exits: it returns what the command should do next.
  */
 #ifndef PUMICE_TOOLS_OPTIONS_H
 #define PUMICE_TOOLS_OPTIONS_H
@@ -13,13 +13,13 @@ enum { CLI_OK = 0, CLI_FAILURE = 1, CLI_USAGE = 2 }; /* exit statuses; a promise
 enum { CLI_LIST_MAX = 16 };
 
 typedef enum cli_kind {
-    CLI_FLAG,   /* int: 1 where given */
-    CLI_TEXT,   /* const char *; borrowed from argv */
-    CLI_LIST,   /* cli_list: may be given several times */
-    CLI_INT,    /* int, min..max */
-    CLI_FLOAT,  /* float, min..max; what is not given keeps its value */
-    CLI_SEED,   /* cli_seed: an unsigned 64-bit number */
-    CLI_CHOICE  /* int: index into `choices` */
+    CLI_FLAG,  /* int: 1 where given */
+    CLI_TEXT,  /* const char *; borrowed from argv */
+    CLI_LIST,  /* cli_list: may be given several times */
+    CLI_INT,   /* int, min..max */
+    CLI_FLOAT, /* float, min..max; what is not given keeps its value */
+    CLI_SEED,  /* cli_seed: an unsigned 64-bit number */
+    CLI_CHOICE /* int: index into `choices` */
 } cli_kind;
 
 typedef struct cli_list {
@@ -36,7 +36,7 @@ typedef struct cli_option {
     const char *name; /* without the dashes */
     char letter;      /* of the short form; 0: none */
     cli_kind kind;
-    size_t offset; /* of the value in the group's struct */
+    size_t offset;          /* of the value in the group's struct */
     const char *value_name; /* "FILE"; NULL for flags */
     const char *help;
     double min, max;            /* of numbers, both inclusive */

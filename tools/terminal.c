@@ -120,7 +120,8 @@ void cli_progress_show(cli_progress *progress, const char *what, uint64_t done, 
     for (int i = 0; i < width; i++)
         bar[i] = i < (int)(share * width + 0.5) ? '#' : '.';
     bar[width] = '\0';
-    fprintf(stderr, "\r\033[K%-.*s [%s] %3.0f %%", columns > 24 ? columns - 12 - width : 12, label, bar, share * 100);
+    fprintf(stderr, "\r\033[K%-.*s [%s] %3.0f %%", columns > 24 ? columns - 12 - width : 12, label, bar,
+            share * 100);
     fflush(stderr);
 }
 

@@ -26,7 +26,8 @@ void cli_text_free(cli_text *text);
 json_t *cli_json_text(const char *data, size_t size);
 int cli_is_utf8(const char *data, size_t size);
 
-/* Prints bytes so that they stay on one line: control characters and bytes that are not UTF-8 become \n, \t, \xNN. */
+/* Prints bytes so that they stay on one line: control characters and bytes that are not UTF-8 become \n, \t, \xNN.
+ */
 void cli_print_escaped(FILE *out, const char *data, size_t size);
 
 /* One JSON document and a newline on standard output; takes the reference. Returns an exit status. */

@@ -37,6 +37,7 @@ class CliCase(unittest.TestCase):
             HOME=cls._folder.name, XDG_DATA_HOME=f"{cls._folder.name}/data",
             XDG_CACHE_HOME=f"{cls._folder.name}/cache", XDG_STATE_HOME=f"{cls._folder.name}/state",
             VK_ICD_FILENAMES=":".join(SOFTWARE_VULKAN), LC_ALL="C.UTF-8", TERM="xterm")
+        cls.env.update(pair.split("=", 1) for pair in os.environ.get("PUMICE_ENV", "").split("|") if pair)
 
     @classmethod
     def tearDownClass(cls):

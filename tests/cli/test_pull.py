@@ -17,7 +17,7 @@ class Pull(CliCase):
     def setUp(self):
         self.data = self.folder / self._testMethodName
         self.pip = {"XDG_DATA_HOME": str(self.data), "PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": "",
-                    "PIP_NO_INDEX": "", "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_EXTRA_INDEX_URL": ""}
+                    "PIP_NO_INDEX": "", "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_EXTRA_INDEX_URL": "", "LD_PRELOAD": ""}
 
     def assert_nothing_kept(self):
         left = [path for path in self.data.rglob("*") if not path.is_dir()] + \
