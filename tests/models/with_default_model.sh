@@ -3,7 +3,7 @@
 # default model, which `pumice pull` prints (getting it first where it is not there yet).
 pumice=$1
 shift
-model=$("$pumice" pull) || exit 1
+model=$(LD_PRELOAD= "$pumice" pull) || exit 1 # preloads are for the tests, not for pip
 for argument; do
     shift
     [ "$argument" != MODEL ] || argument=$model
