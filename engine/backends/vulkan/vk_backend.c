@@ -45,5 +45,6 @@ const pm_backend pm_backend_vulkan = {
     .tensor_write = pm_vk_tensor_write,
     .tensor_read = pm_vk_tensor_read,
     .explain = pm_vk_explain,
+    .measure = pm_vk_measure,
     .program_bytes = pm_vk_program_bytes,
 };

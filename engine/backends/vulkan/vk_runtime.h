@@ -62,6 +62,15 @@ typedef struct pm_vk_pipeline {
     VkResult result; /* of compiling it */
 } pm_vk_pipeline;
 
+enum { PM_VK_TRANSFERS = 2 };
+
+typedef struct pm_vk_transfer { /* a copy that may be under way while the next one is prepared */
+    pm_vk_buffer staging;
+    VkCommandBuffer commands;
+    VkFence fence;
+    bool pending;
+} pm_vk_transfer;
+
 typedef struct pm_vk_device {
     pm_device base;
     pm_vk_instance instance;
@@ -76,9 +85,9 @@ typedef struct pm_vk_device {
     uint64_t heap_used[VK_MAX_MEMORY_HEAPS]; /* by our own allocations */
 
     VkCommandPool transfer_pool; /* staging copies: vk_transfer.c */
-    VkCommandBuffer transfer_commands;
-    VkFence transfer_fence;
-    pm_vk_buffer staging, readback;
+    pm_vk_transfer transfers[PM_VK_TRANSFERS];
+    uint32_t next_transfer;
+    pm_vk_buffer readback;
 
     VkDescriptorSetLayout params_layout, storage_layout[PM_VK_MAX_BIND + 1]; /* by number of slices */
     VkPipelineLayout pipeline_layout[PM_VK_MAX_BIND + 1];
@@ -127,11 +136,12 @@ pm_status pm_vk_upload(pm_vk_device *device, const pm_vk_buffer *buffer, uint64_
 pm_status pm_vk_download(pm_vk_device *device, const pm_vk_buffer *buffer, uint64_t offset, void *data, uint64_t size,
                          pm_error *err);
 pm_status pm_vk_zero(pm_vk_device *device, const pm_vk_buffer *buffer, pm_error *err);
-/* Staging memory of at least `size` bytes, mapped. */
+/* For long uploads: staging memory of at least `size` bytes, mapped; then copies of regions of it, region i into buffer
+ * to[i], which go on while the next staging memory is filled. pm_vk_transfers_wait waits for all of them. */
 pm_status pm_vk_staging(pm_vk_device *device, uint64_t size, unsigned char **mapped, pm_error *err);
-/* Copies regions of the staging memory, region i into buffer to[i], in one submission; waits. */
 pm_status pm_vk_copy_staged(pm_vk_device *device, const VkBuffer *to, const VkBufferCopy *regions, uint32_t n,
                             pm_error *err);
+pm_status pm_vk_transfers_wait(pm_vk_device *device, pm_error *err);
 void pm_vk_transfer_destroy(pm_vk_device *device);
 
 /* ---- pipelines: vk_pipeline.c ----------------------------------------------------------------------------------- */
@@ -297,6 +307,9 @@ void pm_vk_explain(const pm_device *device, const pm_program *program, void (*pu
 
 /* Runs a few ops against the reference and measures the device's speed (into caps), or takes both from the cache. */
 pm_status pm_vk_self_test(pm_vk_device *device, pm_error *err);
+
+/* The device's ceilings, for benchmarks: vk_ceilings.c. */
+pm_status pm_vk_measure(pm_device *device, pm_ceilings *out, pm_error *err);
 
 /* Whether this op's lowering exists, and its functions. */
 bool pm_vk_supports(const pm_vk_caps *caps, const pm_node *node);
