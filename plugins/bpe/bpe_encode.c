@@ -31,7 +31,7 @@ static int all_bytes_have_tokens(const bpe_tokenizer *bpe, const char *bytes, si
     return 1;
 }
 
-/* A symbol that is no token: its bytes, or unk, or nothing. *fused is the index after the last unk. */
+/* A character that is no token: its bytes, or unk, or nothing. *fused is the index after the last unk. */
 static void emit_unknown(bpe_encoding *e, const bpe_symbol *s, size_t *fused)
 {
     const bpe_tokenizer *bpe = e->bpe;
@@ -42,14 +42,13 @@ static void emit_unknown(bpe_encoding *e, const bpe_symbol *s, size_t *fused)
         bytes = bpe->space;
         size = bpe->n_space;
     }
-    if (bpe->alphabet == PM_ALPHABET_CHARACTERS && all_bytes_have_tokens(bpe, bytes, size)) {
+    if (all_bytes_have_tokens(bpe, bytes, size)) {
         for (size_t i = 0; i < size; i++)
             emit(call, bpe->table.byte_ids[(unsigned char)bytes[i]], s->begin, s->end);
         return;
     }
     call->n_unknown_bytes += s->end - s->begin;
-    /* Byte-level models have no unknown token of their own: what their files call so serves another purpose. */
-    if (bpe->unk == PM_NO_TOKEN || bpe->alphabet == PM_ALPHABET_BYTES)
+    if (bpe->unk == PM_NO_TOKEN)
         return;
     if (bpe->flags & PM_SPEC_FUSE_UNKNOWN && *fused == call->n_ids) {
         if (call->spans && call->n_ids <= call->capacity)
@@ -87,10 +86,17 @@ static void add_symbol(bpe_encoding *e, int32_t id, size_t begin, size_t end)
     e->symbols[e->n_symbols++] = (bpe_symbol){.id = id, .begin = begin, .end = end};
 }
 
+/* Bytes that the vocabulary lacks are left out before merging, so their neighbours meet: what Hugging Face's tokenizers
+ * do, and so what models of such vocabularies were trained on. */
 static void add_byte_symbols(bpe_encoding *e, size_t begin, size_t end)
 {
-    for (size_t at = begin; at < end; at++)
-        add_symbol(e, e->bpe->byte_symbols[(unsigned char)e->call->text[at]], at, at + 1);
+    for (size_t at = begin; at < end; at++) {
+        int32_t id = e->bpe->byte_symbols[(unsigned char)e->call->text[at]];
+        if (id != PM_NO_TOKEN)
+            add_symbol(e, id, at, at + 1);
+        else
+            e->call->n_unknown_bytes++;
+    }
 }
 
 static void add_character_symbols(bpe_encoding *e, size_t begin, size_t end)
