@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/threads.h"
+
 static const uint64_t block_bytes = 256ull << 20; /* as large as blocks grow by sharing */
 static const uint64_t piece_bytes = 8ull << 20;   /* packed and uploaded at a time */
 
@@ -148,6 +150,7 @@ typedef struct upload_progress {
     pm_progress_fn call;
     void *user;
     uint64_t done, total;
+    pm_threads *threads; /* that pack */
 } upload_progress;
 
 static int64_t rows_of(const pm_weight *weight)
@@ -170,10 +173,32 @@ static pm_status plan_weight(pm_vk_device *device, block_placer *placer, const p
                         out, err);
 }
 
+typedef struct packing { /* rows [first, first + count) of a weight, shared out among threads */
+    const pm_vk_weight_layout *layout;
+    const pm_weight *weight;
+    int64_t first, count;
+    void *planes[PM_VK_MAX_PLANES];
+} packing;
+
+static void pack_share(void *user, int thread, int n_threads)
+{
+    const packing *work = user;
+    int64_t group = work->layout->row_group, groups = (work->count + group - 1) / group;
+    int64_t begin = groups * thread / n_threads * group, end = groups * (thread + 1) / n_threads * group;
+    if (end > work->count)
+        end = work->count;
+    if (begin >= end)
+        return;
+    void *planes[PM_VK_MAX_PLANES] = {0};
+    for (uint32_t p = 0; p < work->layout->n_planes; p++)
+        planes[p] = (unsigned char *)work->planes[p] + (uint64_t)begin * work->layout->row_bytes[p];
+    pm_vk_weight_pack(work->layout, work->weight, work->first + begin, end - begin, planes);
+}
+
 /* Packs rows [first, first + count) of a chunk and sends them to the device. `first` counts from the chunk's start. */
 static pm_status upload_piece(pm_vk_device *device, const pm_vk_store *store, const pm_vk_stored *stored,
                               const pm_vk_stored_chunk *chunk, const pm_weight *weight, int64_t first, int64_t count,
-                              pm_error *err)
+                              pm_threads *threads, pm_error *err)
 {
     const pm_vk_weight_layout *layout = &stored->layout;
     uint64_t group = layout->row_group, rows = ((uint64_t)count + group - 1) / group * group;
@@ -187,19 +212,19 @@ static pm_status upload_piece(pm_vk_device *device, const pm_vk_store *store, co
     unsigned char *staging = NULL;
     if (!mapped)
         PM_TRY(pm_vk_staging(device, total, &staging, err));
-    void *planes[PM_VK_MAX_PLANES] = {0};
+    packing work = {.layout = layout, .weight = weight, .first = chunk->first + first, .count = count};
     VkBuffer to[PM_VK_MAX_PLANES];
     VkBufferCopy regions[PM_VK_MAX_PLANES];
     uint64_t at = 0;
     for (uint32_t p = 0; p < stored->n_planes; p++) {
         const pm_vk_buffer *block = &store->blocks[chunk->plane[p].block];
         uint64_t offset = chunk->plane[p].offset + (uint64_t)first * layout->row_bytes[p];
-        planes[p] = mapped ? block->mapped + offset : staging + at;
+        work.planes[p] = mapped ? block->mapped + offset : staging + at;
         to[p] = block->handle;
         regions[p] = (VkBufferCopy){.srcOffset = at, .dstOffset = offset, .size = sizes[p]};
         at += (sizes[p] + 15) & ~15ull;
     }
-    pm_vk_weight_pack(layout, weight, chunk->first + first, count, planes);
+    pm_threads_run(threads, pack_share, &work);
     if (!mapped)
         return pm_vk_copy_staged(device, to, regions, stored->n_planes, err);
     for (uint32_t p = 0; p < stored->n_planes; p++)
@@ -220,7 +245,7 @@ static pm_status upload_weight(pm_vk_device *device, const pm_vk_store *store, c
         const pm_vk_stored_chunk *chunk = &stored->chunks[c];
         for (int64_t first = 0; first < chunk->count; first += rows) {
             int64_t count = chunk->count - first < rows ? chunk->count - first : rows;
-            PM_TRY(upload_piece(device, store, stored, chunk, weight, first, count, err));
+            PM_TRY(upload_piece(device, store, stored, chunk, weight, first, count, progress->threads, err));
             progress->done += (uint64_t)count * bytes;
             if (progress->call && progress->call(progress->user, weight->name, progress->done, progress->total))
                 return pm_fail(err, PM_ERR_CANCELLED, "loading the weights was cancelled");
@@ -242,9 +267,15 @@ static pm_status fill_weights(pm_vk_device *device, const pm_weight *weights, si
     }
     if (status == PM_OK)
         status = allocate_blocks(device, &placer, "the model's weights", store, err);
+    if (status == PM_OK)
+        status = pm_threads_create(pm_threads_cores() > 16 ? 16 : pm_threads_cores(), &progress.threads, err);
     for (size_t i = 0; i < n && status == PM_OK; i++)
         status = upload_weight(device, store, &store->items[i], &weights[i], &progress, err);
+    pm_status waited = pm_vk_transfers_wait(device, status == PM_OK ? err : NULL);
+    pm_threads_destroy(progress.threads);
     free(placer.sizes);
+    if (status == PM_OK)
+        status = waited;
     return status != PM_OK ? status : pm_vk_check_messages(device, err);
 }
 
