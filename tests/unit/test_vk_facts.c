@@ -1,5 +1,5 @@
-/* Limits arithmetic of the Vulkan runtime on devices that are made up: tiers and their clamps, choice of memory, how
- * weights are split, how grids are folded; and what a machine without Vulkan looks like. */
+/* Limits arithmetic of the Vulkan runtime on devices that are made up: tiers and their clamps, choice of memory,
+ * how weights are split, how grids are folded; and what a machine without Vulkan looks like. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -130,9 +130,9 @@ static void memory_comes_from_the_right_heap(void **state)
     assert_int_equal(order[0], 2);
     assert_int_equal(order[2], 1);
     /* Memory of a strange kind is left alone. */
-    VkPhysicalDeviceMemoryProperties odd = memory(2, (VkMemoryPropertyFlags[]){
-                                                         L | VK_MEMORY_PROPERTY_PROTECTED_BIT,
-                                                         L | V | H | VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD});
+    VkPhysicalDeviceMemoryProperties odd =
+        memory(2, (VkMemoryPropertyFlags[]){L | VK_MEMORY_PROPERTY_PROTECTED_BIT,
+                                            L | V | H | VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD});
     assert_int_equal(pm_vk_memory_types(&odd, 3, PM_VK_MEMORY_DEVICE, false, order), 0);
 }
 
@@ -146,15 +146,15 @@ static void chunks_fit_and_cover(void **state)
         uint64_t most;
         int64_t expected;
     } rows[] = {
-        {10, {100, 0}, 1, 1000, 10},       /* just fits */
-        {11, {100, 0}, 1, 1000, 6},        /* evenly: 6 + 5 */
+        {10, {100, 0}, 1, 1000, 10}, /* just fits */
+        {11, {100, 0}, 1, 1000, 6},  /* evenly: 6 + 5 */
         {32000, {4096, 512}, 8, 1 << 27, 32000},
         {49152, {2304, 0}, 1, 1 << 26, 24576},
-        {5, {1001, 0}, 1, 1000, 0},        /* not even one */
-        {5, {100, 999}, 1, 1000, 1},       /* the widest plane counts */
-        {100, {100, 0}, 16, 1599, 0},      /* not even one group */
+        {5, {1001, 0}, 1, 1000, 0},   /* not even one */
+        {5, {100, 999}, 1, 1000, 1},  /* the widest plane counts */
+        {100, {100, 0}, 16, 1599, 0}, /* not even one group */
         {100, {100, 0}, 16, 1600, 16},
-        {17, {1, 0}, 16, 1 << 20, 32},     /* one chunk, padded */
+        {17, {1, 0}, 16, 1 << 20, 32}, /* one chunk, padded */
         {1, {UINT64_MAX, 0}, 1, 1 << 27, 0},
         {INT64_MAX, {1, 0}, 1, 1 << 27, 134217728},
     };
@@ -177,7 +177,8 @@ static void grids_are_folded_within_limits(void **state)
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         uint32_t groups[3];
         pm_vk_grid(&caps, counts[i], groups);
-        assert_true(groups[0] >= 1 && groups[0] <= 65535 && groups[1] >= 1 && groups[1] <= 65535 && groups[2] == 1);
+        assert_true(groups[0] >= 1 && groups[0] <= 65535 && groups[1] >= 1 && groups[1] <= 65535 &&
+                    groups[2] == 1);
         assert_true((uint64_t)groups[0] * groups[1] >= counts[i]);
         assert_true((uint64_t)groups[0] * groups[1] < counts[i] + groups[1] + 1);
     }

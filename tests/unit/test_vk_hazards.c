@@ -1,4 +1,5 @@
-/* Hazard tracking of the Vulkan runtime as a pure function: a barrier exactly where ranges overlap and one writes. */
+/* Hazard tracking of the Vulkan runtime as a pure function: a barrier exactly where ranges overlap and one writes.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,9 +17,16 @@ static bool next(pm_vk_hazards *h, size_t n, const pm_vk_touch *touches)
     return barrier;
 }
 
-#define READ(buffer, begin, end) {buffer, false, begin, end}
-#define WRITE(buffer, begin, end) {buffer, true, begin, end}
-#define NEXT(h, ...) next(h, sizeof((pm_vk_touch[]){__VA_ARGS__}) / sizeof(pm_vk_touch), (pm_vk_touch[]){__VA_ARGS__})
+#define READ(buffer, begin, end)                                                                                  \
+    {                                                                                                             \
+        buffer, false, begin, end                                                                                 \
+    }
+#define WRITE(buffer, begin, end)                                                                                 \
+    {                                                                                                             \
+        buffer, true, begin, end                                                                                  \
+    }
+#define NEXT(h, ...)                                                                                              \
+    next(h, sizeof((pm_vk_touch[]){__VA_ARGS__}) / sizeof(pm_vk_touch), (pm_vk_touch[]){__VA_ARGS__})
 
 static void each_kind_of_conflict(void **state)
 {
@@ -71,7 +79,8 @@ static void a_dispatch_does_not_conflict_with_itself(void **state)
     pm_vk_hazards_free(&h);
 }
 
-/* Against the plain definition, on random dispatches: every pair since the last barrier is compared byte by byte. */
+/* Against the plain definition, on random dispatches: every pair since the last barrier is compared byte by byte.
+ */
 static void agrees_with_the_definition(void **state)
 {
     (void)state;
@@ -86,7 +95,8 @@ static void agrees_with_the_definition(void **state)
         for (int i = 0; i < 3; i++) {
             seed = seed * 1664525u + 1013904223u;
             uint64_t begin = (seed >> 16) % BYTES, length = (seed >> 10) % 5;
-            touches[i] = (pm_vk_touch){0, (seed >> 28) % 4 == 0, begin, begin + length > BYTES ? BYTES : begin + length};
+            touches[i] =
+                (pm_vk_touch){0, (seed >> 28) % 4 == 0, begin, begin + length > BYTES ? BYTES : begin + length};
             for (uint64_t b = touches[i].begin; b < touches[i].end; b++)
                 expected = expected || written[b] || (touches[i].writes && read[b]);
         }

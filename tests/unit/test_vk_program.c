@@ -1,5 +1,5 @@
-/* Programs on every Vulkan device of the machine, in the simplest graphs: reuse of recorded commands, barriers, views,
- * states, node by node, traces, cancelling. What ops compute is tested in tests/ops. */
+/* Programs on every Vulkan device of the machine, in the simplest graphs: reuse of recorded commands, barriers,
+ * views, states, node by node, traces, cancelling. What ops compute is tested in tests/ops. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -144,7 +144,8 @@ static void long_work_is_cut(void **state)
     for (size_t d = 0; d < n; d++) {
         rig r;
         pm_device *device = open_device(d, PM_TIER_BEST);
-        pm_vk_device_of(device)->caps.flops_per_s = C * T / 0.1; /* an add takes 0.1 s: two fit into a submission */
+        pm_vk_device_of(device)->caps.flops_per_s =
+            C * T / 0.1; /* an add takes 0.1 s: two fit into a submission */
         rig_open_on(&r, device, false);
         assert_int_equal(pm_vk_program_of(r.program)->n_segments, CHAIN / 2);
         run_five_times(&r);
@@ -161,8 +162,9 @@ static void too_large_is_an_error_with_advice(void **state)
         pm_vk_device *device = pm_vk_device_of(base);
         pm_error err = {0};
         pm_vk_buffer buffer;
-        assert_int_equal(pm_vk_buffer_create(device, 1ull << 60, PM_VK_MEMORY_DEVICE, "the KV cache", &buffer, &err),
-                         PM_ERR_LIMIT);
+        assert_int_equal(
+            pm_vk_buffer_create(device, 1ull << 60, PM_VK_MEMORY_DEVICE, "the KV cache", &buffer, &err),
+            PM_ERR_LIMIT);
         assert_non_null(strstr(err.message, "the KV cache"));
         /* As large as an allocation may be, but the device plays one of 1 MiB. */
         device->facts.kind = PM_DEVICE_DISCRETE_GPU;
@@ -333,7 +335,8 @@ static void explain_has_a_line_a_launch(void **state)
         pm_backend_vulkan.explain(r.device, r.program, count_line, &lines);
         assert_int_equal(lines, CHAIN);
         assert_true(pm_backend_vulkan.program_bytes(r.program) > 0);
-        /* x is read by all, each sum by the next alone: two places in turn and a barrier before all but the first. */
+        /* x is read by all, each sum by the next alone: two places in turn and a barrier before all but the first.
+         */
         const pm_vk_program *p = pm_vk_program_of(r.program);
         for (uint32_t i = 0; i < p->n_launches; i++)
             assert_int_equal(p->launches[i].barrier, i > 0);
@@ -350,7 +353,8 @@ static void states_keep_their_values(void **state)
         pm_device *device;
         pm_device_options options = {.tier = PM_TIER_T0, .no_cache = 1, .no_self_test = 1};
         check(pm_backend_vulkan.open(&options, d, &device, &err), &err);
-        pm_vk_device_of(device)->caps.limits.max_storage_buffer_range = 3 * 8 * 5 * 4; /* so that the state is split */
+        pm_vk_device_of(device)->caps.limits.max_storage_buffer_range =
+            3 * 8 * 5 * 4; /* so that the state is split */
         pm_state_desc desc = {.name = "cache", .type = PM_TYPE_F32, .n_dims = 3, .dim = {8, 5, 7, 1}};
         pm_states *states;
         check(pm_backend_vulkan.states_create(device, &desc, 1, &states, &err), &err);

@@ -1,5 +1,5 @@
-/* Every shader binary of this build, read word by word: what it uses is what its line in shaders/CMakeLists.txt says
- * it needs, and its resources are where the runtime binds them. No device is needed. */
+/* Every shader binary of this build, read word by word: what it uses is what its line in shaders/CMakeLists.txt
+ * says it needs, and its resources are where the runtime binds them. No device is needed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,8 +11,13 @@
 #include "backends/vulkan/vk_lower.h"
 
 enum { OP_CAPABILITY = 17, OP_DECORATE = 71 };
-enum { DECORATION_SPEC_ID = 1, DECORATION_BUILT_IN = 11, DECORATION_BINDING = 33, DECORATION_SET = 34,
-       BUILT_IN_WORKGROUP_SIZE = 25 };
+enum {
+    DECORATION_SPEC_ID = 1,
+    DECORATION_BUILT_IN = 11,
+    DECORATION_BINDING = 33,
+    DECORATION_SET = 34,
+    BUILT_IN_WORKGROUP_SIZE = 25
+};
 
 /* SPIR-V capabilities (the specification's numbers) and what a device must have for them. */
 static const struct {
@@ -128,7 +133,8 @@ static void every_shader_is_what_its_line_says(void **state)
         if (f.mistake)
             fail_msg("shader %s: %s", info->name, f.mistake);
         if (f.needs & ~info->needs)
-            fail_msg("shader %s uses features 0x%x that its NEEDS do not name", info->name, f.needs & ~info->needs);
+            fail_msg("shader %s uses features 0x%x that its NEEDS do not name", info->name,
+                     f.needs & ~info->needs);
         if (f.n_storage < 1 || f.n_uniform > 1)
             fail_msg("shader %s has %u storage and %u uniform buffers", info->name, f.n_storage, f.n_uniform);
         if (!f.workgroup_size || !f.local_size_constant)

@@ -1,4 +1,5 @@
-/* Weights on the device: split by rows where they must be, every byte where the chunks say, whatever the memory. */
+/* Weights on the device: split by rows where they must be, every byte where the chunks say, whatever the memory.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,7 +56,8 @@ static pm_vk_device *open_device(size_t index)
     return status == PM_OK ? pm_vk_device_of(device) : NULL;
 }
 
-static void check_rows(pm_vk_device *device, const pm_vk_store *store, size_t item, const float *data, int64_t rows)
+static void check_rows(pm_vk_device *device, const pm_vk_store *store, size_t item, const float *data,
+                       int64_t rows)
 {
     const pm_vk_stored *stored = &store->items[item];
     int64_t next = 0;
@@ -68,7 +70,8 @@ static void check_rows(pm_vk_device *device, const pm_vk_store *store, size_t it
         assert_true(chunk->plane[0].size <= device->caps.limits.max_storage_buffer_range);
         assert_int_equal(chunk->plane[0].offset % device->caps.limits.min_storage_alignment, 0);
         size_t bytes = (size_t)chunk->count * WIDTH * sizeof(float);
-        check(pm_vk_download(device, &store->blocks[chunk->plane[0].block], chunk->plane[0].offset, got, bytes, &err),
+        check(pm_vk_download(device, &store->blocks[chunk->plane[0].block], chunk->plane[0].offset, got, bytes,
+                             &err),
               &err);
         assert_memory_equal(got, data + chunk->first * WIDTH, bytes);
     }
@@ -86,12 +89,14 @@ static void every_row_arrives(void **state)
             for (uint64_t range = 4096; range <= 1 << 24; range *= 16) {
                 device->facts.unified_memory = unified;
                 device->caps.limits.max_storage_buffer_range = range;
-                pm_weight weights[3] = {plain("a", vector, SMALL), plain("table", table, ROWS), plain("b", vector, 1)};
+                pm_weight weights[3] = {plain("a", vector, SMALL), plain("table", table, ROWS),
+                                        plain("b", vector, 1)};
                 pm_weights *stored;
                 pm_error err = {0};
                 uint64_t done = 0;
-                check(pm_backend_vulkan.weights_create(&device->base, weights, 3, count_calls, &done, &stored, &err),
-                      &err);
+                check(
+                    pm_backend_vulkan.weights_create(&device->base, weights, 3, count_calls, &done, &stored, &err),
+                    &err);
                 assert_int_equal(done, sizeof table + sizeof vector + sizeof vector / SMALL);
                 assert_true(pm_backend_vulkan.weights_bytes(stored) >= done);
                 const pm_vk_store *store = (const pm_vk_store *)(const void *)stored;

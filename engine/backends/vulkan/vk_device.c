@@ -15,7 +15,8 @@ static const char *result_text(VkResult result)
     case VK_ERROR_OUT_OF_DEVICE_MEMORY:
         return "device memory has run out; use a smaller model, quantisation, context or batch, or --device cpu";
     case VK_ERROR_DEVICE_LOST:
-        return "the device was lost (its driver reset it, often after a watchdog or an overheated card); start again, "
+        return "the device was lost (its driver reset it, often after a watchdog or an overheated card); start "
+               "again, "
                "with --device cpu or a newer driver if it happens twice";
     case VK_ERROR_FEATURE_NOT_PRESENT:
     case VK_ERROR_EXTENSION_NOT_PRESENT:
@@ -69,8 +70,8 @@ pm_status pm_vk_device_list(pm_device_info *infos, size_t cap, size_t *n, pm_err
         pm_vk_info_make(facts, &caps, i, info);
         uint32_t types[VK_MAX_MEMORY_TYPES];
         if (pm_vk_memory_types(&facts->memory, UINT32_MAX, PM_VK_MEMORY_DEVICE, facts->unified_memory, types))
-            info->memory_free = pm_vk_memory_free(instance.devices[i], facts,
-                                                  facts->memory.memoryTypes[types[0]].heapIndex, 0);
+            info->memory_free =
+                pm_vk_memory_free(instance.devices[i], facts, facts->memory.memoryTypes[types[0]].heapIndex, 0);
     }
     pm_vk_instance_close(&instance);
     return PM_OK;
@@ -99,7 +100,8 @@ static pm_status choose(pm_vk_device *device, size_t index, pm_error *err)
     device->facts = device->instance.facts[index];
     device->physical = device->instance.devices[index];
     if (device->facts.unusable[0])
-        return pm_fail(err, PM_ERR_UNSUPPORTED, "%s cannot be used: %s", device->facts.title, device->facts.unusable);
+        return pm_fail(err, PM_ERR_UNSUPPORTED, "%s cannot be used: %s", device->facts.title,
+                       device->facts.unusable);
     return PM_OK;
 }
 
@@ -114,13 +116,13 @@ static pm_status start(pm_vk_device *device, const pm_device_options *options, s
         return pm_vk_fail(device, result, "opening the device", err);
     vkGetDeviceQueue(device->handle, device->facts.queue_family, 0, &device->queue);
     if (device->facts.calibrated_timestamps)
-        device->get_calibrated_timestamps = (PFN_vkGetCalibratedTimestampsEXT)vkGetDeviceProcAddr(
-            device->handle, "vkGetCalibratedTimestampsEXT");
+        device->get_calibrated_timestamps =
+            (PFN_vkGetCalibratedTimestampsEXT)vkGetDeviceProcAddr(device->handle, "vkGetCalibratedTimestampsEXT");
     uint32_t types[VK_MAX_MEMORY_TYPES];
     if (pm_vk_memory_types(&device->facts.memory, UINT32_MAX, PM_VK_MEMORY_DEVICE, device->facts.unified_memory,
                            types))
-        device->base.info.memory_free =
-            pm_vk_memory_free(device->physical, &device->facts, device->facts.memory.memoryTypes[types[0]].heapIndex, 0);
+        device->base.info.memory_free = pm_vk_memory_free(device->physical, &device->facts,
+                                                          device->facts.memory.memoryTypes[types[0]].heapIndex, 0);
     char key[PM_VK_CACHE_KEY_BYTES];
     cache_key(&device->facts, key);
     if (!options->no_cache)

@@ -33,7 +33,8 @@ static const char *buffer_name(const pm_vk_program *p, uint32_t buffer, uint32_t
     return "states";
 }
 
-static void explain_launch(const pm_vk_device *device, const pm_vk_program *p, const pm_vk_launch *launch, text_line *line)
+static void explain_launch(const pm_vk_device *device, const pm_vk_program *p, const pm_vk_launch *launch,
+                           text_line *line)
 {
     const pm_node *node = p->graph->nodes[launch->node];
     const pm_vk_pipeline *pipeline = launch->pipeline;
@@ -67,7 +68,8 @@ void pm_vk_explain(const pm_device *base, const pm_program *program, void (*put)
         barriers += p->launches[i].barrier;
     text_line line = {.n = 0};
     add(&line,
-        "%s, %s, tier T%d: %u launches of %zu nodes, %u barriers (|), %u submissions; activations %.2f MiB, inputs "
+        "%s, %s, tier T%d: %u launches of %zu nodes, %u barriers (|), %u submissions; activations %.2f MiB, "
+        "inputs "
         "%.2f MiB",
         device->base.info.name, device->facts.title, (int)device->caps.tier - PM_TIER_T0, p->n_launches,
         p->graph->n_nodes, barriers, p->n_segments, (double)p->arena.size / 1048576.0,

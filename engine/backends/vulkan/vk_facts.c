@@ -5,14 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backends/host_info.h"
+
 /* VK_KHR_cooperative_matrix is younger than the oldest headers we build with: the parts that we use, as the
  * extension's specification numbers them. */
 #ifndef VK_KHR_cooperative_matrix
 #define VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR ((VkStructureType)1000506000)
-#define VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR ((VkStructureType)1000506001)
-#define VK_COMPONENT_TYPE_FLOAT16_KHR 0
-#define VK_COMPONENT_TYPE_FLOAT32_KHR 1
-#define VK_SCOPE_SUBGROUP_KHR 3
+#define VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR               ((VkStructureType)1000506001)
+#define VK_COMPONENT_TYPE_FLOAT16_KHR                                     0
+#define VK_COMPONENT_TYPE_FLOAT32_KHR                                     1
+#define VK_SCOPE_SUBGROUP_KHR                                             3
 typedef struct VkPhysicalDeviceCooperativeMatrixFeaturesKHR {
     VkStructureType sType;
     void *pNext;
@@ -43,8 +45,17 @@ typedef struct feature_chain {
 } feature_chain;
 
 /* Extensions that carry features, and the version of Vulkan in which they became core. */
-enum { EXT_STORAGE8, EXT_ARITHMETIC, EXT_SUBGROUP_SIZE, EXT_DOT, EXT_MEMORY_MODEL, EXT_COOP, EXT_SPIRV14, EXT_FLOAT_CONTROLS,
-       EXT_COUNT };
+enum {
+    EXT_STORAGE8,
+    EXT_ARITHMETIC,
+    EXT_SUBGROUP_SIZE,
+    EXT_DOT,
+    EXT_MEMORY_MODEL,
+    EXT_COOP,
+    EXT_SPIRV14,
+    EXT_FLOAT_CONTROLS,
+    EXT_COUNT
+};
 static const struct {
     const char *name;
     uint32_t core;
@@ -68,7 +79,8 @@ static bool extension_listed(const VkExtensionProperties *list, uint32_t n, cons
 }
 
 /* Which of extensions[] the device has, as core or as an extension. */
-static void find_extensions(const VkExtensionProperties *list, uint32_t n, uint32_t api_version, bool has[EXT_COUNT])
+static void find_extensions(const VkExtensionProperties *list, uint32_t n, uint32_t api_version,
+                            bool has[EXT_COUNT])
 {
     for (int i = 0; i < EXT_COUNT; i++)
         has[i] = api_version >= extensions[i].core || extension_listed(list, n, extensions[i].name);
@@ -108,21 +120,21 @@ static void chain_features(feature_chain *chain, const bool has[EXT_COUNT])
         link(&tail, &chain->coop, &chain->coop.pNext);
 }
 
-/* Every feature that a shader may need and the switch that a device must have, and that we turn on, for it. Subgroup
- * operations have no switch. */
-#define FEATURE_SWITCHES(chain)                                                                                    \
-    {                                                                                                              \
-        {PM_VK_NEEDS_FLOAT16, &(chain)->arithmetic.shaderFloat16},                                                 \
-        {PM_VK_NEEDS_INT8, &(chain)->arithmetic.shaderInt8},                                                       \
-        {PM_VK_NEEDS_STORAGE16, &(chain)->storage16.storageBuffer16BitAccess},                                     \
-        {PM_VK_NEEDS_STORAGE8, &(chain)->storage8.storageBuffer8BitAccess},                                        \
-        {PM_VK_NEEDS_INT16, &(chain)->core.features.shaderInt16},                                                  \
-        {PM_VK_NEEDS_INT64, &(chain)->core.features.shaderInt64},                                                  \
-        {PM_VK_NEEDS_DOT, &(chain)->dot.shaderIntegerDotProduct},                                                  \
-        {PM_VK_NEEDS_SUBGROUP_SIZE, &(chain)->subgroup_size.subgroupSizeControl},                                  \
-        {PM_VK_NEEDS_SUBGROUP_SIZE, &(chain)->subgroup_size.computeFullSubgroups},                                 \
-        {PM_VK_NEEDS_COOP, &(chain)->coop.cooperativeMatrix},                                                      \
-        {PM_VK_NEEDS_COOP, &(chain)->memory_model.vulkanMemoryModel},                                              \
+/* Every feature that a shader may need and the switch that a device must have, and that we turn on, for it.
+ * Subgroup operations have no switch. */
+#define FEATURE_SWITCHES(chain)                                                                                   \
+    {                                                                                                             \
+        {PM_VK_NEEDS_FLOAT16, &(chain)->arithmetic.shaderFloat16},                                                \
+            {PM_VK_NEEDS_INT8, &(chain)->arithmetic.shaderInt8},                                                  \
+            {PM_VK_NEEDS_STORAGE16, &(chain)->storage16.storageBuffer16BitAccess},                                \
+            {PM_VK_NEEDS_STORAGE8, &(chain)->storage8.storageBuffer8BitAccess},                                   \
+            {PM_VK_NEEDS_INT16, &(chain)->core.features.shaderInt16},                                             \
+            {PM_VK_NEEDS_INT64, &(chain)->core.features.shaderInt64},                                             \
+            {PM_VK_NEEDS_DOT, &(chain)->dot.shaderIntegerDotProduct},                                             \
+            {PM_VK_NEEDS_SUBGROUP_SIZE, &(chain)->subgroup_size.subgroupSizeControl},                             \
+            {PM_VK_NEEDS_SUBGROUP_SIZE, &(chain)->subgroup_size.computeFullSubgroups},                            \
+            {PM_VK_NEEDS_COOP, &(chain)->coop.cooperativeMatrix},                                                 \
+            {PM_VK_NEEDS_COOP, &(chain)->memory_model.vulkanMemoryModel},                                         \
     }
 enum { N_SWITCHES = 11 };
 typedef struct feature_switch {
@@ -214,8 +226,8 @@ static void query_coop(VkInstance instance, VkPhysicalDevice physical, pm_vk_fac
             if (p->AType == VK_COMPONENT_TYPE_FLOAT16_KHR && p->BType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
                 p->CType == p->ResultType && p->CType <= VK_COMPONENT_TYPE_FLOAT32_KHR &&
                 p->scope == VK_SCOPE_SUBGROUP_KHR)
-                out->coop[out->n_coop++] = (pm_vk_coop_shape){p->MSize, p->NSize, p->KSize,
-                                                              p->CType == VK_COMPONENT_TYPE_FLOAT32_KHR};
+                out->coop[out->n_coop++] =
+                    (pm_vk_coop_shape){p->MSize, p->NSize, p->KSize, p->CType == VK_COMPONENT_TYPE_FLOAT32_KHR};
         }
     if (!out->n_coop)
         out->features &= ~(uint32_t)PM_VK_NEEDS_COOP;
@@ -225,7 +237,8 @@ static void query_subgroups(const VkPhysicalDeviceSubgroupProperties *subgroup,
                             const VkPhysicalDeviceSubgroupSizeControlProperties *size, pm_vk_facts *out)
 {
     const VkSubgroupFeatureFlags arithmetic = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
-    const VkSubgroupFeatureFlags shuffle = VK_SUBGROUP_FEATURE_SHUFFLE_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_RELATIVE_BIT;
+    const VkSubgroupFeatureFlags shuffle =
+        VK_SUBGROUP_FEATURE_SHUFFLE_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_RELATIVE_BIT;
     const VkSubgroupFeatureFlags ballot = VK_SUBGROUP_FEATURE_BALLOT_BIT | VK_SUBGROUP_FEATURE_VOTE_BIT;
     out->limits.subgroup_size = subgroup->subgroupSize;
     if (subgroup->supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) {
@@ -234,7 +247,8 @@ static void query_subgroups(const VkPhysicalDeviceSubgroupProperties *subgroup,
         out->features |= (have & shuffle) == shuffle ? PM_VK_NEEDS_SUBGROUP_SHUFFLE : 0;
         out->features |= (have & ballot) == ballot ? PM_VK_NEEDS_SUBGROUP_BALLOT : 0;
     }
-    if ((out->features & PM_VK_NEEDS_SUBGROUP_SIZE) && (size->requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT)) {
+    if ((out->features & PM_VK_NEEDS_SUBGROUP_SIZE) &&
+        (size->requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT)) {
         out->subgroup_min = size->minSubgroupSize;
         out->subgroup_max = size->maxSubgroupSize;
     } else {
@@ -265,8 +279,8 @@ static void query_properties(VkInstance instance, VkPhysicalDevice physical, con
     VkPhysicalDeviceDriverProperties driver = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES};
     VkPhysicalDeviceMaintenance3Properties maintenance3 = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES};
-    VkPhysicalDeviceSubgroupProperties subgroup = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES, .pNext = &maintenance3};
+    VkPhysicalDeviceSubgroupProperties subgroup = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES,
+                                                   .pNext = &maintenance3};
     VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
                                               .pNext = &subgroup};
     void **tail = &maintenance3.pNext;
@@ -325,9 +339,10 @@ void pm_vk_facts_query(VkInstance instance, VkPhysicalDevice physical, uint32_t 
     out->unified_memory = out->kind == PM_DEVICE_INTEGRATED_GPU || out->kind == PM_DEVICE_SOFTWARE_GPU;
 }
 
-/* ---- tiers ------------------------------------------------------------------------------------------------------ */
+/* ---- tiers --------------------------------------------------------------------------------------------- */
 
-static const uint32_t tier_adds[] = { /* what each tier requires beyond the one before */
+static const uint32_t tier_adds[] = {
+    /* what each tier requires beyond the one before */
     [PM_TIER_BEST] = 0,
     [PM_TIER_T0] = 0,
     [PM_TIER_T1] = PM_VK_NEEDS_STORAGE16 | PM_VK_NEEDS_FLOAT16 | PM_VK_NEEDS_SUBGROUP,
@@ -363,8 +378,8 @@ static void at_most(uint32_t *value, uint32_t most)
         *value = most;
 }
 
-/* The least that Vulkan 1.1 requires of a device. The number of storage buffers stays the device's own: the least is
- * 4, but no driver that we know of has fewer than 8. */
+/* The least that Vulkan 1.1 requires of a device. The number of storage buffers stays the device's own: the least
+ * is 4, but no driver that we know of has fewer than 8. */
 static void limit_to_minimum(pm_device_limits *l)
 {
     if (l->max_storage_buffer_range > (1u << 27))
@@ -458,9 +473,14 @@ void pm_vk_info_make(const pm_vk_facts *facts, const pm_vk_caps *caps, size_t in
     uint32_t types[VK_MAX_MEMORY_TYPES];
     if (pm_vk_memory_types(&facts->memory, UINT32_MAX, PM_VK_MEMORY_DEVICE, facts->unified_memory, types))
         out->memory_total = facts->memory.memoryHeaps[facts->memory.memoryTypes[types[0]].heapIndex].size;
+    uint64_t host_total = 0, host_free;
+    if (facts->kind == PM_DEVICE_SOFTWARE_GPU)
+        pm_host_memory(&host_total, &host_free);
+    if (host_total)
+        out->memory_total = host_total;
 }
 
-/* ---- the VkDevice ----------------------------------------------------------------------------------------------- */
+/* ---- the VkDevice -------------------------------------------------------------------------------------- */
 
 VkResult pm_vk_create_device(VkPhysicalDevice physical, const pm_vk_facts *facts, const pm_vk_caps *caps,
                              VkDevice *out)

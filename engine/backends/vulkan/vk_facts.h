@@ -1,5 +1,6 @@
 /* What a Vulkan device is and has (facts, as queried), and what of it is used (caps, after a tier was forced).
- * Querying talks to the driver; everything after it is arithmetic on structs, so that tests can make up devices. */
+ * Querying talks to the driver; everything after it is arithmetic on structs, so that tests can make up devices.
+ */
 #ifndef PUMICE_BACKENDS_VULKAN_VK_FACTS_H
 #define PUMICE_BACKENDS_VULKAN_VK_FACTS_H
 
@@ -32,7 +33,8 @@ typedef struct pm_vk_facts {
     VkPhysicalDeviceMemoryProperties memory;
 } pm_vk_facts;
 
-void pm_vk_facts_query(VkInstance instance, VkPhysicalDevice physical, uint32_t instance_version, pm_vk_facts *out);
+void pm_vk_facts_query(VkInstance instance, VkPhysicalDevice physical, uint32_t instance_version,
+                       pm_vk_facts *out);
 
 /* The best tier that the features reach. */
 pm_tier pm_vk_tier_of(const pm_vk_facts *facts);
@@ -55,8 +57,9 @@ typedef enum pm_vk_memory_kind {
 } pm_vk_memory_kind;
 
 /* The types of memory among those of type_bits that will do for a kind of use, best first; returns how many. Pure.
- * Memory that is not the device's own will do for PM_VK_MEMORY_DEVICE only where the two share their memory anyway. */
-uint32_t pm_vk_memory_types(const VkPhysicalDeviceMemoryProperties *memory, uint32_t type_bits, pm_vk_memory_kind kind,
-                            bool unified, uint32_t order[VK_MAX_MEMORY_TYPES]);
+ * Memory that is not the device's own will do for PM_VK_MEMORY_DEVICE only where the two share their memory
+ * anyway. */
+uint32_t pm_vk_memory_types(const VkPhysicalDeviceMemoryProperties *memory, uint32_t type_bits,
+                            pm_vk_memory_kind kind, bool unified, uint32_t order[VK_MAX_MEMORY_TYPES]);
 
 #endif

@@ -1,7 +1,7 @@
 /* The Vulkan instance: which devices there are, and the validation layer when PUMICE_VK_VALIDATION=1 asks for it.
  *
- * An instance belongs to whoever opened it (a device, or a listing); there is no global one. The validation layer's
- * messages are counted: they are printed as they come and make the next call that checks them fail. */
+ * An instance belongs to whoever opened it (a device, or a listing); there is no global one. The validation
+ * layer's messages are counted: they are printed as they come and make the next call that checks them fail. */
 #include "backends/vulkan/vk_runtime.h"
 
 #include <stdio.h>
@@ -134,8 +134,9 @@ pm_status pm_vk_instance_open(pm_vk_instance *instance, void (*log)(void *user, 
     }
     pm_status status = PM_OK;
     if (result < 0)
-        status = pm_fail(err, PM_ERR_DEVICE, "Vulkan could not be started (VkResult %d); check the driver with vulkaninfo",
-                         (int)result);
+        status =
+            pm_fail(err, PM_ERR_DEVICE,
+                    "Vulkan could not be started (VkResult %d); check the driver with vulkaninfo", (int)result);
     if (status == PM_OK)
         status = find_devices(instance, newest, err);
     if (status != PM_OK)

@@ -1,8 +1,8 @@
 /* Lowering a graph: the functions that ops call (vk_lower.h), and what becomes of what they emit.
  *
- * While nodes are lowered, every piece of memory is an item with a symbolic place. When all are lowered, the lifetimes
- * of activations, scratch and derived values are known, the memory plan packs them into the arena, and the bindings
- * of the launches are resolved to buffers and offsets. */
+ * While nodes are lowered, every piece of memory is an item with a symbolic place. When all are lowered, the
+ * lifetimes of activations, scratch and derived values are known, the memory plan packs them into the arena, and
+ * the bindings of the launches are resolved to buffers and offsets. */
 #include "backends/vulkan/vk_runtime.h"
 
 #include <inttypes.h>
@@ -18,7 +18,7 @@ typedef struct derived {
 struct pm_vk_lowering {
     pm_vk_device *device;
     pm_vk_program *program;
-    int32_t node; /* being lowered */
+    int32_t node;       /* being lowered */
     pm_plan_item *plan; /* by tensor id first, then scratch and derived values */
     size_t n_plan, cap_plan;
     derived *derived;
@@ -40,7 +40,7 @@ double pm_vk_work_limit(const pm_vk_lowering *l)
     return 0.1 * l->device->caps.flops_per_s;
 }
 
-/* ---- items -------------------------------------------------------------------------------------------------------- */
+/* ---- items --------------------------------------------------------------------------------------------- */
 
 /* Makes room for one more element of size `size` in a growing list; false when memory has run out. */
 static bool grow(void **list, size_t n, size_t *cap, size_t size)
@@ -102,7 +102,8 @@ static uint64_t place_align(const pm_vk_device *device)
     return align < 64 ? 64 : align;
 }
 
-/* The weight or state that a tensor stands for, and the number of its first buffer in the program; NULL for others. */
+/* The weight or state that a tensor stands for, and the number of its first buffer in the program; NULL for
+ * others. */
 static const pm_vk_stored *stored_of(pm_vk_lowering *l, const pm_tensor *tensor, uint32_t *first_buffer)
 {
     const pm_vk_program *p = l->program;
@@ -116,8 +117,8 @@ static const pm_vk_stored *stored_of(pm_vk_lowering *l, const pm_tensor *tensor,
     if (store && tensor->slot >= 0 && (size_t)tensor->slot < store->n_items)
         return &store->items[tensor->slot];
     if (l->error.status == PM_OK)
-        pm_fail(&l->error, PM_ERR_ARGUMENT, "the tensor %s has slot %d, which the program was not given", tensor->name,
-                tensor->slot);
+        pm_fail(&l->error, PM_ERR_ARGUMENT, "the tensor %s has slot %d, which the program was not given",
+                tensor->name, tensor->slot);
     return NULL;
 }
 
@@ -133,8 +134,8 @@ static uint32_t items_of(pm_vk_lowering *l, const pm_tensor *tensor)
         item = add_item(l, (pm_vk_item){PM_VK_ITEM_FIXED, PM_VK_BUFFER_IO, l->io_bytes, size, 0, tensor->name});
         l->io_bytes = align_up(l->io_bytes + size, place_align(l->device));
     } else if (tensor->role == PM_ROLE_ACTIVATION) {
-        item = add_item(l, (pm_vk_item){PM_VK_ITEM_ARENA, PM_VK_BUFFER_ARENA, 0, size, (size_t)tensor->id,
-                                        tensor->name});
+        item = add_item(
+            l, (pm_vk_item){PM_VK_ITEM_ARENA, PM_VK_BUFFER_ARENA, 0, size, (size_t)tensor->id, tensor->name});
     } else {
         uint32_t first_buffer = 0;
         const pm_vk_stored *stored = stored_of(l, tensor, &first_buffer);
@@ -155,7 +156,7 @@ static pm_vk_slice whole_item(const pm_vk_lowering *l, uint32_t item)
     return item ? (pm_vk_slice){item, 0, l->program->items[item].size} : no_slice;
 }
 
-/* ---- what ops ask for --------------------------------------------------------------------------------------------- */
+/* ---- what ops ask for ---------------------------------------------------------------------------------- */
 
 pm_vk_slice pm_vk_tensor_slice(pm_vk_lowering *l, const pm_tensor *tensor)
 {
@@ -258,7 +259,7 @@ pm_vk_slice pm_vk_derived(pm_vk_lowering *l, const pm_tensor *tensor, uint32_t k
     return whole_item(l, item);
 }
 
-/* ---- emitting ----------------------------------------------------------------------------------------------------- */
+/* ---- emitting ------------------------------------------------------------------------------------------ */
 
 static pm_status check_bindings(const pm_vk_lowering *l, const pm_vk_dispatch *d, pm_error *err)
 {
@@ -280,11 +281,11 @@ static pm_status check_bindings(const pm_vk_lowering *l, const pm_vk_dispatch *d
                            ") is out of range, misaligned or has no access",
                            i, shader, item->name, slice.offset, slice.size, item->size);
         if (slice.size > limits->max_storage_buffer_range)
-            return pm_fail(err, PM_ERR_LIMIT,
-                           "%s needs %.1f MiB in one binding and this device allows %.1f MiB; use a smaller batch or "
-                           "context",
-                           item->name, (double)slice.size / 1048576.0,
-                           (double)limits->max_storage_buffer_range / 1048576.0);
+            return pm_fail(
+                err, PM_ERR_LIMIT,
+                "%s needs %.1f MiB in one binding and this device allows %.1f MiB; use a smaller batch or "
+                "context",
+                item->name, (double)slice.size / 1048576.0, (double)limits->max_storage_buffer_range / 1048576.0);
     }
     return PM_OK;
 }
@@ -296,7 +297,8 @@ static pm_status check_dispatch(const pm_vk_lowering *l, const pm_vk_dispatch *d
         return pm_fail(err, PM_ERR_UNSUPPORTED, "shader %s cannot be used on this device or in this build",
                        (unsigned)d->shader < PM_SHADER_COUNT ? pm_shader_infos[d->shader].name : "?");
     const char *shader = pm_shader_infos[d->shader].name;
-    if (d->n_spec > PM_VK_MAX_SPEC || d->push_size > PM_VK_MAX_PUSH || d->push_size % 4 || (d->push_size && !d->push))
+    if (d->n_spec > PM_VK_MAX_SPEC || d->push_size > PM_VK_MAX_PUSH || d->push_size % 4 ||
+        (d->push_size && !d->push))
         return pm_fail(err, PM_ERR_INTERNAL, "shader %s: %u specialization constants, %u bytes of push constants",
                        shader, d->n_spec, d->push_size);
     if (d->n_spec && (d->spec[0] < 1 || d->spec[0] > caps->limits.max_workgroup_invocations ||
@@ -335,16 +337,14 @@ pm_status pm_vk_emit(pm_vk_lowering *l, const pm_vk_dispatch *d, pm_error *err)
         memcpy(launch.push, d->push, d->push_size);
     for (uint32_t i = 0; i < d->n_bind; i++) {
         pm_vk_slice slice = d->bind[i].slice;
-        launch.bind[i] = (pm_vk_range){.item = slice.item,
-                                       .offset = slice.offset,
-                                       .size = slice.size,
-                                       .access = d->bind[i].access};
+        launch.bind[i] = (pm_vk_range){
+            .item = slice.item, .offset = slice.offset, .size = slice.size, .access = d->bind[i].access};
     }
     p->launches[p->n_launches++] = launch;
     return PM_OK;
 }
 
-/* ---- the whole graph ---------------------------------------------------------------------------------------------- */
+/* ---- the whole graph ----------------------------------------------------------------------------------- */
 
 /* The buffers that bindings may name: io, arena, blocks of weights, blocks of states. */
 static pm_status list_buffers(pm_vk_program *p, pm_error *err)
@@ -378,7 +378,8 @@ static pm_status begin(pm_vk_lowering *l, pm_error *err)
     return pm_graph_lifetimes(p->graph, l->plan, err);
 }
 
-/* Inputs and outputs get their memory even where no node touches them, so that the host can write and read them. */
+/* Inputs and outputs get their memory even where no node touches them, so that the host can write and read them.
+ */
 static void touch_ends(pm_vk_lowering *l)
 {
     const pm_graph *graph = l->program->graph;
@@ -424,7 +425,8 @@ static pm_status lower(pm_vk_lowering *l, pm_error *err)
         const pm_node *node = graph->nodes[i];
         l->node = (int32_t)i;
         if (!pm_vk_supports(&l->device->caps, node))
-            return pm_fail(err, PM_ERR_UNSUPPORTED, "the Vulkan backend has no kernel for %s making %s on this device",
+            return pm_fail(err, PM_ERR_UNSUPPORTED,
+                           "the Vulkan backend has no kernel for %s making %s on this device",
                            pm_op_name(node->op), node->out->name);
         pm_status status = pm_vk_lower_node(l, node, err);
         if (status == PM_OK && l->error.status != PM_OK)

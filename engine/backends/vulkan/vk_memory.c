@@ -1,16 +1,17 @@
-/* Device memory: which type and heap, how much is left, buffers. One buffer, one allocation: what is small shares a
- * buffer with its like (weights in blocks, activations in one arena), so there are few.
+/* Device memory: which type and heap, how much is left, buffers. One buffer, one allocation: what is small shares
+ * a buffer with its like (weights in blocks, activations in one arena), so there are few.
  *
  * Every size is checked against the device's limits and against what is free before the driver is asked, because
  * drivers answer too large a request with anything from a lost device to a swapping desktop. */
 #include "backends/vulkan/vk_runtime.h"
 
-#include <stdio.h>
 #include <string.h>
+
+#include "backends/host_info.h"
 
 #define MIB(bytes) ((double)(bytes) / 1048576.0)
 
-/* ---- types and heaps ---------------------------------------------------------------------------------------------- */
+/* ---- types and heaps ----------------------------------------------------------------------------------- */
 
 /* How well a type suits a kind of use; negative: not at all. */
 static int score_type(VkMemoryPropertyFlags flags, pm_vk_memory_kind kind, bool unified)
@@ -38,8 +39,8 @@ static int score_type(VkMemoryPropertyFlags flags, pm_vk_memory_kind kind, bool 
     }
 }
 
-uint32_t pm_vk_memory_types(const VkPhysicalDeviceMemoryProperties *memory, uint32_t type_bits, pm_vk_memory_kind kind,
-                            bool unified, uint32_t order[VK_MAX_MEMORY_TYPES])
+uint32_t pm_vk_memory_types(const VkPhysicalDeviceMemoryProperties *memory, uint32_t type_bits,
+                            pm_vk_memory_kind kind, bool unified, uint32_t order[VK_MAX_MEMORY_TYPES])
 {
     uint32_t n = 0;
     int scores[VK_MAX_MEMORY_TYPES];
@@ -58,26 +59,14 @@ uint32_t pm_vk_memory_types(const VkPhysicalDeviceMemoryProperties *memory, uint
     return n;
 }
 
-/* Free memory of the host; software devices have that, whatever size their heap claims to be. */
-static uint64_t host_memory_free(void)
-{
-    FILE *file = fopen("/proc/meminfo", "re");
-    unsigned long long kib = 0;
-    char line[128];
-    while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
-            break;
-    if (file)
-        fclose(file);
-    return (uint64_t)kib * 1024;
-}
-
 uint64_t pm_vk_memory_free(VkPhysicalDevice physical, const pm_vk_facts *facts, uint32_t heap, uint64_t used)
 {
     uint64_t size = facts->memory.memoryHeaps[heap].size;
-    if (facts->kind == PM_DEVICE_SOFTWARE_GPU) {
-        uint64_t host = host_memory_free();
-        return host ? host : size;
+    if (facts->kind ==
+        PM_DEVICE_SOFTWARE_GPU) { /* it has the host's memory, whatever size its heap claims to be */
+        uint64_t total, available;
+        pm_host_memory(&total, &available);
+        return available ? available : size;
     }
     if (facts->memory_budget) {
         VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {
@@ -93,14 +82,15 @@ uint64_t pm_vk_memory_free(VkPhysicalDevice physical, const pm_vk_facts *facts, 
     return size > used ? size - used : 0;
 }
 
-/* ---- buffers ------------------------------------------------------------------------------------------------------ */
+/* ---- buffers ------------------------------------------------------------------------------------------- */
 
 static pm_status create_handle(pm_vk_device *device, uint64_t size, const char *what, VkBuffer *out, pm_error *err)
 {
     if (size > device->caps.limits.max_allocation || size > device->facts.max_buffer)
-        return pm_fail(err, PM_ERR_LIMIT,
-                       "%s needs %.1f MiB in one piece and %s allows at most %.1f MiB; use a smaller batch or context",
-                       what, MIB(size), device->facts.title, MIB(device->caps.limits.max_allocation));
+        return pm_fail(
+            err, PM_ERR_LIMIT,
+            "%s needs %.1f MiB in one piece and %s allows at most %.1f MiB; use a smaller batch or context", what,
+            MIB(size), device->facts.title, MIB(device->caps.limits.max_allocation));
     VkBufferCreateInfo create = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
                                  .size = size,
                                  .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT |

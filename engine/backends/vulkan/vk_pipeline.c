@@ -1,7 +1,7 @@
 /* Pipelines: a shader with its specialization constants, made at first use and shared by all programs of a device.
  *
- * All pipeline layouts agree in set 0 (the run parameters) and in the push constants (all 128 bytes), so that set 0
- * is bound once a command buffer; set 1 differs in the number of storage buffers only. */
+ * All pipeline layouts agree in set 0 (the run parameters) and in the push constants (all 128 bytes), so that set
+ * 0 is bound once a command buffer; set 1 differs in the number of storage buffers only. */
 #include "backends/vulkan/vk_runtime.h"
 
 #include <stdatomic.h>
@@ -20,9 +20,8 @@ static pm_status create_layouts(pm_vk_device *device, pm_error *err)
                                                      .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
     VkDescriptorSetLayoutBinding params = bindings[0];
     params.descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER;
-    VkDescriptorSetLayoutCreateInfo create = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
-                                              .bindingCount = 1,
-                                              .pBindings = &params};
+    VkDescriptorSetLayoutCreateInfo create = {
+        .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO, .bindingCount = 1, .pBindings = &params};
     VkResult result = vkCreateDescriptorSetLayout(device->handle, &create, NULL, &device->params_layout);
     VkPushConstantRange push = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = PM_VK_MAX_PUSH};
     uint32_t most = device->caps.limits.max_storage_buffers;
@@ -47,9 +46,8 @@ pm_status pm_vk_pipelines_create(pm_vk_device *device, pm_error *err)
     PM_TRY(create_layouts(device, err));
     size_t size = 0;
     void *data = pm_vk_cache_read(&device->cache, "pipelines", &size);
-    VkPipelineCacheCreateInfo create = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO,
-                                        .initialDataSize = size,
-                                        .pInitialData = data};
+    VkPipelineCacheCreateInfo create = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO, .initialDataSize = size, .pInitialData = data};
     VkResult result = vkCreatePipelineCache(device->handle, &create, NULL, &device->pipeline_cache);
     if (result < 0 && data) { /* the driver does not like its own data: do without */
         create.initialDataSize = 0;
@@ -110,14 +108,13 @@ static VkResult compile(pm_vk_device *device, pm_vk_pipeline *pipeline)
     VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup = {
         .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
         .requiredSubgroupSize = pipeline->subgroup_size};
-    VkComputePipelineCreateInfo create = {
-        .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
-                  .module = module,
-                  .pName = "main",
-                  .pSpecializationInfo = &spec},
-        .layout = device->pipeline_layout[pipeline->n_bind]};
+    VkComputePipelineCreateInfo create = {.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+                                          .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                                                    .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                                                    .module = module,
+                                                    .pName = "main",
+                                                    .pSpecializationInfo = &spec},
+                                          .layout = device->pipeline_layout[pipeline->n_bind]};
     if (pipeline->subgroup_size) {
         create.stage.pNext = &subgroup;
         create.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
@@ -166,7 +163,7 @@ pm_status pm_vk_pipeline_get(pm_vk_device *device, const pm_vk_dispatch *dispatc
     return PM_OK;
 }
 
-/* ---- compiling all that are new ----------------------------------------------------------------------------------- */
+/* ---- compiling all that are new ------------------------------------------------------------------------ */
 
 typedef struct compilation {
     pm_vk_device *device;

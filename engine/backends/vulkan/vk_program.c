@@ -1,5 +1,5 @@
-/* A program's life: lower the graph, cut it into submissions, record them; and its end. What it does while it lives is
- * in vk_run.c (running), vk_tensor_io.c (tensors in and out) and vk_explain.c. */
+/* A program's life: lower the graph, cut it into submissions, record them; and its end. What it does while it
+ * lives is in vk_run.c (running), vk_tensor_io.c (tensors in and out) and vk_explain.c. */
 #include "backends/vulkan/vk_runtime.h"
 
 #include <stdlib.h>
@@ -7,7 +7,8 @@
 static const uint64_t readback_most = 4 << 20; /* bytes of outputs that are copied in every run */
 
 /* Decides which outputs are copied to readback memory at the end of each run: all, where the host cannot read the
- * arena itself and they are small; large ones (all logits of a long prompt) are fetched when they are asked for. */
+ * arena itself and they are small; large ones (all logits of a long prompt) are fetched when they are asked for.
+ */
 static pm_status plan_readback(pm_vk_device *device, pm_vk_program *p, pm_error *err)
 {
     if (p->by_node || (p->arena.mapped && p->arena.cached))
@@ -45,8 +46,9 @@ static pm_status build(pm_vk_device *device, pm_vk_program *p, pm_error *err)
     return pm_vk_check_messages(device, err);
 }
 
-pm_status pm_vk_program_create(pm_device *base, const pm_graph *graph, const pm_weights *weights, pm_states *states,
-                               const pm_program_options *options, pm_program **out, pm_error *err)
+pm_status pm_vk_program_create(pm_device *base, const pm_graph *graph, const pm_weights *weights,
+                               pm_states *states, const pm_program_options *options, pm_program **out,
+                               pm_error *err)
 {
     *out = NULL;
     pm_vk_device *device = pm_vk_device_of(base);

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-/* ---- descriptors ------------------------------------------------------------------------------------------------ */
+/* ---- descriptors --------------------------------------------------------------------------------------- */
 
 static VkResult create_pool(pm_vk_device *device, pm_vk_program *p)
 {
@@ -32,7 +32,8 @@ static VkResult allocate_set(pm_vk_device *device, pm_vk_program *p, VkDescripto
     return vkAllocateDescriptorSets(device->handle, &info, out);
 }
 
-static void write_set(pm_vk_device *device, const pm_vk_program *p, const pm_vk_launch *launch, VkDescriptorSet set)
+static void write_set(pm_vk_device *device, const pm_vk_program *p, const pm_vk_launch *launch,
+                      VkDescriptorSet set)
 {
     VkDescriptorBufferInfo buffers[PM_VK_MAX_BIND];
     VkWriteDescriptorSet writes[PM_VK_MAX_BIND];
@@ -75,7 +76,7 @@ static pm_status create_sets(pm_vk_device *device, pm_vk_program *p, pm_error *e
     return result < 0 ? pm_vk_fail(device, result, "creating the descriptors of a program", err) : PM_OK;
 }
 
-/* ---- commands --------------------------------------------------------------------------------------------------- */
+/* ---- commands ------------------------------------------------------------------------------------------ */
 
 static void barrier(VkCommandBuffer commands, VkPipelineStageFlags from, VkAccessFlags from_access,
                     VkPipelineStageFlags to, VkAccessFlags to_access)
@@ -85,8 +86,8 @@ static void barrier(VkCommandBuffer commands, VkPipelineStageFlags from, VkAcces
     vkCmdPipelineBarrier(commands, from, to, 0, 1, &memory, 0, NULL, 0, NULL);
 }
 
-static void record_launch(pm_vk_device *device, const pm_vk_program *p, uint32_t index, const pm_vk_pipeline *bound,
-                          VkCommandBuffer commands)
+static void record_launch(pm_vk_device *device, const pm_vk_program *p, uint32_t index,
+                          const pm_vk_pipeline *bound, VkCommandBuffer commands)
 {
     const pm_vk_launch *launch = &p->launches[index];
     VkPipelineLayout layout = device->pipeline_layout[launch->n_bind];

@@ -1,8 +1,8 @@
-/* Running a program: write the run parameters, submit the recorded segments, wait. Nothing is allocated, recorded or
- * described here (but for the timed command buffers, at the first traced run).
+/* Running a program: write the run parameters, submit the recorded segments, wait. Nothing is allocated, recorded
+ * or described here (but for the timed command buffers, at the first traced run).
  *
- * A few segments are in flight at a time, so that the device never waits for the host, while a wish to stop is heard
- * within one segment's time. */
+ * A few segments are in flight at a time, so that the device never waits for the host, while a wish to stop is
+ * heard within one segment's time. */
 #include "backends/vulkan/vk_runtime.h"
 
 #include <string.h>
@@ -35,7 +35,8 @@ static VkResult wait_oldest(pm_vk_device *device, const pm_vk_program *p, const 
     return result == VK_TIMEOUT ? VK_ERROR_DEVICE_LOST : result;
 }
 
-static VkResult submit(pm_vk_device *device, const pm_vk_program *p, const VkCommandBuffer *commands, uint32_t index)
+static VkResult submit(pm_vk_device *device, const pm_vk_program *p, const VkCommandBuffer *commands,
+                       uint32_t index)
 {
     VkFence fence = p->fences[index % PM_VK_IN_FLIGHT];
     VkResult result = vkResetFences(device->handle, 1, &fence);

@@ -1,8 +1,8 @@
 /* The Vulkan runtime's own structs, shared by the vk_*.c files. Ops see vk_lower.h only.
  *
- * Ownership: a pm_vk_device owns its instance, queue, pipelines and staging memory; weights, states and programs own
- * their buffers and must be destroyed before the device. A device that was lost stays lost: every later call fails
- * with PM_ERR_DEVICE_LOST.
+ * Ownership: a pm_vk_device owns its instance, queue, pipelines and staging memory; weights, states and programs
+ * own their buffers and must be destroyed before the device. A device that was lost stays lost: every later call
+ * fails with PM_ERR_DEVICE_LOST.
  */
 #ifndef PUMICE_BACKENDS_VULKAN_VK_RUNTIME_H
 #define PUMICE_BACKENDS_VULKAN_VK_RUNTIME_H
@@ -17,7 +17,7 @@
 #include "backends/vulkan/weight_layout.h"
 #include "base/error.h"
 
-/* ---- instance: vk_instance.c ------------------------------------------------------------------------------------ */
+/* ---- instance: vk_instance.c --------------------------------------------------------------------------- */
 
 enum { PM_VK_MAX_DEVICES = 16 };
 
@@ -43,7 +43,7 @@ pm_status pm_vk_instance_open(pm_vk_instance *instance, void (*log)(void *user, 
                               pm_error *err);
 void pm_vk_instance_close(pm_vk_instance *instance);
 
-/* ---- device: vk_device.c ---------------------------------------------------------------------------------------- */
+/* ---- device: vk_device.c ------------------------------------------------------------------------------- */
 
 typedef struct pm_vk_buffer {
     VkBuffer handle;
@@ -95,7 +95,7 @@ typedef struct pm_vk_device {
     pm_vk_pipeline **pipelines;
     size_t n_pipelines, cap_pipelines, n_compiled_pipelines, n_unsaved_pipelines;
 
-    pm_vk_cache cache; /* files on disk */
+    pm_vk_cache cache;                                          /* files on disk */
     PFN_vkGetCalibratedTimestampsEXT get_calibrated_timestamps; /* NULL: no monotonic clock to go by */
 } pm_vk_device;
 
@@ -114,7 +114,7 @@ pm_status pm_vk_fail(pm_vk_device *device, VkResult result, const char *doing, p
 pm_status pm_vk_check_messages(const pm_vk_device *device, pm_error *err);
 void pm_vk_log(const pm_vk_device *device, const char *format, ...) PM_PRINTF(2, 3);
 
-/* ---- memory: vk_memory.c, vk_transfer.c ------------------------------------------------------------------------- */
+/* ---- memory: vk_memory.c, vk_transfer.c ---------------------------------------------------------------- */
 
 /* `what` names the thing in errors ("the KV cache"). The size is checked against every limit and what is free. */
 pm_status pm_vk_buffer_create(pm_vk_device *device, uint64_t size, pm_vk_memory_kind kind, const char *what,
@@ -129,33 +129,34 @@ pm_status pm_vk_buffer_invalidate(pm_vk_device *device, const pm_vk_buffer *buff
 /* Bytes of a heap that can still be allocated, when we have allocated `used` of it ourselves. */
 uint64_t pm_vk_memory_free(VkPhysicalDevice physical, const pm_vk_facts *facts, uint32_t heap, uint64_t used);
 
-/* Host data into a buffer and back, and zeros, through the mapping or staging memory; return when done. Offsets and
- * sizes of pm_vk_zero are multiples of 4. */
+/* Host data into a buffer and back, and zeros, through the mapping or staging memory; return when done. Offsets
+ * and sizes of pm_vk_zero are multiples of 4. */
 pm_status pm_vk_upload(pm_vk_device *device, const pm_vk_buffer *buffer, uint64_t offset, const void *data,
                        uint64_t size, pm_error *err);
-pm_status pm_vk_download(pm_vk_device *device, const pm_vk_buffer *buffer, uint64_t offset, void *data, uint64_t size,
-                         pm_error *err);
+pm_status pm_vk_download(pm_vk_device *device, const pm_vk_buffer *buffer, uint64_t offset, void *data,
+                         uint64_t size, pm_error *err);
 pm_status pm_vk_zero(pm_vk_device *device, const pm_vk_buffer *buffer, pm_error *err);
-/* For long uploads: staging memory of at least `size` bytes, mapped; then copies of regions of it, region i into buffer
- * to[i], which go on while the next staging memory is filled. pm_vk_transfers_wait waits for all of them. */
+/* For long uploads: staging memory of at least `size` bytes, mapped; then copies of regions of it, region i into
+ * buffer to[i], which go on while the next staging memory is filled. pm_vk_transfers_wait waits for all of them.
+ */
 pm_status pm_vk_staging(pm_vk_device *device, uint64_t size, unsigned char **mapped, pm_error *err);
 pm_status pm_vk_copy_staged(pm_vk_device *device, const VkBuffer *to, const VkBufferCopy *regions, uint32_t n,
                             pm_error *err);
 pm_status pm_vk_transfers_wait(pm_vk_device *device, pm_error *err);
 void pm_vk_transfer_destroy(pm_vk_device *device);
 
-/* ---- pipelines: vk_pipeline.c ----------------------------------------------------------------------------------- */
+/* ---- pipelines: vk_pipeline.c -------------------------------------------------------------------------- */
 
 pm_status pm_vk_pipelines_create(pm_vk_device *device, pm_error *err); /* layouts, and the cache from disk */
 void pm_vk_pipelines_destroy(pm_vk_device *device);
-/* The pipeline of a dispatch, the same for all that agree; lives as long as the device. It can be used after the next
- * pm_vk_pipelines_compile, which compiles all new ones at once (and drops those that fail, with an error). */
+/* The pipeline of a dispatch, the same for all that agree; lives as long as the device. It can be used after the
+ * next pm_vk_pipelines_compile, which compiles all new ones at once (and drops those that fail, with an error). */
 pm_status pm_vk_pipeline_get(pm_vk_device *device, const pm_vk_dispatch *dispatch, const pm_vk_pipeline **out,
                              pm_error *err);
 pm_status pm_vk_pipelines_compile(pm_vk_device *device, pm_error *err);
 void pm_vk_pipelines_save(pm_vk_device *device); /* writes the cache file if there is something new */
 
-/* ---- weights and states: vk_weights.c --------------------------------------------------------------------------- */
+/* ---- weights and states: vk_weights.c ------------------------------------------------------------------ */
 
 typedef struct pm_vk_place { /* where a plane of a chunk lies */
     uint32_t block;
@@ -167,7 +168,7 @@ typedef struct pm_vk_stored_chunk {
     pm_vk_place plane[PM_VK_MAX_PLANES];
 } pm_vk_stored_chunk;
 
-typedef struct pm_vk_stored { /* a weight or state */
+typedef struct pm_vk_stored {   /* a weight or state */
     pm_vk_weight_layout layout; /* of a weight */
     int n_chunks;
     uint32_t n_planes;
@@ -196,7 +197,7 @@ void pm_vk_states_destroy(pm_device *device, pm_states *states);
 int64_t pm_vk_chunk_units(int64_t count, const uint64_t *unit_bytes, uint32_t n_planes, uint32_t group,
                           uint64_t most);
 
-/* ---- lowering and programs: vk_lowering.c, vk_record.c, vk_program.c -------------------------------------------- */
+/* ---- lowering and programs: vk_lowering.c, vk_record.c, vk_program.c ----------------------------------- */
 
 typedef enum pm_vk_item_kind {
     PM_VK_ITEM_NONE,
@@ -229,7 +230,8 @@ typedef struct pm_vk_launch { /* a dispatch, resolved */
     bool barrier; /* before it */
 } pm_vk_launch;
 
-typedef struct pm_vk_segment { /* one submission: launches [first, first + count) of nodes first_node .. last_node */
+typedef struct pm_vk_segment { /* one submission: launches [first, first + count) of nodes first_node .. last_node
+                                */
     uint32_t first, count, first_node, last_node;
     uint32_t first_query; /* of the timed form: one timestamp at the start and one after each node */
     double seconds;       /* estimated */
@@ -253,15 +255,15 @@ typedef struct pm_vk_program {
     pm_vk_segment *segments;
     uint32_t n_segments;
 
-    pm_vk_buffer io, arena;  /* io: run parameters, then inputs */
-    pm_vk_buffer readback;   /* small outputs are copied here at the end of a run where the arena is not mapped */
-    uint64_t *readback_at;   /* by tensor id: offset + 1 in readback; 0: not there. NULL: none is */
+    pm_vk_buffer io, arena; /* io: run parameters, then inputs */
+    pm_vk_buffer readback;  /* small outputs are copied here at the end of a run where the arena is not mapped */
+    uint64_t *readback_at;  /* by tensor id: offset + 1 in readback; 0: not there. NULL: none is */
 
     VkCommandPool command_pool;
     VkDescriptorPool descriptor_pool;
     VkDescriptorSet params_set, *sets;
     VkCommandBuffer *commands, *timed_commands; /* a segment each; timed ones made when first wanted */
-    VkQueryPool queries; /* of the timed ones */
+    VkQueryPool queries;                        /* of the timed ones */
     uint32_t n_queries;
     uint64_t *ticks; /* room for the results */
     VkFence fences[PM_VK_IN_FLIGHT];
@@ -289,8 +291,9 @@ pm_status pm_vk_record_timed(pm_vk_device *device, pm_vk_program *program, pm_er
 pm_status pm_vk_write_spans(pm_vk_device *device, pm_vk_program *program, uint32_t first, uint32_t end,
                             pm_trace *trace, pm_error *err);
 
-pm_status pm_vk_program_create(pm_device *device, const pm_graph *graph, const pm_weights *weights, pm_states *states,
-                               const pm_program_options *options, pm_program **out, pm_error *err);
+pm_status pm_vk_program_create(pm_device *device, const pm_graph *graph, const pm_weights *weights,
+                               pm_states *states, const pm_program_options *options, pm_program **out,
+                               pm_error *err);
 void pm_vk_program_destroy(pm_device *device, pm_program *program);
 uint64_t pm_vk_program_bytes(const pm_program *program);
 /* Running: vk_run.c; tensors in and out: vk_tensor_io.c; text: vk_explain.c. */
@@ -298,14 +301,15 @@ pm_status pm_vk_program_run(pm_device *device, pm_program *program, const pm_run
                             const pm_run_options *options, pm_error *err);
 pm_status pm_vk_tensor_write(pm_device *device, pm_program *program, const pm_tensor *tensor, size_t offset,
                              const void *data, size_t size, pm_error *err);
-pm_status pm_vk_tensor_read(pm_device *device, pm_program *program, const pm_tensor *tensor, size_t offset, void *data,
-                            size_t size, pm_error *err);
+pm_status pm_vk_tensor_read(pm_device *device, pm_program *program, const pm_tensor *tensor, size_t offset,
+                            void *data, size_t size, pm_error *err);
 void pm_vk_explain(const pm_device *device, const pm_program *program, void (*put)(void *user, const char *line),
                    void *user);
 
-/* ---- self-test: vk_selftest.c ----------------------------------------------------------------------------------- */
+/* ---- self-test: vk_selftest.c -------------------------------------------------------------------------- */
 
-/* Runs a few ops against the reference and measures the device's speed (into caps), or takes both from the cache. */
+/* Runs a few ops against the reference and measures the device's speed (into caps), or takes both from the cache.
+ */
 pm_status pm_vk_self_test(pm_vk_device *device, pm_error *err);
 
 /* The device's ceilings, for benchmarks: vk_ceilings.c. */

@@ -1,8 +1,8 @@
 /* Cutting a program into submissions, and where barriers go. Pure bookkeeping over the launches.
  *
- * A segment is one submission. It holds at most about a quarter of a second of estimated work, so that a watchdog of
- * two seconds stays quiet even where the estimate is off by a few times, and every segment begins with a barrier
- * against all that was submitted before. In a program that is run by node, every node has its own. */
+ * A segment is one submission. It holds at most about a quarter of a second of estimated work, so that a watchdog
+ * of two seconds stays quiet even where the estimate is off by a few times, and every segment begins with a
+ * barrier against all that was submitted before. In a program that is run by node, every node has its own. */
 #include "backends/vulkan/vk_runtime.h"
 
 #include <stdlib.h>
@@ -26,7 +26,8 @@ static pm_status cut(const pm_vk_device *device, pm_vk_program *p, pm_error *err
         const pm_vk_launch *launch = &p->launches[i];
         double seconds = pm_vk_launch_seconds(&device->caps, launch->flops, launch->bytes);
         pm_vk_segment *last = p->n_segments ? &p->segments[p->n_segments - 1] : NULL;
-        if (!last || last->seconds + seconds > segment_seconds || (p->by_node && last->last_node != launch->node)) {
+        if (!last || last->seconds + seconds > segment_seconds ||
+            (p->by_node && last->last_node != launch->node)) {
             last = &p->segments[p->n_segments++];
             *last = (pm_vk_segment){.first = i, .first_node = launch->node};
         }

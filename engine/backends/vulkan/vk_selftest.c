@@ -1,7 +1,8 @@
-/* The self-test at the first use of a device: a small graph with the ops that a decoder is made of is run node by node
- * and each result compared with the reference kernel on the same inputs; then a matrix product is timed, which tells
- * how much work a submission may hold. Drivers that compute wrongly exist, and a wrong driver is better reported than
- * believed. The result is kept with the pipeline cache (same device, driver, shaders; same tier), so it costs once. */
+/* The self-test at the first use of a device: a small graph with the ops that a decoder is made of is run node by
+ * node and each result compared with the reference kernel on the same inputs; then a matrix product is timed,
+ * which tells how much work a submission may hold. Drivers that compute wrongly exist, and a wrong driver is
+ * better reported than believed. The result is kept with the pipeline cache (same device, driver, shaders; same
+ * tier), so it costs once. */
 #include "backends/vulkan/vk_runtime.h"
 
 #include <math.h>
@@ -37,7 +38,7 @@ static float wave(uint32_t i) /* values in (-1, 1) without a pattern that could 
     return (float)(h >> 8) / 8388608.0f - 1.0f;
 }
 
-/* ---- building ----------------------------------------------------------------------------------------------------- */
+/* ---- building ------------------------------------------------------------------------------------------ */
 
 static pm_tensor *make_weight(rig *r, int slot, const char *name, pm_type type, int64_t width, int64_t rows,
                               unsigned uses)
@@ -84,7 +85,8 @@ static void build_layer(rig *r)
     pm_tensor *wu = make_weight(r, W_UP, "self-test.up", PM_TYPE_F32, N, N, PM_USE_MATMUL);
     pm_tensor *embed = make_weight(r, W_TABLE, "self-test.embedding", PM_TYPE_F16, K, 32, PM_USE_EMBEDDING);
     pm_tensor *ids = pm_graph_input(g, PM_INPUT_TOKENS, PM_TYPE_I32, 1, ids_dims, PM_ROWS_TOKENS, "ids");
-    pm_tensor *positions = pm_graph_input(g, PM_INPUT_POSITIONS, PM_TYPE_I32, 1, ids_dims, PM_ROWS_TOKENS, "positions");
+    pm_tensor *positions =
+        pm_graph_input(g, PM_INPUT_POSITIONS, PM_TYPE_I32, 1, ids_dims, PM_ROWS_TOKENS, "positions");
     pm_tensor *keys = pm_graph_state(g, 0, PM_TYPE_F16, 3, cache_dims, "keys");
     pm_tensor *values = pm_graph_state(g, 1, PM_TYPE_F16, 3, cache_dims, "values");
 
@@ -105,8 +107,9 @@ static pm_status rig_finish(rig *r, bool by_node, pm_error *err)
 {
     PM_TRY(pm_graph_status(r->graph, err));
     const pm_backend *b = &pm_backend_vulkan;
-    pm_state_desc caches[2] = {{.name = "keys", .type = PM_TYPE_F16, .n_dims = 3, .dim = {HEAD_DIM, SLOTS, HEADS, 1}},
-                               {.name = "values", .type = PM_TYPE_F16, .n_dims = 3, .dim = {HEAD_DIM, SLOTS, HEADS, 1}}};
+    pm_state_desc caches[2] = {
+        {.name = "keys", .type = PM_TYPE_F16, .n_dims = 3, .dim = {HEAD_DIM, SLOTS, HEADS, 1}},
+        {.name = "values", .type = PM_TYPE_F16, .n_dims = 3, .dim = {HEAD_DIM, SLOTS, HEADS, 1}}};
     PM_TRY(b->weights_create(&r->device->base, r->weights, r->n_weights, NULL, NULL, &r->stored, err));
     if (by_node)
         PM_TRY(b->states_create(&r->device->base, caches, 2, &r->states, err));
@@ -125,7 +128,7 @@ static void rig_free(rig *r)
         free(r->data[i]);
 }
 
-/* ---- right results ------------------------------------------------------------------------------------------------ */
+/* ---- right results ------------------------------------------------------------------------------------- */
 
 static pm_status fetch(rig *r, const pm_tensor *tensor, void **out, pm_error *err)
 {
@@ -156,8 +159,9 @@ static double value_at(pm_type type, const void *data, size_t i)
     }
 }
 
-/* Mean squared error over mean square. Where weights are quantised the device may quantise the activations to 8 bits,
- * whose error is about 1e-5; half a percent of amplitude is far above that and far below what a broken kernel gives. */
+/* Mean squared error over mean square. Where weights are quantised the device may quantise the activations to 8
+ * bits, whose error is about 1e-5; half a percent of amplitude is far above that and far below what a broken
+ * kernel gives. */
 static pm_status compare(const pm_node *node, const void *got, const void *expected, pm_error *err)
 {
     double error = 0, power = 1e-30;
@@ -170,10 +174,11 @@ static pm_status compare(const pm_node *node, const void *got, const void *expec
     double most = node->op == PM_OP_ARGMAX ? 0 : 2.5e-5;
     if (isfinite(error) && error <= most * power)
         return PM_OK;
-    return pm_fail(err, PM_ERR_DEVICE,
-                   "its driver computes %s wrongly (%s: normalised error %.2g). Install a newer driver, try a lower "
-                   "--tier or --device cpu; --no-self-test goes on all the same",
-                   pm_op_name(node->op), node->out->name, error / power);
+    return pm_fail(
+        err, PM_ERR_DEVICE,
+        "its driver computes %s wrongly (%s: normalised error %.2g). Install a newer driver, try a lower "
+        "--tier or --device cpu; --no-self-test goes on all the same",
+        pm_op_name(node->op), node->out->name, error / power);
 }
 
 static pm_status check_node(rig *r, const pm_node *node, const pm_run_params *params, pm_error *err)
@@ -222,7 +227,7 @@ static pm_status check_layer(rig *r, pm_error *err)
     return PM_OK;
 }
 
-/* ---- speed -------------------------------------------------------------------------------------------------------- */
+/* ---- speed --------------------------------------------------------------------------------------------- */
 
 /* The best time of a few runs with n_tokens rows. */
 static pm_status best_time(rig *r, int n_tokens, double *seconds, pm_error *err)
@@ -267,7 +272,7 @@ static pm_status measure(pm_vk_device *device, pm_error *err)
     return PM_OK;
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------------------------- */
+/* ---- all of it ----------------------------------------------------------------------------------------- */
 
 typedef struct kept_result {
     double flops_per_s, bytes_per_s;
@@ -282,13 +287,15 @@ static pm_status test(pm_vk_device *device, pm_error *err)
     rig_free(&r);
     if (status == PM_OK)
         status = measure(device, err);
-    return status == PM_OK ? PM_OK : pm_fail_within(err, status, "the self-test of %s failed", device->facts.title);
+    return status == PM_OK ? PM_OK
+                           : pm_fail_within(err, status, "the self-test of %s failed", device->facts.title);
 }
 
 pm_status pm_vk_self_test(pm_vk_device *device, pm_error *err)
 {
     char kind[64];
-    snprintf(kind, sizeof kind, "selftest-%x-%u", device->caps.features, device->caps.limits.max_workgroup_invocations);
+    snprintf(kind, sizeof kind, "selftest-%x-%u", device->caps.features,
+             device->caps.limits.max_workgroup_invocations);
     size_t size;
     kept_result *kept = pm_vk_cache_read(&device->cache, kind, &size);
     bool good = kept && size == sizeof *kept && kept->flops_per_s > 0 && kept->bytes_per_s > 0;

@@ -18,7 +18,8 @@ static void calibrate(pm_vk_device *device, uint64_t last_tick, uint64_t *tick, 
         return;
     VkCalibratedTimestampInfoEXT infos[2] = {
         {.sType = VK_STRUCTURE_TYPE_CALIBRATED_TIMESTAMP_INFO_EXT, .timeDomain = VK_TIME_DOMAIN_DEVICE_EXT},
-        {.sType = VK_STRUCTURE_TYPE_CALIBRATED_TIMESTAMP_INFO_EXT, .timeDomain = VK_TIME_DOMAIN_CLOCK_MONOTONIC_EXT}};
+        {.sType = VK_STRUCTURE_TYPE_CALIBRATED_TIMESTAMP_INFO_EXT,
+         .timeDomain = VK_TIME_DOMAIN_CLOCK_MONOTONIC_EXT}};
     uint64_t both[2], deviation;
     if (device->get_calibrated_timestamps(device->handle, 2, infos, both, &deviation) == VK_SUCCESS) {
         *tick = both[0];
@@ -49,8 +50,8 @@ pm_status pm_vk_write_spans(pm_vk_device *device, pm_vk_program *p, uint32_t fir
                 ago[i] = (uint64_t)((double)((tick - at[i]) & mask) * device->facts.timestamp_period_ns);
             const pm_node *what = p->graph->nodes[node];
             if (ago[0] >= ago[1] && ago[0] < host_ns)
-                pm_trace_span(trace, device->base.info.name, pm_op_name(what->op), what->out->name, host_ns - ago[0],
-                              host_ns - ago[1]);
+                pm_trace_span(trace, device->base.info.name, pm_op_name(what->op), what->out->name,
+                              host_ns - ago[0], host_ns - ago[1]);
         }
     }
     return PM_OK;

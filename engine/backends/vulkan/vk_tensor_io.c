@@ -13,8 +13,8 @@ static pm_status check_range(const pm_tensor *tensor, size_t offset, size_t size
 }
 
 /* Calls for each piece of bytes [offset, offset + size) of a state: it may lie in several chunks. */
-static pm_status state_pieces(pm_vk_device *device, const pm_vk_program *p, const pm_tensor *tensor, uint64_t offset,
-                              unsigned char *data, uint64_t size, bool write, pm_error *err)
+static pm_status state_pieces(pm_vk_device *device, const pm_vk_program *p, const pm_tensor *tensor,
+                              uint64_t offset, unsigned char *data, uint64_t size, bool write, pm_error *err)
 {
     if (!p->states || tensor->slot < 0 || (size_t)tensor->slot >= p->states->n_items)
         return pm_fail(err, PM_ERR_ARGUMENT, "the program has no state for %s", tensor->name);
@@ -47,14 +47,15 @@ pm_status pm_vk_tensor_write(pm_device *base, pm_program *program, const pm_tens
     if (tensor->role == PM_ROLE_STATE)
         return state_pieces(device, p, tensor, offset, (unsigned char *)(uintptr_t)data, size, true, err);
     if (tensor->role != PM_ROLE_INPUT)
-        return pm_fail(err, PM_ERR_ARGUMENT, "%s is neither an input nor a state and cannot be written", tensor->name);
+        return pm_fail(err, PM_ERR_ARGUMENT, "%s is neither an input nor a state and cannot be written",
+                       tensor->name);
     uint64_t at = p->items[p->tensor_item[tensor->id]].base + offset;
     memcpy(p->io.mapped + at, data, size);
     return pm_vk_buffer_flush(device, &p->io, at, size, err);
 }
 
-pm_status pm_vk_tensor_read(pm_device *base, pm_program *program, const pm_tensor *tensor, size_t offset, void *data,
-                            size_t size, pm_error *err)
+pm_status pm_vk_tensor_read(pm_device *base, pm_program *program, const pm_tensor *tensor, size_t offset,
+                            void *data, size_t size, pm_error *err)
 {
     pm_vk_device *device = pm_vk_device_of(base);
     const pm_vk_program *p = pm_vk_program_of(program);
@@ -71,10 +72,11 @@ pm_status pm_vk_tensor_read(pm_device *base, pm_program *program, const pm_tenso
         return PM_OK;
     }
     if (!tensor->is_output && !p->by_node)
-        return pm_fail(err, PM_ERR_ARGUMENT,
-                       "%s is no output of the program, so its memory may have been used again; compile the program to "
-                       "run by node to read it",
-                       tensor->name);
+        return pm_fail(
+            err, PM_ERR_ARGUMENT,
+            "%s is no output of the program, so its memory may have been used again; compile the program to "
+            "run by node to read it",
+            tensor->name);
     if (p->readback_at && p->readback_at[tensor->id])
         return pm_vk_download(device, &p->readback, p->readback_at[tensor->id] - 1 + offset, data, size, err);
     return pm_vk_download(device, &p->arena, at, data, size, err);

@@ -1,5 +1,6 @@
-/* Host data into buffers and back: straight through the mapping where there is one, else piece by piece through two
- * staging buffers of bounded size, one filled while the other is copied. Nothing here belongs to the decode loop. */
+/* Host data into buffers and back: straight through the mapping where there is one, else piece by piece through
+ * two staging buffers of bounded size, one filled while the other is copied. Nothing here belongs to the decode
+ * loop. */
 #include "backends/vulkan/vk_runtime.h"
 
 #include <string.h>
@@ -72,11 +73,11 @@ static pm_status submit(pm_vk_device *device, pm_vk_transfer *t, pm_error *err)
 {
     VkMemoryBarrier after = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
                              .srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT,
-                             .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT |
-                                              VK_ACCESS_HOST_READ_BIT};
+                             .dstAccessMask =
+                                 VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_HOST_READ_BIT};
     vkCmdPipelineBarrier(t->commands, VK_PIPELINE_STAGE_TRANSFER_BIT,
-                         VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &after, 0, NULL, 0,
-                         NULL);
+                         VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &after, 0, NULL,
+                         0, NULL);
     VkResult result = vkEndCommandBuffer(t->commands);
     VkSubmitInfo info = {
         .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &t->commands};
@@ -141,8 +142,8 @@ pm_status pm_vk_upload(pm_vk_device *device, const pm_vk_buffer *buffer, uint64_
     return pm_vk_transfers_wait(device, err);
 }
 
-pm_status pm_vk_download(pm_vk_device *device, const pm_vk_buffer *buffer, uint64_t offset, void *data, uint64_t size,
-                         pm_error *err)
+pm_status pm_vk_download(pm_vk_device *device, const pm_vk_buffer *buffer, uint64_t offset, void *data,
+                         uint64_t size, pm_error *err)
 {
     if (buffer->mapped && (buffer->cached || size < 4096)) {
         PM_TRY(pm_vk_buffer_invalidate(device, buffer, offset, size, err));

@@ -1,8 +1,9 @@
 /* Weights and states on the device: split into chunks that can be bound, laid into a few large blocks, filled.
  *
- * A weight is split by rows (whole row groups), a state by its outermost dimension, whenever a piece would exceed the
- * storage-buffer range or the largest allocation. Places are decided for everything first, so that each block is
- * allocated with exactly the size that it needs and a model that does not fit fails before anything is copied. */
+ * A weight is split by rows (whole row groups), a state by its outermost dimension, whenever a piece would exceed
+ * the storage-buffer range or the largest allocation. Places are decided for everything first, so that each block
+ * is allocated with exactly the size that it needs and a model that does not fit fails before anything is copied.
+ */
 #include "backends/vulkan/vk_runtime.h"
 
 #include <stdio.h>
@@ -14,7 +15,7 @@
 static const uint64_t block_bytes = 256ull << 20; /* as large as blocks grow by sharing */
 static const uint64_t piece_bytes = 8ull << 20;   /* packed and uploaded at a time */
 
-/* ---- places ------------------------------------------------------------------------------------------------------- */
+/* ---- places -------------------------------------------------------------------------------------------- */
 
 int64_t pm_vk_chunk_units(int64_t count, const uint64_t *unit_bytes, uint32_t n_planes, uint32_t group,
                           uint64_t most)
@@ -40,7 +41,8 @@ typedef struct block_placer {
 static pm_status place(block_placer *placer, uint64_t size, pm_vk_place *out, pm_error *err)
 {
     uint64_t shared = placer->most < block_bytes ? placer->most : block_bytes;
-    uint64_t at = placer->n ? (placer->sizes[placer->n - 1] + placer->align - 1) / placer->align * placer->align : 0;
+    uint64_t at =
+        placer->n ? (placer->sizes[placer->n - 1] + placer->align - 1) / placer->align * placer->align : 0;
     if (!placer->n || at + size > shared) {
         if (placer->n == placer->cap) {
             size_t cap = placer->cap ? 2 * placer->cap : 16;
@@ -66,17 +68,19 @@ static uint64_t most_of_chunk(const pm_vk_device *device)
     return most & ~(uint64_t)15;
 }
 
-/* Splits and places `count` units; a unit is a row of a weight or an index of the outermost dimension of a state. */
+/* Splits and places `count` units; a unit is a row of a weight or an index of the outermost dimension of a state.
+ */
 static pm_status place_chunks(const pm_vk_device *device, block_placer *placer, const char *name, int64_t count,
                               const uint64_t *unit_bytes, uint32_t group, pm_vk_stored *out, pm_error *err)
 {
     int64_t units = pm_vk_chunk_units(count, unit_bytes, out->n_planes, group, most_of_chunk(device));
     int64_t n_chunks = units ? (count + units - 1) / units : 0;
     if (n_chunks < 1 || n_chunks > 4096)
-        return pm_fail(err, PM_ERR_LIMIT,
-                       "%s cannot be split into pieces that %s can bind (%.1f MiB at most); use a shorter context or "
-                       "another device",
-                       name, device->facts.title, (double)most_of_chunk(device) / 1048576.0);
+        return pm_fail(
+            err, PM_ERR_LIMIT,
+            "%s cannot be split into pieces that %s can bind (%.1f MiB at most); use a shorter context or "
+            "another device",
+            name, device->facts.title, (double)most_of_chunk(device) / 1048576.0);
     out->n_chunks = (int)n_chunks;
     out->chunks = calloc((size_t)n_chunks, sizeof *out->chunks);
     if (!out->chunks)
@@ -92,8 +96,8 @@ static pm_status place_chunks(const pm_vk_device *device, block_placer *placer, 
     return PM_OK;
 }
 
-static pm_status allocate_blocks(pm_vk_device *device, const block_placer *placer, const char *what, pm_vk_store *store,
-                                 pm_error *err)
+static pm_status allocate_blocks(pm_vk_device *device, const block_placer *placer, const char *what,
+                                 pm_vk_store *store, pm_error *err)
 {
     uint64_t total = 0;
     for (size_t i = 0; i < placer->n; i++)
@@ -102,8 +106,8 @@ static pm_status allocate_blocks(pm_vk_device *device, const block_placer *place
     if (!store->blocks)
         return pm_fail_memory(err, placer->n * sizeof *store->blocks, "the list of memory blocks");
     for (size_t i = 0; i < placer->n; i++) {
-        pm_status status = pm_vk_buffer_create(device, placer->sizes[i], PM_VK_MEMORY_DEVICE, what, &store->blocks[i],
-                                               err);
+        pm_status status =
+            pm_vk_buffer_create(device, placer->sizes[i], PM_VK_MEMORY_DEVICE, what, &store->blocks[i], err);
         if (status != PM_OK)
             return pm_fail_within(err, status, "allocating %.1f MiB for %s", (double)total / 1048576.0, what);
         store->n_blocks++;
@@ -144,7 +148,7 @@ static block_placer new_placer(const pm_vk_device *device)
     return (block_placer){.most = device->caps.limits.max_allocation, .align = align < 64 ? 64 : align};
 }
 
-/* ---- weights ------------------------------------------------------------------------------------------------------ */
+/* ---- weights ------------------------------------------------------------------------------------------- */
 
 typedef struct upload_progress {
     pm_progress_fn call;
@@ -161,16 +165,16 @@ static int64_t rows_of(const pm_weight *weight)
     return rows;
 }
 
-static pm_status plan_weight(pm_vk_device *device, block_placer *placer, const pm_weight *weight, pm_vk_stored *out,
-                             pm_error *err)
+static pm_status plan_weight(pm_vk_device *device, block_placer *placer, const pm_weight *weight,
+                             pm_vk_stored *out, pm_error *err)
 {
     PM_TRY(pm_vk_weight_layout_choose(&device->caps, weight, &out->layout, err));
     out->n_planes = out->layout.n_planes;
     if (out->n_planes < 1 || out->n_planes > PM_VK_MAX_PLANES || !out->layout.row_group)
         return pm_fail(err, PM_ERR_INTERNAL, "the layout of the weight %s has %u planes and row groups of %u",
                        weight->name, out->n_planes, out->layout.row_group);
-    return place_chunks(device, placer, weight->name, rows_of(weight), out->layout.row_bytes, out->layout.row_group,
-                        out, err);
+    return place_chunks(device, placer, weight->name, rows_of(weight), out->layout.row_bytes,
+                        out->layout.row_group, out, err);
 }
 
 typedef struct packing { /* rows [first, first + count) of a weight, shared out among threads */
@@ -195,10 +199,11 @@ static void pack_share(void *user, int thread, int n_threads)
     pm_vk_weight_pack(work->layout, work->weight, work->first + begin, end - begin, planes);
 }
 
-/* Packs rows [first, first + count) of a chunk and sends them to the device. `first` counts from the chunk's start. */
+/* Packs rows [first, first + count) of a chunk and sends them to the device. `first` counts from the chunk's
+ * start. */
 static pm_status upload_piece(pm_vk_device *device, const pm_vk_store *store, const pm_vk_stored *stored,
-                              const pm_vk_stored_chunk *chunk, const pm_weight *weight, int64_t first, int64_t count,
-                              pm_threads *threads, pm_error *err)
+                              const pm_vk_stored_chunk *chunk, const pm_weight *weight, int64_t first,
+                              int64_t count, pm_threads *threads, pm_error *err)
 {
     const pm_vk_weight_layout *layout = &stored->layout;
     uint64_t group = layout->row_group, rows = ((uint64_t)count + group - 1) / group * group;
@@ -310,10 +315,10 @@ uint64_t pm_vk_weights_bytes(const pm_weights *weights)
     return total;
 }
 
-/* ---- states ------------------------------------------------------------------------------------------------------- */
+/* ---- states -------------------------------------------------------------------------------------------- */
 
-static pm_status plan_state(pm_vk_device *device, block_placer *placer, const pm_state_desc *desc, pm_vk_stored *out,
-                            pm_error *err)
+static pm_status plan_state(pm_vk_device *device, block_placer *placer, const pm_state_desc *desc,
+                            pm_vk_stored *out, pm_error *err)
 {
     uint64_t unit = pm_type_row_bytes(desc->type, desc->dim[0]);
     for (int d = 1; d < desc->n_dims - 1; d++) {
@@ -329,7 +334,8 @@ static pm_status plan_state(pm_vk_device *device, block_placer *placer, const pm
     return place_chunks(device, placer, desc->name, count, &unit, 1, out, err);
 }
 
-pm_status pm_vk_states_create(pm_device *base, const pm_state_desc *descs, size_t n, pm_states **out, pm_error *err)
+pm_status pm_vk_states_create(pm_device *base, const pm_state_desc *descs, size_t n, pm_states **out,
+                              pm_error *err)
 {
     *out = NULL;
     pm_vk_device *device = pm_vk_device_of(base);
