@@ -1,5 +1,6 @@
-// The read-bandwidth ceiling: every invocation reads `loads` values of 16 bytes, neighbours next to each other, and
-// writes only if their exclusive or is a value that they never have, so that nothing can be left out.
+// The read-bandwidth ceiling: each workgroup reads a stretch of memory from end to end, 16 bytes a load and neighbouring
+// invocations next to each other, which suits wide memory systems as well as a processor's prefetcher. It writes only
+// if the exclusive or of all is a value that they never have, so that nothing can be left out.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "ceiling.push.h"
@@ -11,7 +12,7 @@ layout(set = 1, binding = 1) writeonly restrict buffer out_block { uint result[]
 
 void main()
 {
-    uint n = gl_NumWorkGroups.x * gl_WorkGroupSize.x, at = gl_GlobalInvocationID.x;
+    uint n = gl_WorkGroupSize.x, at = gl_WorkGroupID.x * push.steps * n + gl_LocalInvocationID.x;
     uvec4 a = uvec4(0), b = uvec4(0), c = uvec4(0), d = uvec4(0);
     for (uint i = 0; i < push.steps; i += 4) {
         a ^= data[at];
