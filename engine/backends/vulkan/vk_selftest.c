@@ -14,7 +14,7 @@
 #include "ops/ops.h"
 
 enum { K = 128, HEADS = 4, HEAD_DIM = 32, ROWS = 5, SLOTS = 16, N = HEADS * HEAD_DIM };
-enum { W_NORM, W_Q, W_K, W_V, W_UP, W_TABLE, N_WEIGHTS };
+enum { W_NORM, W_Q, W_K, W_V, W_UP, W_EMBEDDING, W_ANGLES, N_WEIGHTS };
 enum { SPEED_K = 1024, SPEED_N = 2048, SPEED_ROWS = 16 };
 
 /* A graph with what it needs to run. */
@@ -40,31 +40,36 @@ static float wave(uint32_t i) /* values in (-1, 1) without a pattern that could 
 
 /* ---- building ------------------------------------------------------------------------------------------ */
 
-static pm_tensor *make_weight(rig *r, int slot, const char *name, pm_type type, int64_t width, int64_t rows,
+/* A weight of d0 x d1 x d2 values; d1 and d2 are 0 where it has fewer dimensions. */
+static pm_tensor *make_weight(rig *r, int slot, const char *name, pm_type type, int64_t d0, int64_t d1, int64_t d2,
                               unsigned uses)
 {
-    size_t row_bytes = pm_type_row_bytes(type, width);
-    float *row = malloc((size_t)width * sizeof *row);
+    int64_t rows = (d1 ? d1 : 1) * (d2 ? d2 : 1);
+    size_t row_bytes = pm_type_row_bytes(type, d0);
+    float *row = malloc((size_t)d0 * sizeof *row);
     char *data = malloc(row_bytes * (size_t)rows);
     for (int64_t i = 0; row && data && i < rows; i++) {
-        for (int64_t c = 0; c < width; c++)
-            row[c] = wave((uint32_t)(slot * 1000003 + i * width + c)) * 0.25f;
-        pm_quantize_row(type, row, data + (size_t)i * row_bytes, width);
+        for (int64_t c = 0; c < d0; c++)
+            row[c] = wave((uint32_t)(slot * 1000003 + i * d0 + c)) * 0.25f;
+        pm_quantize_row(type, row, data + (size_t)i * row_bytes, d0);
     }
+    bool good = row && data;
     free(row);
-    if (!data)
-        return pm_graph_fail(r->graph, PM_ERR_MEMORY, "out of memory: the self-test's weights");
     r->data[slot] = data;
-    int n_dims = rows > 1 ? 2 : 1;
-    r->weights[slot] = (pm_weight){.name = name,
-                                   .type = type,
-                                   .n_dims = n_dims,
-                                   .dim = {width, rows, 1, 1},
-                                   .data = data,
-                                   .n_bytes = row_bytes * (size_t)rows,
-                                   .uses = uses};
+    if (!good)
+        return pm_graph_fail(r->graph, PM_ERR_MEMORY, "out of memory: the self-test's weights");
+    pm_weight *weight = &r->weights[slot];
+    *weight = (pm_weight){.name = name,
+                          .type = type,
+                          .n_dims = d2   ? 3
+                                    : d1 ? 2
+                                         : 1,
+                          .dim = {d0, d1 ? d1 : 1, d2 ? d2 : 1, 1},
+                          .data = data,
+                          .n_bytes = row_bytes * (size_t)rows,
+                          .uses = uses};
     r->n_weights = (size_t)slot + 1;
-    return pm_graph_weight(r->graph, slot, type, n_dims, r->weights[slot].dim, data, name);
+    return pm_graph_weight(r->graph, slot, type, weight->n_dims, weight->dim, data, name);
 }
 
 static pm_tensor *heads(rig *r, const pm_tensor *x)
@@ -78,12 +83,14 @@ static void build_layer(rig *r)
 {
     pm_graph *g = r->graph;
     const int64_t ids_dims[1] = {ROWS}, cache_dims[3] = {HEAD_DIM, SLOTS, HEADS};
-    pm_tensor *table = make_weight(r, W_NORM, "self-test.norm", PM_TYPE_F32, K, 1, PM_USE_PLAIN);
-    pm_tensor *wq = make_weight(r, W_Q, "self-test.q", PM_TYPE_Q8_0, K, N, PM_USE_MATMUL);
-    pm_tensor *wk = make_weight(r, W_K, "self-test.k", PM_TYPE_Q4_0, K, N, PM_USE_MATMUL);
-    pm_tensor *wv = make_weight(r, W_V, "self-test.v", PM_TYPE_F16, K, N, PM_USE_MATMUL);
-    pm_tensor *wu = make_weight(r, W_UP, "self-test.up", PM_TYPE_F32, N, N, PM_USE_MATMUL);
-    pm_tensor *embed = make_weight(r, W_TABLE, "self-test.embedding", PM_TYPE_F16, K, 32, PM_USE_EMBEDDING);
+    pm_tensor *norm = make_weight(r, W_NORM, "self-test.norm", PM_TYPE_F32, K, 0, 0, PM_USE_PLAIN);
+    pm_tensor *wq = make_weight(r, W_Q, "self-test.q", PM_TYPE_Q8_0, K, N, 0, PM_USE_MATMUL);
+    pm_tensor *wk = make_weight(r, W_K, "self-test.k", PM_TYPE_Q4_0, K, N, 0, PM_USE_MATMUL);
+    pm_tensor *wv = make_weight(r, W_V, "self-test.v", PM_TYPE_F16, K, N, 0, PM_USE_MATMUL);
+    pm_tensor *wu = make_weight(r, W_UP, "self-test.up", PM_TYPE_F32, N, N, 0, PM_USE_MATMUL);
+    pm_tensor *embed = make_weight(r, W_EMBEDDING, "self-test.embedding", PM_TYPE_F16, K, 32, 0, PM_USE_EMBEDDING);
+    pm_tensor *angles = make_weight(r, W_ANGLES, "self-test.angles", PM_TYPE_F32, 2, HEAD_DIM / 2,
+                                    PM_ROPE_FINE + 1, PM_USE_PLAIN); /* any numbers will do */
     pm_tensor *ids = pm_graph_input(g, PM_INPUT_TOKENS, PM_TYPE_I32, 1, ids_dims, PM_ROWS_TOKENS, "ids");
     pm_tensor *positions =
         pm_graph_input(g, PM_INPUT_POSITIONS, PM_TYPE_I32, 1, ids_dims, PM_ROWS_TOKENS, "positions");
@@ -91,11 +98,12 @@ static void build_layer(rig *r)
     pm_tensor *values = pm_graph_state(g, 1, PM_TYPE_F16, 3, cache_dims, "values");
 
     pm_tensor *x = pm_embedding(g, embed, ids);
-    pm_tensor *h = pm_rms_norm(g, x, table, 1e-5f);
+    pm_tensor *h = pm_rms_norm(g, x, norm, 1e-5f);
     pm_tensor *q = pm_matmul(g, wq, h, NULL, NULL);
     keys = pm_kv_store(g, keys, heads(r, pm_matmul(g, wk, h, NULL, NULL)), positions);
     values = pm_kv_store(g, values, heads(r, pm_matmul(g, wv, h, NULL, NULL)), positions);
-    pm_tensor *mixed = pm_attention(g, heads(r, q), keys, values, positions, 0.25f, 0);
+    pm_tensor *turned = pm_rope(g, heads(r, q), positions, angles, HEAD_DIM, false);
+    pm_tensor *mixed = pm_attention(g, turned, keys, values, positions, 0.25f, 0);
     const int64_t flat[2] = {N, ROWS};
     pm_tensor *sum = pm_add(g, pm_reshape(g, mixed, 2, flat), q);
     pm_tensor *up = pm_matmul(g, wu, sum, NULL, NULL);
@@ -250,7 +258,7 @@ static pm_status time_shape(pm_vk_device *device, int rows, double *seconds, pm_
     rig r = {.device = device};
     PM_TRY(pm_graph_create(&r.graph, err));
     const int64_t dims[2] = {SPEED_K, rows};
-    pm_tensor *w = make_weight(&r, 0, "self-test.speed", PM_TYPE_F32, SPEED_K, SPEED_N, PM_USE_MATMUL);
+    pm_tensor *w = make_weight(&r, 0, "self-test.speed", PM_TYPE_F32, SPEED_K, SPEED_N, 0, PM_USE_MATMUL);
     pm_tensor *x = pm_graph_input(r.graph, PM_INPUT_TEST, PM_TYPE_F32, 2, dims, PM_ROWS_TOKENS, "x");
     pm_graph_output(r.graph, pm_matmul(r.graph, w, x, NULL, NULL));
     pm_status status = rig_finish(&r, false, err);
