@@ -13,11 +13,25 @@ static const uint64_t give_up_ns = 600000000000ull; /* a segment is meant to tak
 typedef struct flights { /* segments submitted and not yet waited for */
     uint32_t first, end;
     bool stop;
+    unsigned long long last_ns; /* when the last one before them ended */
 } flights;
 
 static bool wants_stop(const pm_run_options *options)
 {
     return options && options->should_stop && options->should_stop(options->stop_user);
+}
+
+/* A segment that came near a watchdog's patience was estimated wrongly: later programs are cut finer. Software
+ * devices have no watchdog, and compile at the first dispatch. */
+static void learn_speed(pm_vk_device *device, const pm_vk_segment *segment, double seconds)
+{
+    if (seconds < 1.0 || seconds < 2 * segment->seconds || device->caps.software)
+        return;
+    double off = seconds / segment->seconds;
+    device->caps.flops_per_s /= off;
+    device->caps.bytes_per_s /= off;
+    pm_vk_log(device, "%s took %.1f s for a submission that should take %.2f s; the next ones will be shorter",
+              device->facts.title, seconds, segment->seconds);
 }
 
 /* Waits for the oldest segment in flight. */
@@ -31,6 +45,9 @@ static VkResult wait_oldest(pm_vk_device *device, const pm_vk_program *p, const 
         if (result == VK_TIMEOUT && !flight->stop)
             flight->stop = wants_stop(options);
     }
+    unsigned long long now = pm_trace_now_ns();
+    learn_speed(device, &p->segments[flight->first], 1e-9 * (double)(now - flight->last_ns));
+    flight->last_ns = now;
     flight->first++;
     return result == VK_TIMEOUT ? VK_ERROR_DEVICE_LOST : result;
 }
@@ -49,7 +66,7 @@ static VkResult submit(pm_vk_device *device, const pm_vk_program *p, const VkCom
 static pm_status run_segments(pm_vk_device *device, const pm_vk_program *p, const VkCommandBuffer *commands,
                               uint32_t first, uint32_t end, const pm_run_options *options, pm_error *err)
 {
-    flights flight = {first, first, wants_stop(options)};
+    flights flight = {first, first, wants_stop(options), pm_trace_now_ns()};
     VkResult result = VK_SUCCESS;
     while (flight.end < end && result >= 0 && !flight.stop) {
         if (flight.end - flight.first == PM_VK_IN_FLIGHT)
