@@ -37,8 +37,7 @@ pm_status pm_plugin_error(pm_error *err, pm_plugin_code code, const char *contex
                    message[0] ? message : pm_status_text(statuses[index]));
 }
 
-/* ---- Loading one file
- * -------------------------------------------------------------------------------------------- */
+/* ---- Loading one file ---- */
 
 static pm_status check_file(const char *path, pm_error *err)
 {
@@ -135,8 +134,7 @@ void pm_plugin_unload(pm_plugin_handle *handle)
     memset(handle, 0, sizeof *handle);
 }
 
-/* ---- The search path
- * ----------------------------------------------------------------------------------------------- */
+/* ---- The search path ---- */
 
 typedef struct search {
     const char *name;

@@ -27,33 +27,21 @@ struct pm_tokenizer {
     char *chat_template;
 };
 
-/* ---- Opening
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Opening ---- */
 
+/* clang-format off */
 /* How the released models call the tokens that end an answer, and of these, a turn within a chat. */
-static const char *const end_names[] = {"<|endoftext|>",
-                                        "<|im_end|>",
-                                        "<|end|>",
-                                        "<|eot_id|>",
-                                        "<|eom_id|>",
-                                        "<|end_of_text|>",
-                                        "<|eot|>",
-                                        "<|endofturn|>",
-                                        "<|end_of_turn|>",
-                                        "</s>",
-                                        "<eos>",
-                                        "<end_of_turn>",
-                                        "<EOT>",
-                                        "_<EOT>",
-                                        "<|return|>",
-                                        "<end_of_utterance>",
-                                        "<|END_OF_TURN_TOKEN|>",
-                                        "<\xEF\xBD\x9C"
-                                        "end\xE2\x96\x81of\xE2\x96\x81sentence"
-                                        "\xEF\xBD\x9C>"};
+static const char *const end_names[] = {
+    "<|endoftext|>", "<|im_end|>",      "<|end|>",       "<|eot_id|>", "<|eom_id|>",   "<|end_of_text|>",
+    "<|eot|>",       "<|endofturn|>",   "</s>",          "<eos>",      "<end_of_turn>", "<|end_of_turn|>",
+    "<EOT>",         "_<EOT>",          "<|return|>",    "<end_of_utterance>",          "<|END_OF_TURN_TOKEN|>",
+    "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
+};
 static const char *const turn_names[] = {
-    "<|eot_id|>", "<|im_end|>",    "<|end|>",         "<end_of_turn>",
-    "<|eot|>",    "<|endofturn|>", "<|end_of_turn|>", "<|END_OF_TURN_TOKEN|>"};
+    "<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|eot|>", "<|endofturn|>", "<|end_of_turn|>",
+    "<|END_OF_TURN_TOKEN|>",
+};
+/* clang-format on */
 
 static int is_name(const pm_token_info *token, const char *const *names, size_t n)
 {
@@ -194,8 +182,7 @@ void pm_tokenizer_close(pm_tokenizer *tokenizer)
     free(tokenizer);
 }
 
-/* ---- Encoding
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Encoding ---- */
 
 void pm_tokens_free(pm_tokens *tokens)
 {
@@ -263,8 +250,7 @@ pm_status pm_tokenizer_encode(const pm_tokenizer *tokenizer, const char *text, s
     return pm_tokenizer_encode_request(tokenizer, &request, out, err);
 }
 
-/* ---- Decoding
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Decoding ---- */
 
 pm_status pm_tokenizer_decode(const pm_tokenizer *tokenizer, const int32_t *ids, size_t n, uint32_t flags,
                               char **text, size_t *size, pm_error *err)
@@ -301,8 +287,7 @@ void pm_text_free(char *text)
     free(text);
 }
 
-/* ---- What a tokenizer knows
- * --------------------------------------------------------------------------------------------- */
+/* ---- What a tokenizer knows ---- */
 
 size_t pm_tokenizer_n_tokens(const pm_tokenizer *tokenizer)
 {

@@ -89,8 +89,7 @@ static char *copy_string(const gguf_reading *r, pm_str s, pm_status *status)
     return copy;
 }
 
-/* ---- Tokens
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Tokens ---- */
 
 /* The byte of a token spelled <0x0A>; -1 where it is spelled otherwise. */
 static int byte_of_name(pm_str name)
@@ -188,8 +187,7 @@ static pm_status read_tokens(gguf_reading *r)
     return status;
 }
 
-/* ---- Merges
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Merges ---- */
 
 /* From bytes to ids, made from the entries as the plugin will make it. */
 typedef struct merge_index {
@@ -268,8 +266,7 @@ static pm_status read_merges(const gguf_reading *r)
     return status;
 }
 
-/* ---- Special tokens and settings
- * ------------------------------------------------------------------------------------- */
+/* ---- Special tokens and settings ---- */
 
 /* An id, or what *id was before where the key is absent. */
 static pm_status read_id(const gguf_reading *r, const char *key, int32_t *id)

@@ -48,8 +48,7 @@ static void apply_short(bpe_encoding *e)
     e->n_symbols = n;
 }
 
-/* ---- Long pieces
- * ------------------------------------------------------------------------------------------------ */
+/* ---- Long pieces ---- */
 
 static int heap_push(bpe_encoding *e, uint64_t key)
 {

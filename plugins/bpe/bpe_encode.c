@@ -20,8 +20,7 @@ static void emit(pm_encode_call *call, int32_t id, size_t begin, size_t end)
     call->n_ids++;
 }
 
-/* ---- What no token stands for
- * ------------------------------------------------------------------------------------- */
+/* ---- What no token stands for ---- */
 
 static int all_bytes_have_tokens(const bpe_tokenizer *bpe, const char *bytes, size_t size)
 {
@@ -71,8 +70,7 @@ static void emit_symbols(bpe_encoding *e)
     }
 }
 
-/* ---- Symbols
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Symbols ---- */
 
 static pm_plugin_code reserve_symbols(bpe_encoding *e, size_t n)
 {
@@ -86,8 +84,8 @@ static void add_symbol(bpe_encoding *e, int32_t id, size_t begin, size_t end)
     e->symbols[e->n_symbols++] = (bpe_symbol){.id = id, .begin = begin, .end = end};
 }
 
-/* Bytes that the vocabulary lacks are left out before merging, so their neighbours meet: what Hugging Face's tokenizers
- * do, and so what models of such vocabularies were trained on. */
+/* Bytes that the vocabulary lacks are left out before merging, so their neighbours meet: what Hugging Face's
+ * tokenizers do, and so what models of such vocabularies were trained on. */
 static void add_byte_symbols(bpe_encoding *e, size_t begin, size_t end)
 {
     for (size_t at = begin; at < end; at++) {
@@ -114,8 +112,7 @@ static void add_character_symbols(bpe_encoding *e, size_t begin, size_t end)
     }
 }
 
-/* ---- Pieces, stretches, texts
- * ---------------------------------------------------------------------------------------- */
+/* ---- Pieces, stretches, texts ---- */
 
 /* One piece of text; `prefix`: with a space before it that is not in the text. */
 static pm_plugin_code encode_piece(bpe_encoding *e, size_t begin, size_t end, int prefix)

@@ -63,8 +63,7 @@ static pm_plugin_code copy_merges(bpe_tokenizer *bpe, const pm_tokenizer_spec *s
     return PM_PLUGIN_OK;
 }
 
-/* ---- From scores ----------------------------------------------------------------------------------------------
- */
+/* ---- From scores ---- */
 
 int32_t bpe_character_symbol(const bpe_tokenizer *bpe, const char *bytes, size_t size, uint32_t code)
 {

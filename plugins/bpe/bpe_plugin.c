@@ -144,8 +144,7 @@ static pm_plugin_code bpe_create(const pm_tokenizer_spec *spec, void **instance,
     return code;
 }
 
-/* ---- Use
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Use ---- */
 
 static pm_plugin_code bpe_info(const void *instance, pm_tokenizer_info *info)
 {

@@ -51,8 +51,7 @@ static pm_plugin_code fail(const pm_plugin_message *message, pm_plugin_code code
     return code;
 }
 
-/* ---- Step 2. Making an instance. Everything in the spec is borrowed: copy what you keep, and check what you use.
- * ------- */
+/* ---- Step 2. Making an instance. Everything in the spec is borrowed: copy what you keep, and check what you use. ---- */
 
 static int compare_bytes(const char *a, size_t n_a, const char *b, size_t n_b)
 {
@@ -230,8 +229,7 @@ static pm_plugin_code whitespace_create(const pm_tokenizer_spec *spec, void **in
     return code;
 }
 
-/* ---- Step 3. Freeing it.
- * ------------------------------------------------------------------------------------------ */
+/* ---- Step 3. Freeing it. ---- */
 
 static void whitespace_destroy(void *instance)
 {
@@ -244,8 +242,7 @@ static void whitespace_destroy(void *instance)
     free(w);
 }
 
-/* ---- Step 4. Text to ids. Any bytes may come; ids that do not fit are counted, not written.
- * ---------------------------- */
+/* ---- Step 4. Text to ids. Any bytes may come; ids that do not fit are counted, not written. ---- */
 
 static int is_space(unsigned char c)
 {
@@ -335,8 +332,7 @@ static pm_plugin_code whitespace_encode(const void *instance, pm_encode_call *ca
     return call->n_ids > call->capacity ? PM_PLUGIN_TOO_SMALL : PM_PLUGIN_OK;
 }
 
-/* ---- Step 5. Ids to text.
- * ------------------------------------------------------------------------------------------- */
+/* ---- Step 5. Ids to text. ---- */
 
 static void append(pm_decode_call *call, const char *bytes, size_t size)
 {
@@ -372,8 +368,7 @@ static pm_plugin_code whitespace_decode(const void *instance, pm_decode_call *ca
     return call->n_text > call->capacity ? PM_PLUGIN_TOO_SMALL : PM_PLUGIN_OK;
 }
 
-/* ---- Step 6. Saying what you know.
- * ------------------------------------------------------------------------------------ */
+/* ---- Step 6. Saying what you know. ---- */
 
 static pm_plugin_code whitespace_info(const void *instance, pm_tokenizer_info *info)
 {

@@ -34,8 +34,7 @@ struct pm_split_run {
     URegularExpression *regexes[]; /* one a stage; NULL for other kinds of stage */
 };
 
-/* ---- Making one ----------------------------------------------------------------------------------------------
- */
+/* ---- Making one ---- */
 
 /* UTF-8 to a new UTF-16 string of *n units. */
 static UChar *to_utf16(const char *text, int32_t *n)
@@ -148,8 +147,7 @@ void pm_splitter_destroy(pm_splitter *splitter)
     free(splitter);
 }
 
-/* ---- One call -------------------------------------------------------------------------------------------------
- */
+/* ---- One call ---- */
 
 static UErrorCode clone_regexes(pm_split_run *run, size_t n_text)
 {
@@ -197,8 +195,7 @@ void pm_split_run_end(pm_split_run *run)
     free(run);
 }
 
-/* ---- Finding the next match ------------------------------------------------------------------------------------
- */
+/* ---- Finding the next match ---- */
 
 static int is_in_set(const pm_stage *stage, pm_character c)
 {
@@ -288,8 +285,7 @@ static pm_plugin_code next_match(const pm_split_run *run, size_t i, size_t at, s
     return PM_PLUGIN_OK;
 }
 
-/* ---- Walking the stages
- * ----------------------------------------------------------------------------------------- */
+/* ---- Walking the stages ---- */
 
 typedef struct pm_split_call {
     pm_split_run *run;

@@ -72,8 +72,7 @@ typedef struct pm_plugin {
 
 typedef const pm_plugin *(*pm_plugin_entry)(void);
 
-/* ---- Tokenizers: what one is made from -------------------------------------------------------------------------
- */
+/* ---- Tokenizers: what one is made from ---- */
 
 /* What a vocabulary entry is for. The numbers are those of GGUF's token_type. */
 typedef enum pm_token_kind {
@@ -168,8 +167,7 @@ typedef struct pm_tokenizer_spec {
     size_t n_settings;
 } pm_tokenizer_spec;
 
-/* ---- Tokenizers: use -------------------------------------------------------------------------------------------
- */
+/* ---- Tokenizers: use ---- */
 
 /* A stretch of the input text, in bytes: begin <= end. */
 typedef struct pm_text_span {

@@ -52,8 +52,7 @@ pm_status pm_tokenizer_open_plugin(const pm_tokenizer_options *options, pm_token
 pm_tokenizer *pm_tokenizer_retain(pm_tokenizer *tokenizer);
 void pm_tokenizer_close(pm_tokenizer *tokenizer); /* NULL is fine */
 
-/* ---- Encoding and decoding; flags are PM_ENCODE_* and PM_DECODE_* of pumice/plugin.h
- * ------------------------------ */
+/* ---- Encoding and decoding; flags are PM_ENCODE_* and PM_DECODE_* of pumice/plugin.h ---- */
 
 /* Ids, one after the other, and what text each stands for. Freed with pm_tokens_free; all zero is empty. */
 typedef struct pm_tokens {
@@ -90,8 +89,7 @@ pm_status pm_tokenizer_decode(const pm_tokenizer *tokenizer, const int32_t *ids,
                               char **text, size_t *size, pm_error *err);
 void pm_text_free(char *text); /* NULL is fine */
 
-/* ---- What a tokenizer knows
- * -------------------------------------------------------------------------------------- */
+/* ---- What a tokenizer knows ---- */
 
 size_t pm_tokenizer_n_tokens(const pm_tokenizer *tokenizer);
 const char *pm_tokenizer_plugin_name(const pm_tokenizer *tokenizer); /* "bpe" */
@@ -124,8 +122,7 @@ int32_t pm_tokenizer_find_special(const pm_tokenizer *tokenizer, const char *tex
  * Lives as long as the tokenizer. */
 const char *pm_tokenizer_chat_template(const pm_tokenizer *tokenizer);
 
-/* ---- Streaming: ids come one at a time, text leaves as soon as it is whole
- * ----------------------------------------- */
+/* ---- Streaming: ids come one at a time, text leaves as soon as it is whole ---- */
 
 typedef struct pm_decode_stream pm_decode_stream; /* one thread at a time; keeps the tokenizer alive */
 
@@ -142,8 +139,7 @@ pm_status pm_decode_stream_push(pm_decode_stream *stream, int32_t id, const char
 /* The rest at the end: a character that never became whole is U+FFFD. The stream then starts anew. */
 pm_status pm_decode_stream_flush(pm_decode_stream *stream, const char **text, size_t *size, pm_error *err);
 
-/* ---- Stop strings
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Stop strings ---- */
 
 /* Looks for strings that end an answer in text that comes in pieces, holding back what may be the beginning of
  * one. */
