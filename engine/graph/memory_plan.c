@@ -13,11 +13,13 @@ typedef struct placed {
     size_t begin, end;
 } placed;
 
-static int by_size(const void *a, const void *b)
+static int by_size_and_time(const void *a, const void *b)
 {
     const pm_plan_item *x = *(pm_plan_item *const *)a, *y = *(pm_plan_item *const *)b;
     if (x->size != y->size)
         return x->size < y->size ? 1 : -1;
+    if (x->first != y->first)
+        return x->first < y->first ? -1 : 1; /* a chain of equal items then takes turns in two places */
     return x < y ? -1 : x > y; /* the same plan every time */
 }
 
@@ -84,7 +86,7 @@ pm_status pm_plan_memory(pm_plan_item *items, size_t n_items, size_t align, size
         if (items[i].size > 0)
             order[n_order++] = &items[i];
     }
-    qsort(order, n_order, sizeof(pm_plan_item *), by_size);
+    qsort(order, n_order, sizeof(pm_plan_item *), by_size_and_time);
     for (size_t i = 0; i < n_order; i++) {
         size_t size = (order[i]->size + align - 1) & ~(align - 1);
         size_t begin = find_place(order[i], size, done, n_done);
