@@ -54,7 +54,7 @@ static const cli_option sampling_rows[] = {
     {.name = "min-p", .kind = CLI_FLOAT, .offset = FIELD(min_p), .value_name = "P", .min = 0, .max = 1,
      .help = "drop tokens less probable than this share of the most probable (default: 0)"},
     {.name = "repeat-penalty", .kind = CLI_FLOAT, .offset = FIELD(repeat_penalty), .value_name = "X", .min = 0,
-     .max = 100, .help = "make recent tokens less probable; 1: off (default: 1.1 in chats)"},
+     .max = 100, .help = "make recent tokens less probable; 1: off (default: 1.05 in chats)"},
     {.name = "repeat-window", .kind = CLI_INT, .offset = FIELD(repeat_window), .value_name = "N", .min = 0,
      .max = 1024, .help = "how many recent tokens that is (default: 64)"},
     {.name = "seed", .kind = CLI_SEED, .offset = FIELD(seed), .value_name = "N",
@@ -74,7 +74,7 @@ static pm_sampling choose_sampling(const run_options *options)
         .top_k = options->top_k >= 0 ? options->top_k : raw ? 0 : 40,
         .top_p = given_or(options->top_p, raw ? 0.0f : 0.9f),
         .min_p = given_or(options->min_p, 0.0f),
-        .repeat_penalty = given_or(options->repeat_penalty, raw ? 0.0f : 1.1f),
+        .repeat_penalty = given_or(options->repeat_penalty, raw ? 0.0f : 1.05f),
         .repeat_window = options->repeat_window,
         .seed = options->seed.value,
     };
