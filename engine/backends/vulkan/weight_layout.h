@@ -1,6 +1,7 @@
 /* How each weight type is laid out on the device: the file's blocks are rewritten, once, at load, into planes that
  * shaders read with aligned 32-bit loads (for instance the scales of a row in one plane and its packed values in
- * another). Rows are independent or come in groups, so that a weight can be split by rows.
+ * another). Rows are independent or come in groups, so that a weight can be split by rows. No bit of information is
+ * lost. shaders/common/weights.glsl draws the planes of every type and reads them.
  *
  * vk_weights.c asks for the layout, allocates and splits, and has rows packed into staging memory piece by piece.
  */
@@ -9,11 +10,16 @@
 
 #include "backends/vulkan/vk_lower.h"
 
+typedef enum pm_vk_weight_format {
+    PM_VK_WEIGHT_ROWS, /* one plane of F32 rows, as norms, biases and tables of angles are used */
+    PM_VK_WEIGHT_UNITS /* units of 4 rows x 32 values, for matrix products and embeddings */
+} pm_vk_weight_format;
+
 typedef struct pm_vk_weight_layout {
     pm_type type;    /* of the file */
-    uint32_t format; /* which device format: weight_layout.c's own numbering, for the lowering code */
+    uint32_t format; /* pm_vk_weight_format, for the lowering code */
     uint32_t n_planes;
-    uint64_t row_bytes[PM_VK_MAX_PLANES]; /* bytes that a row takes in each plane; multiples of 4 */
+    uint64_t row_bytes[PM_VK_MAX_PLANES]; /* bytes that a row takes in each plane; of row_group rows: multiples of 4 */
     uint32_t row_group; /* rows are stored in groups of so many, the last one padded with zero rows; at least 1 */
 } pm_vk_weight_layout;
 
@@ -26,5 +32,11 @@ pm_status pm_vk_weight_layout_choose(const pm_vk_caps *caps, const pm_weight *we
  * nothing of the staging memory leaks into the weight. May be called from several threads. */
 void pm_vk_weight_pack(const pm_vk_weight_layout *layout, const pm_weight *weight, int64_t first, int64_t count,
                        void *const planes[PM_VK_MAX_PLANES]);
+
+/* Blocks of 32 values in a row of k values in PM_VK_WEIGHT_UNITS: the last one may be padded with zeros. */
+static inline uint32_t pm_vk_weight_blocks(int64_t k)
+{
+    return (uint32_t)((k + 31) / 32);
+}
 
 #endif

@@ -1,0 +1,127 @@
+/* attention on Vulkan: one workgroup a token and query head, for each chunk of the caches (which are split by heads).
+ * Where few tokens meet a long context, the range of positions is split as well and a second pass merges the parts.
+ * Dispatches over the work limit are cut by tokens. */
+#include "attention.push.h"
+#include "backends/vulkan/op_lowering.h"
+#include "ops/ops.h"
+
+enum { Q, K_CACHE, V_CACHE, POSITIONS };
+enum { PARTS_MOST = 32, PART_POSITIONS = 256, ENOUGH_WORKGROUPS = 256 };
+
+bool pm_vk_supports_attention(const pm_vk_caps *caps, const pm_node *node)
+{
+    (void)caps;
+    const pm_tensor *k = node->in[K_CACHE];
+    return pm_vk_small_enough(node) && node->in[Q]->dim[0] <= 512 && k->dim[0] * k->dim[1] * k->dim[2] < INT32_MAX;
+}
+
+/* Parts of the range, so that a token with a long context still fills the device. */
+static uint32_t choose_splits(const pm_vk_caps *caps, const pm_tensor *q, int64_t n_ctx)
+{
+    int64_t n_workgroups = q->dim[1] * q->dim[2];
+    int64_t enough = caps->software ? 8 : ENOUGH_WORKGROUPS;
+    int64_t splits = (enough + n_workgroups - 1) / n_workgroups, most = (n_ctx + PART_POSITIONS - 1) / PART_POSITIONS;
+    splits = splits < most ? splits : most;
+    return (uint32_t)(splits < 1 ? 1 : splits > PARTS_MOST ? PARTS_MOST : splits);
+}
+
+/* Emits tokens in pieces of at most the work limit. */
+static pm_status emit_rows(pm_vk_lowering *l, const pm_node *node, pm_vk_dispatch *d, struct pm_attention_push *push,
+                           pm_error *err)
+{
+    const pm_vk_caps *caps = pm_vk_lowering_caps(l);
+    double seen = push->window && push->window < push->n_ctx ? push->window : push->n_ctx;
+    double flops_of_row = 4.0 * push->n_head * seen * push->count;
+    double most = pm_vk_work_limit(l) / flops_of_row;
+    uint32_t piece = most < 1 ? 1 : most < push->n_rows ? (uint32_t)most : push->n_rows;
+    double cache_bytes = 2.0 * (double)pm_type_get(node->in[K_CACHE]->type)->block_bytes * push->n_head * seen;
+    for (uint32_t first = 0; first < push->n_rows; first += piece) {
+        push->first_row = first;
+        push->end_row = push->n_rows - first < piece ? push->n_rows : first + piece;
+        uint32_t count = push->end_row - first;
+        d->flops = flops_of_row * count;
+        d->bytes = cache_bytes * push->count / push->per_kv + 8.0 * push->n_head * push->count * count;
+        pm_vk_grid(caps, (uint64_t)count * push->count * push->n_splits, d->groups);
+        PM_TRY(pm_vk_emit(l, d, err));
+    }
+    return PM_OK;
+}
+
+static pm_status emit_merge(pm_vk_lowering *l, const pm_node *node, const struct pm_attention_push *push,
+                            pm_vk_slice parts, pm_error *err)
+{
+    const pm_vk_caps *caps = pm_vk_lowering_caps(l);
+    uint32_t local = pm_vk_local_size(caps, 64);
+    uint64_t n = (uint64_t)pm_tensor_elems(node->out);
+    pm_vk_dispatch d = {
+        .shader = PM_SHADER_ATTENTION_MERGE,
+        .spec = {local},
+        .n_spec = 1,
+        .push = push,
+        .push_size = sizeof *push,
+        .bind = {{parts, PM_VK_READ}, {pm_vk_tensor_slice(l, node->out), PM_VK_WRITE}},
+        .n_bind = 2,
+        .flops = 4.0 * (double)n * push->n_splits,
+        .bytes = 4.0 * (double)n * (push->n_splits + 1),
+        .why = "merges the parts of the range",
+    };
+    pm_vk_grid(caps, (n + local - 1) / local, d.groups);
+    return pm_vk_emit(l, &d, err);
+}
+
+pm_status pm_vk_lower_attention(pm_vk_lowering *l, const pm_node *node, pm_error *err)
+{
+    const pm_vk_caps *caps = pm_vk_lowering_caps(l);
+    const pm_tensor *q = node->in[Q], *k = node->in[K_CACHE], *v = node->in[V_CACHE];
+    const pm_attention_args *args = PM_ARGS(node, pm_attention_args);
+    struct pm_attention_push push = {
+        .n_head = (uint32_t)q->dim[0],
+        .n_heads = (uint32_t)q->dim[1],
+        .per_kv = (uint32_t)(q->dim[1] / k->dim[2]),
+        .n_ctx = (uint32_t)k->dim[1],
+        .window = (uint32_t)args->window,
+        .n_splits = choose_splits(caps, q, k->dim[1]),
+        .least = PART_POSITIONS / 4,
+        .scale = args->scale,
+    };
+    PM_VK_PUSH_OUTER(&push, q);
+    bool f16 = k->type == PM_TYPE_F16, split = push.n_splits > 1;
+    pm_vk_team team = pm_vk_team_of(caps, f16 ? PM_SHADER_ATTENTION_F16 : PM_SHADER_ATTENTION_F32,
+                                    f16 ? PM_SHADER_ATTENTION_F16_SG : PM_SHADER_ATTENTION_F32_SG,
+                                    q->dim[0] <= 128 ? 32 : 64);
+    uint32_t least = ((uint32_t)q->dim[0] + 7) / 8; /* each invocation keeps 4 pairs of values */
+    if (team.local < least) {
+        team.local = pm_vk_local_size(caps, 64);
+        team.one_subgroup = 0;
+    }
+    uint64_t part_bytes = sizeof(float) * (push.n_head + 2ull);
+    pm_vk_slice parts = split ? pm_vk_scratch(l, part_bytes * push.n_splits * push.n_heads * push.n_rows)
+                              : pm_vk_slice_none(l);
+    pm_vk_dispatch d = {
+        .shader = team.shader,
+        .spec = {team.local, team.one_subgroup, q->dim[0] % 8 == 0},
+        .n_spec = 3,
+        .push = &push,
+        .push_size = sizeof push,
+        .n_bind = 6,
+        .subgroup_size = team.subgroup_size,
+        .why = team.why,
+    };
+    pm_vk_slice out = pm_vk_tensor_slice(l, node->out);
+    for (int i = 0; i < pm_vk_n_chunks(l, k); i++) {
+        pm_vk_chunk keys = pm_vk_get_chunk(l, k, i), values = pm_vk_get_chunk(l, v, i);
+        push.first_head = (uint32_t)keys.first * push.per_kv;
+        push.count = (uint32_t)keys.count * push.per_kv;
+        const pm_vk_binding bind[] = {
+            {pm_vk_tensor_slice(l, q), PM_VK_READ},
+            {keys.plane[0], PM_VK_READ},
+            {values.plane[0], PM_VK_READ},
+            {pm_vk_tensor_slice(l, node->in[POSITIONS]), PM_VK_READ},
+            {split ? pm_vk_slice_none(l) : out, split ? PM_VK_READ : PM_VK_WRITE},
+            {parts, split ? PM_VK_WRITE : PM_VK_READ}};
+        for (uint32_t b = 0; b < d.n_bind; b++)
+            d.bind[b] = bind[b];
+        PM_TRY(emit_rows(l, node, &d, &push, err));
+    }
+    return split ? emit_merge(l, node, &push, parts, err) : PM_OK;
+}

@@ -1,0 +1,130 @@
+/* matmul on Vulkan: which of the matmul shaders makes a product, and its dispatches.
+ *
+ *   matmul_vec[_sg]    few rows of x on a GPU: a workgroup for 4 weight rows, sums reduced
+ *   matmul_tile1[_sg]  one row of x on a software device: an invocation for 4 weight rows, nothing to reduce
+ *   matmul_tile4[_sg]  many rows of x: an invocation for 4 weight rows x 4 rows of x
+ *
+ * A product is cut by the chunks of its weight, and further by weight rows where a dispatch would hold more work than
+ * the device should get at once. */
+#include "backends/vulkan/op_lowering.h"
+#include "backends/vulkan/weight_layout.h"
+#include "matmul.push.h"
+
+enum { WEIGHT, X, BIAS, RESIDUAL };
+enum { GROUP = 4, FEW_ROWS = 2 };
+
+bool pm_vk_supports_matmul(const pm_vk_caps *caps, const pm_node *node)
+{
+    (void)caps;
+    return pm_vk_small_enough(node) && node->in[WEIGHT]->role == PM_ROLE_WEIGHT &&
+           pm_vk_weight_type_index(node->in[WEIGHT]->type) >= 0;
+}
+
+typedef struct variant {
+    pm_shader shader;
+    uint32_t local, one_subgroup, subgroup_size;
+    uint32_t groups_of_workgroup; /* groups of 4 weight rows */
+    uint32_t tile;                /* rows of x of a workgroup */
+    const char *why;
+} variant;
+
+static pm_shader of_type(pm_shader first, int type)
+{
+    return (pm_shader)((int)first + type);
+}
+
+static variant choose(const pm_vk_caps *caps, int type, int64_t n_rows)
+{
+    uint32_t ask;
+    bool known = pm_vk_subgroup_known(caps, &ask);
+    if (n_rows <= FEW_ROWS && !caps->software) {
+        pm_vk_team team = pm_vk_team_of(caps, of_type(PM_SHADER_MATMUL_VEC_F32, type),
+                                        of_type(PM_SHADER_MATMUL_VEC_SG_F32, type), 32);
+        return (variant){team.shader, team.local, team.one_subgroup, team.subgroup_size, 1, 1, team.why};
+    }
+    bool one = n_rows == 1;
+    pm_shader broadcast = of_type(one ? PM_SHADER_MATMUL_TILE1_SG_F32 : PM_SHADER_MATMUL_TILE4_SG_F32, type);
+    variant v = {.tile = one ? 1 : 4};
+    if (caps->software && known && caps->limits.subgroup_size >= 8 && pm_vk_usable(caps, broadcast)) {
+        v.shader = broadcast;
+        v.local = caps->limits.subgroup_size;
+        v.subgroup_size = ask;
+        v.why = "fp32 tiles in registers, x handed round the subgroup";
+    } else {
+        v.shader = of_type(one ? PM_SHADER_MATMUL_TILE1_F32 : PM_SHADER_MATMUL_TILE4_F32, type);
+        v.local = pm_vk_local_size(caps, caps->software ? 8 : 64);
+        v.why = "fp32 tiles in registers";
+    }
+    v.groups_of_workgroup = v.local;
+    return v;
+}
+
+/* Emits the groups [0, n_groups) of a chunk, in pieces of at most the work limit. */
+static pm_status emit_groups(pm_vk_lowering *l, const pm_node *node, const variant *v, pm_vk_dispatch *d,
+                             struct pm_matmul_push *push, uint32_t n_groups, double weight_bytes, pm_error *err)
+{
+    const pm_vk_caps *caps = pm_vk_lowering_caps(l);
+    double flops_of_group = 2.0 * GROUP * (double)push->n_k * (double)push->n_rows;
+    double most = pm_vk_work_limit(l) / flops_of_group / v->groups_of_workgroup;
+    uint32_t piece = most < 1 ? v->groups_of_workgroup
+                     : most * v->groups_of_workgroup < n_groups ? (uint32_t)most * v->groups_of_workgroup
+                                                                : n_groups;
+    uint32_t n_tiles = (push->n_rows + v->tile - 1) / v->tile;
+    for (uint32_t first = 0; first < n_groups; first += piece) {
+        push->first_group = first;
+        push->end_group = n_groups - first < piece ? n_groups : first + piece;
+        uint32_t count = push->end_group - first;
+        uint64_t n_workgroups =
+            (uint64_t)((count + v->groups_of_workgroup - 1) / v->groups_of_workgroup) * n_tiles;
+        d->flops = flops_of_group * count;
+        d->bytes = weight_bytes * count / n_groups + 4.0 * (push->n_k + (double)GROUP * count) * push->n_rows;
+        pm_vk_grid(caps, n_workgroups, d->groups);
+        PM_TRY(pm_vk_emit(l, d, err));
+    }
+    (void)node;
+    return PM_OK;
+}
+
+pm_status pm_vk_lower_matmul(pm_vk_lowering *l, const pm_node *node, pm_error *err)
+{
+    const pm_vk_caps *caps = pm_vk_lowering_caps(l);
+    const pm_tensor *weight = node->in[WEIGHT], *x = node->in[X], *out = node->out;
+    const pm_tensor *bias = node->n_in > BIAS ? node->in[BIAS] : NULL;
+    const pm_tensor *residual = node->n_in > RESIDUAL ? node->in[RESIDUAL] : NULL;
+    const pm_vk_weight_layout *layout = pm_vk_tensor_layout(l, weight);
+    if (!layout || layout->format != PM_VK_WEIGHT_UNITS)
+        return pm_fail(err, PM_ERR_INTERNAL, "the weight %s is not laid out for matrix products", weight->name);
+    struct pm_matmul_push push = {
+        .n_k = (uint32_t)x->dim[0],
+        .n_blocks = pm_vk_weight_blocks(x->dim[0]),
+        .n_out = (uint32_t)out->dim[0],
+    };
+    PM_VK_PUSH_ROWS(&push, x);
+    variant v = choose(caps, pm_vk_weight_type_index(layout->type), push.n_rows);
+    pm_vk_dispatch d = {
+        .shader = v.shader,
+        .spec = {v.local, v.one_subgroup, x->dim[0] % 32 == 0, out->dim[0] % 4 == 0, bias != NULL, residual != NULL},
+        .n_spec = 6,
+        .push = &push,
+        .push_size = sizeof push,
+        .subgroup_size = v.subgroup_size,
+        .why = v.why,
+    };
+    pm_vk_slice none = bias && residual ? (pm_vk_slice){0} : pm_vk_slice_none(l);
+    for (int i = 0; i < pm_vk_n_chunks(l, weight); i++) {
+        pm_vk_chunk chunk = pm_vk_get_chunk(l, weight, i);
+        double weight_bytes = 0;
+        d.n_bind = 0;
+        d.bind[d.n_bind++] = (pm_vk_binding){pm_vk_tensor_slice(l, x), PM_VK_READ};
+        for (uint32_t p = 0; p < layout->n_planes; p++) {
+            d.bind[d.n_bind++] = (pm_vk_binding){chunk.plane[p], PM_VK_READ};
+            weight_bytes += (double)chunk.plane[p].size;
+        }
+        d.bind[d.n_bind++] = (pm_vk_binding){bias ? pm_vk_tensor_slice(l, bias) : none, PM_VK_READ};
+        d.bind[d.n_bind++] = (pm_vk_binding){residual ? pm_vk_tensor_slice(l, residual) : none, PM_VK_READ};
+        d.bind[d.n_bind++] = (pm_vk_binding){pm_vk_tensor_slice(l, out), PM_VK_WRITE};
+        push.first_row = (uint32_t)chunk.first;
+        PM_TRY(emit_groups(l, node, &v, &d, &push, (uint32_t)((chunk.count + GROUP - 1) / GROUP), weight_bytes, err));
+    }
+    return PM_OK;
+}

@@ -1,0 +1,57 @@
+// out[n, t] = sum_k w[k, n] x[k, t] (+ bias[n]) (+ residual[n, t]), fp32.
+// One invocation makes a tile of 4 weight rows x PM_TILE rows of x in registers: weights are decoded once for the tile,
+// and there is neither shared memory nor a barrier. One workgroup per (as many groups of 4 weight rows as it has
+// invocations) x (PM_TILE rows of x); tiles of the same weights are neighbours, so that they meet in the cache.
+// All invocations of a workgroup read the same x. -DW_<TYPE>. With -DPM_SUBGROUP each reads a different 4 of the 32
+// values of a block and subgroup broadcasts hand them round (subgroups of 8 or more): an eighth of the loads, for
+// devices where every invocation's load costs by itself.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#define PM_X_TYPE vec4
+#define PM_X_FLOAT
+#include "common/matmul.glsl"
+#ifdef PM_SUBGROUP
+#extension GL_KHR_shader_subgroup_ballot : require
+#endif
+
+#ifdef PM_SUBGROUP
+#define PM_X(t, j) subgroupBroadcast(part[t], j)
+#else
+#define PM_X(t, j) pm_x4(min(t0 + t, rows - 1), block * 32 + 4 * j)
+#endif
+
+// Values 4 j .. 4 j + 3 of the block; broadcasts want j as a literal.
+#define PM_STEP(j)                                                                                                 \
+    {                                                                                                              \
+        vec4 w0 = pm_values(u, 0, j), w1 = pm_values(u, 1, j), w2 = pm_values(u, 2, j), w3 = pm_values(u, 3, j);   \
+        [[unroll]] for (int t = 0; t < PM_TILE; t++) {                                                             \
+            vec4 v = PM_X(t, j);                                                                                   \
+            sums[t] += vec4(dot(w0, v), dot(w1, v), dot(w2, v), dot(w3, v));                                       \
+        }                                                                                                          \
+    }
+
+void main()
+{
+    uint n_tiles = (push.n_rows + PM_TILE - 1) / PM_TILE, number = pm_group();
+    uint t0 = number % n_tiles * PM_TILE, rows = PM_ROWS_NOW(push);
+    uint group = push.first_group + number / n_tiles * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+    if (t0 >= rows)
+        return;
+    bool mine = group < push.end_group;
+    group = min(group, push.end_group - 1); // all stay active: broadcasts need them
+    vec4 sums[PM_TILE];
+    [[unroll]] for (int t = 0; t < PM_TILE; t++)
+        sums[t] = vec4(0.0);
+    for (uint block = 0; block < push.n_blocks; block++) {
+        pm_unit u = pm_load_unit(group * push.n_blocks + block);
+#ifdef PM_SUBGROUP
+        vec4 part[PM_TILE];
+        [[unroll]] for (int t = 0; t < PM_TILE; t++)
+            part[t] = pm_x4(min(t0 + t, rows - 1), block * 32 + (gl_SubgroupInvocationID & 7u) * 4);
+#endif
+        PM_STEP(0) PM_STEP(1) PM_STEP(2) PM_STEP(3) PM_STEP(4) PM_STEP(5) PM_STEP(6) PM_STEP(7)
+    }
+    [[unroll]] for (int t = 0; t < PM_TILE; t++)
+        if (mine && t0 + t < rows)
+            pm_matmul_finish(group, t0 + t, sums[t]);
+}
