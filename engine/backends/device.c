@@ -12,7 +12,6 @@
 
 enum { MAX_DEVICES = 64 };
 
-#pragma weak pm_backend_cpu /* until the cpu backend is in the tree */
 
 static const pm_backend *const backends[] = {
 #ifdef PUMICE_VULKAN

@@ -1,0 +1,129 @@
+/* attention on the cpu backend: which queries and slots a thread takes. The arithmetic is in attention_template.h.
+ *
+ * Several tokens: an item is a tile of queries of one kv head, the longest first. One token: an item is a kv head and a
+ * part of the slots; the thread that finishes a kv head's last part merges them, by
+ *     out = sum_i exp(highest_i - highest) mixed_i / sum_i exp(highest_i - highest) sum_i
+ */
+#include "backends/cpu/cpu_backend.h"
+
+#include <math.h>
+
+enum { PART_SLOTS = 64 };
+
+typedef struct attention_shape {
+    int64_t head_dim, n_heads, n_kv_heads, group, n_ctx, n_tokens, n_tiles;
+    bool one_token;
+    int64_t begin, end, n_parts; /* of one token: the slots it sees, and in how many parts they are taken */
+} attention_shape;
+
+static attention_shape shape_of(const pm_cpu_step *step, const pm_cpu_context *context)
+{
+    const pm_tensor *q = step->node->in[0], *k = step->node->in[1];
+    attention_shape s = {.head_dim = q->dim[0], .n_heads = q->dim[1], .n_kv_heads = k->dim[2], .n_ctx = k->dim[1]};
+    s.group = s.n_heads / s.n_kv_heads;
+    s.n_tokens = pm_tensor_rows_now(q, context->params) / s.n_heads;
+    int64_t lanes = context->kernels->attention_lanes;
+    s.n_tiles = (s.n_tokens * s.group + lanes - 1) / lanes;
+    s.one_token = s.n_tokens == 1 && s.head_dim % context->kernels->attention_vector == 0;
+    if (s.one_token) {
+        int64_t window = PM_ARGS(step->node, pm_attention_args)->window;
+        int64_t last = pm_cpu_clamp(((const int32_t *)step->in[3])[0], s.n_ctx);
+        s.begin = window > 0 && last >= window ? last - window + 1 : 0;
+        s.end = last + 1;
+        int64_t wanted = (4 * context->n_threads + s.n_kv_heads - 1) / s.n_kv_heads;
+        s.n_parts = (s.end - s.begin + PART_SLOTS - 1) / PART_SLOTS;
+        s.n_parts = s.n_parts < wanted ? s.n_parts : wanted;
+        s.n_parts = s.n_parts < PM_CPU_ATTENTION_PARTS ? s.n_parts : PM_CPU_ATTENTION_PARTS;
+    }
+    return s;
+}
+
+static int64_t items(const pm_cpu_step *step, const pm_cpu_context *context)
+{
+    attention_shape s = shape_of(step, context);
+    return s.one_token ? s.n_kv_heads * s.n_parts : s.n_kv_heads * s.n_tiles;
+}
+
+static pm_cpu_attention job_of(const pm_cpu_step *step, const attention_shape *s, int64_t kv_head)
+{
+    const pm_attention_args *args = PM_ARGS(step->node, pm_attention_args);
+    bool f16 = step->node->in[1]->type == PM_TYPE_F16;
+    size_t cache_at = (size_t)(kv_head * s->n_ctx * s->head_dim) * (f16 ? 2 : 4);
+    int64_t head_at = kv_head * s->group * s->head_dim;
+    return (pm_cpu_attention){
+        .q = (const float *)step->in[0] + head_at,
+        .out = (float *)step->out + head_at,
+        .row_stride = s->n_heads * s->head_dim,
+        .keys = (const char *)step->in[1] + cache_at,
+        .values = (const char *)step->in[2] + cache_at,
+        .f16 = f16,
+        .positions = step->in[3],
+        .head_dim = s->head_dim,
+        .group = s->group,
+        .n_ctx = s->n_ctx,
+        .n_tokens = s->n_tokens,
+        .window = args->window,
+        .scale = args->scale,
+    };
+}
+
+static float *partial_at(const pm_cpu_step *step, const attention_shape *s, int64_t kv_head, int64_t part)
+{
+    return step->packed + (kv_head * PM_CPU_ATTENTION_PARTS + part) * s->group * (s->head_dim + 2);
+}
+
+/* One head of the group, of all parts. */
+static void merge_head(const pm_cpu_step *step, const attention_shape *s, int64_t kv_head, int64_t head, float *out)
+{
+    int64_t at = head * (s->head_dim + 2), n = s->head_dim;
+    float highest = -INFINITY, total = 0;
+    for (int64_t part = 0; part < s->n_parts; part++)
+        highest = fmaxf(highest, partial_at(step, s, kv_head, part)[at + n]);
+    for (int64_t d = 0; d < n; d++)
+        out[d] = 0;
+    for (int64_t part = 0; part < s->n_parts; part++) {
+        const float *mixed = partial_at(step, s, kv_head, part) + at;
+        float weight = s->n_parts == 1 || mixed[n] == highest ? 1 : expf(mixed[n] - highest);
+        total += weight * mixed[n + 1];
+        for (int64_t d = 0; d < n; d++)
+            out[d] += weight * mixed[d];
+    }
+    float inverse = 1 / total;
+    for (int64_t d = 0; d < n; d++)
+        out[d] *= inverse;
+}
+
+static void run_part(const pm_cpu_step *step, const pm_cpu_context *context, const attention_shape *s, int64_t item)
+{
+    int64_t kv_head = item / s->n_parts, part = item % s->n_parts, n = s->end - s->begin;
+    pm_cpu_attention job = job_of(step, s, kv_head);
+    context->kernels->attention_part(&job, s->begin + n * part / s->n_parts, s->begin + n * (part + 1) / s->n_parts,
+                                     partial_at(step, s, kv_head, part));
+    if (atomic_fetch_add(&step->done[kv_head], 1) + 1 < s->n_parts)
+        return;
+    for (int64_t head = 0; head < s->group; head++)
+        merge_head(step, s, kv_head, head, job.out + head * s->head_dim);
+}
+
+static void run(const pm_cpu_step *step, const pm_cpu_context *context, int64_t begin, int64_t end)
+{
+    attention_shape s = shape_of(step, context);
+    for (int64_t item = begin; item < end; item++) {
+        if (s.one_token) {
+            run_part(step, context, &s, item);
+            continue;
+        }
+        pm_cpu_attention job = job_of(step, &s, item % s.n_kv_heads);
+        int64_t lanes = context->kernels->attention_lanes, first = (s.n_tiles - 1 - item / s.n_kv_heads) * lanes;
+        int64_t left = s.n_tokens * s.group - first;
+        context->kernels->attention_tile(&job, first, left < lanes ? left : lanes, context->scratch);
+    }
+}
+
+static size_t scratch(const pm_cpu_step *step)
+{
+    return PM_CPU_ATTENTION_SCRATCH(step->node->in[0]->dim[0]);
+}
+
+const pm_cpu_step_kind pm_cpu_step_attention = {
+    .name = "attention", .items = items, .run = run, .grain = pm_cpu_grain_one, .scratch = scratch};

@@ -1,0 +1,157 @@
+/* The cpu backend's own types: device, weights, states, and programs as lists of steps.
+ *
+ * A graph is lowered to steps (cpu_program.c). A step is a kernel over a number of items that are independent of each
+ * other; the threads of the pool take them in chunks from a counter, so that a thread that loses its core for a while
+ * holds up nobody. Steps that need nothing of each other run into each other; where one reads what another writes,
+ * it has a barrier before it. The time between two barriers is an epoch, the unit of the memory plan.
+ */
+#ifndef PUMICE_CPU_BACKEND_H
+#define PUMICE_CPU_BACKEND_H
+
+#include <stdatomic.h>
+
+#include "backends/backend.h"
+#include "backends/cpu/cpu_kernels.h"
+#include "base/threads.h"
+#include "ops/ops.h"
+
+typedef struct pm_cpu_device {
+    pm_device base;
+    pm_threads *threads;
+    const pm_cpu_kernels *kernels;
+} pm_cpu_device;
+
+typedef struct pm_cpu_weight {
+    const void *host; /* in the model file */
+    size_t n_bytes;
+    const void *plain;    /* of plain F32 weights: the same, aligned */
+    pm_cpu_panels panels; /* data NULL: there are none */
+} pm_cpu_weight;
+
+struct pm_weights {
+    size_t n;
+    pm_cpu_weight *list;
+    void *panel_data, *plain_data;
+    uint64_t bytes;
+};
+
+struct pm_states {
+    size_t n;
+    void **data;
+    size_t *n_bytes;
+};
+
+typedef struct pm_cpu_step pm_cpu_step;
+
+/* What a kernel knows of the run and of the thread that it is on. */
+typedef struct pm_cpu_context {
+    const pm_cpu_kernels *kernels;
+    const pm_run_params *params;
+    int n_threads;
+    float *scratch; /* this thread's, as large as the program's steps ask for */
+} pm_cpu_context;
+
+typedef struct pm_cpu_step_kind {
+    const char *name;
+    int64_t (*items)(const pm_cpu_step *step, const pm_cpu_context *context);
+    void (*run)(const pm_cpu_step *step, const pm_cpu_context *context, int64_t begin, int64_t end);
+    /* Items that a thread takes at a time; NULL: an eighth of its share. */
+    int64_t (*grain)(const pm_cpu_step *step, const pm_cpu_context *context, int64_t n_items);
+    size_t (*scratch)(const pm_cpu_step *step); /* floats; NULL: none */
+} pm_cpu_step_kind;
+
+enum { PM_CPU_STEP_READS = 8, PM_CPU_STEP_WRITES = 2, PM_CPU_ATTENTION_PARTS = 16 };
+
+struct pm_cpu_step {
+    const pm_cpu_step_kind *kind;
+    const pm_node *node;
+    const pm_node *fused; /* rope into the cache: the kv_store, of which `node` is the rope */
+    int32_t node_index;   /* the last node that it does */
+    int32_t epoch;
+    int64_t k; /* of a step that makes quantised or packed activations, or reads them: their row length */
+    /* Buffers by number: a tensor's storage by its id, then the program's own; -1: none. */
+    int32_t reads[PM_CPU_STEP_READS], writes[PM_CPU_STEP_WRITES], extra;
+    /* Where they are. */
+    const void *in[PM_MAX_INPUTS];
+    void *out;           /* NULL where only the quantised form is wanted */
+    pm_cpu_acts acts;    /* read or made */
+    float *packed;       /* read or made; of attention: room for parts */
+    const pm_cpu_panels *panels;
+    _Alignas(64) atomic_llong next; /* the next item to be taken */
+    atomic_int *done;               /* of attention: parts finished, by kv head */
+};
+
+typedef struct pm_cpu_extra { /* a buffer of the program's own */
+    size_t bytes;
+    const pm_tensor *of; /* the activation that it is another form of; NULL: none */
+    int64_t k;
+} pm_cpu_extra;
+
+struct pm_program {
+    pm_cpu_device *device;
+    const pm_graph *graph;
+    const pm_weights *weights;
+    pm_states *states;
+    bool by_node;
+    pm_cpu_step *steps;
+    size_t n_steps, cap_steps;
+    pm_cpu_extra *extras;
+    size_t n_extras, cap_extras;
+    int32_t n_epochs;
+    unsigned char **data; /* by buffer number */
+    unsigned char *arena;
+    size_t arena_bytes;
+    float *scratch; /* of all threads */
+    size_t scratch_floats; /* a thread */
+    atomic_int *done;
+    size_t n_done;
+};
+
+/* One kind of step for each op, in engine/backends/cpu/<op>_cpu.c, and those that no op has. */
+#define PM_CPU_STEP_KIND(upper, lower) extern const pm_cpu_step_kind pm_cpu_step_##lower;
+PM_OP_LIST(PM_CPU_STEP_KIND)
+#undef PM_CPU_STEP_KIND
+extern const pm_cpu_step_kind pm_cpu_step_quantize;   /* activations to 8 bits */
+extern const pm_cpu_step_kind pm_cpu_step_pack;       /* activations to tiles for float weights */
+extern const pm_cpu_step_kind pm_cpu_step_rope_store; /* rope whose result goes to the cache only */
+extern const pm_cpu_step_kind pm_cpu_step_reference;  /* what has no kernel here: the reference kernel */
+
+/* Panels of weights (cpu_panels.c). _describe fills in all but data and says whether matrix products with such a
+ * weight have panels; _pack fills panels [begin, end) from rows in the file's layout. */
+bool pm_cpu_panels_describe(pm_type type, int64_t k, int64_t n, pm_cpu_panels *out);
+size_t pm_cpu_panels_bytes(const pm_cpu_panels *panels);
+void pm_cpu_panels_pack(const pm_cpu_panels *panels, const void *rows, int64_t begin, int64_t end);
+
+pm_status pm_cpu_weights_create(pm_device *device, const pm_weight *weights, size_t n, pm_progress_fn progress,
+                                void *user, pm_weights **out, pm_error *err);
+void pm_cpu_weights_destroy(pm_device *device, pm_weights *weights);
+
+/* Programs: cpu_program.c makes them, cpu_lower.c lists their steps, cpu_run.c runs them. */
+pm_status pm_cpu_program_create(pm_device *device, const pm_graph *graph, const pm_weights *weights,
+                                pm_states *states, const pm_program_options *options, pm_program **out,
+                                pm_error *err);
+void pm_cpu_program_destroy(pm_device *device, pm_program *program);
+pm_status pm_cpu_lower(pm_program *program, pm_error *err);
+pm_status pm_cpu_program_run(pm_device *device, pm_program *program, const pm_run_params *params,
+                             const pm_run_options *options, pm_error *err);
+pm_status pm_cpu_measure(pm_device *device, pm_ceilings *out, pm_error *err);
+
+/* Bytes of n rows of k quantised activations: first the values, then from _acts_blocks_at on the blocks. */
+size_t pm_cpu_acts_bytes(int64_t k, int64_t n);
+size_t pm_cpu_acts_blocks_at(int64_t k, int64_t n);
+/* Where row t of quantised activations lies. */
+static inline pm_cpu_acts pm_cpu_acts_row(const pm_cpu_acts *acts, int64_t k, int64_t t)
+{
+    return (pm_cpu_acts){acts->q + t * k, acts->blocks + t * (k / PM_CPU_BLOCK)};
+}
+
+static inline int64_t pm_cpu_clamp(int64_t index, int64_t n)
+{
+    return index < 0 ? 0 : index >= n ? n - 1 : index;
+}
+
+/* Items of steps that go row by row of their output. */
+int64_t pm_cpu_rows_of_out(const pm_cpu_step *step, const pm_cpu_context *context);
+int64_t pm_cpu_grain_one(const pm_cpu_step *step, const pm_cpu_context *context, int64_t n_items);
+
+#endif

@@ -1,0 +1,35 @@
+/* Which instruction set the cpu backend uses: the best that the processor has, unless PUMICE_CPU_ISA names one. */
+#include "backends/cpu/cpu_kernels.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool has(const pm_cpu_kernels *kernels)
+{
+#if defined(__x86_64__)
+    if (kernels == &pm_cpu_kernels_avx512)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi") &&
+               __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    if (kernels == &pm_cpu_kernels_avx2) /* every processor with AVX2 has F16C */
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+#endif
+    return kernels == &pm_cpu_kernels_portable;
+}
+
+const pm_cpu_kernels *pm_cpu_choose_kernels(void)
+{
+    static const pm_cpu_kernels *const best_first[] = {
+#if defined(__x86_64__)
+        &pm_cpu_kernels_avx512,
+        &pm_cpu_kernels_avx2,
+#endif
+        &pm_cpu_kernels_portable,
+    };
+    const char *wanted = getenv("PUMICE_CPU_ISA");
+    for (size_t i = 0; i < sizeof best_first / sizeof best_first[0]; i++)
+        if ((!wanted || !wanted[0] || strcmp(wanted, best_first[i]->name) == 0) && has(best_first[i]))
+            return best_first[i];
+    return NULL;
+}

@@ -1,0 +1,138 @@
+/* The kernels of the cpu backend: one table of functions for each instruction set, and the layouts they share.
+ *
+ * Layouts are the same for every instruction set, so that weights are repacked in one way only.
+ *
+ * Weights of matrix products lie in panels of 16 rows, one panel after the other. A panel of quantised weights holds,
+ * block by block of 32 values of k, vectors of 64 bytes, each with 4 consecutive k of every row (row r in bytes 4 r to
+ * 4 r + 3): what one multiply-add of four bytes a lane wants. Then come the blocks' scales, 16 of them side by side,
+ * and the minima. The meaning of a value is scale * (q - offset) + min, q unsigned.
+ *     nibbles: 4 vectors a block; vector j holds k = 4 j .. 4 j + 3 in the low halves and 16 + 4 j .. in the high ones
+ *     bytes:   8 vectors a block; vector j holds k = 4 j .. 4 j + 3
+ *     floats:  k after k, 16 values each, in the weight's own type; any k
+ *
+ * Activations that meet quantised weights are quantised to 8 bits in blocks of 32 (pm_cpu_acts).
+ */
+#ifndef PUMICE_CPU_KERNELS_H
+#define PUMICE_CPU_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pumice/types.h"
+
+enum {
+    PM_CPU_PANEL = 16,     /* rows of a panel */
+    PM_CPU_BLOCK = 32,     /* values with one activation scale */
+    PM_CPU_TILE = 16,      /* rows of activations packed together for float weights */
+    PM_CPU_KEYS = 64,      /* cache slots that attention takes at a time */
+    PM_CPU_MAX_LANES = 32, /* queries that attention takes at a time, at most */
+    PM_CPU_MAX_HEAD = 512
+};
+
+typedef enum pm_cpu_layout { PM_CPU_NIBBLES, PM_CPU_BYTES, PM_CPU_FLOATS } pm_cpu_layout;
+
+typedef struct pm_cpu_panels {
+    pm_type type;
+    pm_cpu_layout layout;
+    int64_t k, n, n_panels, n_blocks;
+    size_t panel_bytes, scales_at, mins_at; /* bytes a panel, and where in it the scales and minima begin */
+    int offset_shift;                       /* offset = 1 << offset_shift; -1: none */
+    bool f32_scales;                        /* scales and minima are F32, else F16 */
+    bool has_mins;
+    bool halves; /* a scale serves 16 values, two a block */
+    unsigned char *data;
+} pm_cpu_panels;
+
+/* What goes with 32 quantised activations x ~ d q. */
+typedef struct pm_cpu_act_block {
+    float d;
+    float ds;         /* d times the sum of q */
+    int32_t minus_sum;    /* minus the sum of q */
+    int32_t minus_sum_hi; /* minus the sum of its second half */
+} pm_cpu_act_block;
+
+/* Row t: q + t k, and blocks + t (k / 32). */
+typedef struct pm_cpu_acts {
+    int8_t *q;
+    pm_cpu_act_block *blocks;
+} pm_cpu_acts;
+
+typedef struct pm_cpu_matmul {
+    const pm_cpu_panels *weight;
+    pm_cpu_acts acts;      /* quantised weights */
+    const float *x;        /* float weights: rows of k, used as they are where there is one row */
+    const float *packed;   /* float weights: tiles of [k][PM_CPU_TILE] */
+    const float *bias;     /* may be NULL */
+    const float *residual; /* may be NULL */
+    float *out;
+    int64_t n_rows; /* of activations */
+} pm_cpu_matmul;
+
+/* One kv head of attention for a run of queries; query i is head i % group of token i / group. */
+typedef struct pm_cpu_attention {
+    const float *q;           /* first head of the kv head's group, row 0 */
+    float *out;               /* likewise */
+    int64_t row_stride;       /* floats from token to token in q and out */
+    const void *keys, *values; /* [D, ctx] of this kv head */
+    bool f16;
+    const int32_t *positions;
+    int64_t head_dim, group, n_ctx, n_tokens;
+    int32_t window;
+    float scale;
+} pm_cpu_attention;
+
+typedef struct pm_cpu_kernels {
+    const char *name; /* "avx512" */
+    const char *title; /* "AVX-512 with VNNI" */
+    void (*matmul_int)(const pm_cpu_matmul *job, int64_t panel_begin, int64_t panel_end);
+    void (*matmul_float)(const pm_cpu_matmul *job, int64_t panel_begin, int64_t panel_end);
+    /* One row of n values (a multiple of 32) to 8 bits. A block with a value that is not finite gets the scale NaN. */
+    void (*quantize)(const float *x, int64_t n, int8_t *q, pm_cpu_act_block *blocks);
+    void (*rms_norm)(const float *x, const float *weight, int64_t n, float eps, float *out);
+    void (*add)(const float *a, const float *b, int64_t n, float *out);
+    void (*silu)(const float *x, int64_t n, float *out);
+    void (*swiglu)(const float *gate, const float *up, int64_t n, float *out);
+    void (*softmax)(const float *x, int64_t n, float *out);
+    /* Turns a head's n_rot values by cos and sin of each pair: [n_rot], each pair's twice, as the pairs lie. */
+    void (*rope)(const float *x, const float *cos2, const float *sin2, int64_t n_rot, bool interleaved, float *out);
+    void (*to_f16)(const float *x, int64_t n, uint16_t *out);
+    float (*highest)(const float *x, int64_t n); /* NaN counts as -Inf */
+    /* out[i] = exp((x[i] - highest) * factor) */
+    void (*exp_scaled)(const float *x, int64_t n, float highest, float factor, float *out);
+
+    int attention_lanes; /* queries that attention_tile takes */
+    /* Queries [first, first + n), n at most attention_lanes. scratch: pm_cpu_attention_scratch floats. */
+    void (*attention_tile)(const pm_cpu_attention *job, int64_t first, int64_t n, float *scratch);
+    /* One token, all heads of the group, over the slots [begin, end): for each head D sums weighted by
+     * exp(score - highest), then the highest score and the sum of weights. NULL result where D is no multiple of
+     * attention_vector. */
+    void (*attention_part)(const pm_cpu_attention *job, int64_t begin, int64_t end, float *partial);
+    int attention_vector;
+
+    /* Loops for pm_device_measure: each returns something that depends on all of its work. */
+    float (*measure_read)(const float *data, int64_t n);
+    float (*measure_fma)(int64_t n, double *flops);
+    int32_t (*measure_dot)(int64_t n, double *ops); /* NULL: no 8-bit dot product of its own */
+} pm_cpu_kernels;
+
+/* Floats of scratch that attention_tile wants for heads of head_dim. */
+#define PM_CPU_ATTENTION_SCRATCH(head_dim)                                                                        \
+    ((size_t)(head_dim) * (2 * PM_CPU_MAX_LANES + PM_CPU_KEYS) + PM_CPU_KEYS * PM_CPU_MAX_LANES)
+
+extern const pm_cpu_kernels pm_cpu_kernels_portable;
+#if defined(__x86_64__)
+extern const pm_cpu_kernels pm_cpu_kernels_avx2;
+extern const pm_cpu_kernels pm_cpu_kernels_avx512;
+#endif
+
+/* The matrix products with quantised weights, which have a source of their own each. */
+void pm_cpu_matmul_int_portable(const pm_cpu_matmul *job, int64_t panel_begin, int64_t panel_end);
+void pm_cpu_matmul_int_avx2(const pm_cpu_matmul *job, int64_t panel_begin, int64_t panel_end);
+void pm_cpu_matmul_int_avx512(const pm_cpu_matmul *job, int64_t panel_begin, int64_t panel_end);
+
+/* The best table for this processor, or the one that PUMICE_CPU_ISA (portable, avx2, avx512) names; NULL where that
+ * names none that the processor has. */
+const pm_cpu_kernels *pm_cpu_choose_kernels(void);
+
+#endif

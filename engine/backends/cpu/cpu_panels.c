@@ -1,0 +1,217 @@
+/* Weights from the model file's layout to panels (cpu_kernels.h): 16 rows at a time, block by block. */
+#include "backends/cpu/cpu_backend.h"
+
+#include <string.h>
+
+#include "formats/block_types.h"
+
+/* A block of 32 values of one row: unsigned values, and scales and minimum as floats or as the file's halves. */
+typedef struct raw_block {
+    uint8_t q[PM_CPU_BLOCK];
+    float scales[2], min; /* of types with F32 scales */
+    uint16_t scale_bits, min_bits;
+} raw_block;
+
+bool pm_cpu_panels_describe(pm_type type, int64_t k, int64_t n, pm_cpu_panels *out)
+{
+    pm_cpu_panels p = {.type = type, .k = k, .n = n, .offset_shift = -1, .layout = PM_CPU_BYTES};
+    switch (type) {
+    case PM_TYPE_F32:
+    case PM_TYPE_F16:
+    case PM_TYPE_BF16:
+        p.layout = PM_CPU_FLOATS;
+        break;
+    case PM_TYPE_Q4_0:
+        p.layout = PM_CPU_NIBBLES;
+        p.offset_shift = 3;
+        break;
+    case PM_TYPE_Q4_K:
+        p.f32_scales = true; /* fall through */
+    case PM_TYPE_Q4_1:
+        p.layout = PM_CPU_NIBBLES;
+        p.has_mins = true;
+        break;
+    case PM_TYPE_Q5_0:
+        p.offset_shift = 4;
+        break;
+    case PM_TYPE_Q5_K:
+        p.f32_scales = true; /* fall through */
+    case PM_TYPE_Q5_1:
+        p.has_mins = true;
+        break;
+    case PM_TYPE_Q6_K:
+        p.f32_scales = p.halves = true;
+        p.offset_shift = 5;
+        break;
+    case PM_TYPE_Q8_0:
+        p.offset_shift = 7;
+        break;
+    default:
+        return false;
+    }
+    p.n_panels = (n + PM_CPU_PANEL - 1) / PM_CPU_PANEL;
+    if (p.layout == PM_CPU_FLOATS) {
+        p.panel_bytes = (size_t)k * PM_CPU_PANEL * pm_type_get(type)->block_bytes;
+    } else {
+        p.n_blocks = k / PM_CPU_BLOCK;
+        size_t blocks = (size_t)p.n_blocks * PM_CPU_PANEL, one = p.f32_scales ? 4 : 2;
+        p.scales_at = blocks * (p.layout == PM_CPU_NIBBLES ? PM_CPU_BLOCK / 2 : PM_CPU_BLOCK);
+        p.mins_at = p.scales_at + blocks * one * (p.halves ? 2 : 1);
+        p.panel_bytes = p.mins_at + (p.has_mins ? blocks * one : 0);
+    }
+    p.panel_bytes = (p.panel_bytes + 63) & ~(size_t)63;
+    *out = p;
+    return true;
+}
+
+size_t pm_cpu_panels_bytes(const pm_cpu_panels *panels)
+{
+    return (size_t)panels->n_panels * panels->panel_bytes;
+}
+
+static uint16_t load_u16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] | p[1] << 8);
+}
+
+static uint8_t five_bits(const uint8_t *nibbles, uint32_t high, int i)
+{
+    int low = i < 16 ? nibbles[i] & 15 : nibbles[i - 16] >> 4;
+    return (uint8_t)(low | (int)(high >> i & 1) << 4);
+}
+
+/* Scale and minimum of sub-block j of Q4_K and Q5_K; the packing is explained in block_types.c. */
+static void k_scales(const uint8_t *block, int j, raw_block *out)
+{
+    const uint8_t *packed = block + 4;
+    int scale = j < 4 ? packed[j] & 63 : (packed[j + 4] & 15) | packed[j - 4] >> 6 << 4;
+    int min = j < 4 ? packed[j + 4] & 63 : packed[j + 4] >> 4 | packed[j] >> 6 << 4;
+    out->scales[0] = pm_f16_to_f32(load_u16(block)) * (float)scale;
+    out->min = -(pm_f16_to_f32(load_u16(block + 2)) * (float)min);
+}
+
+static void unpack_q6_k(const uint8_t *block, int j, raw_block *out)
+{
+    int half = j / 4, group = j % 4;
+    const uint8_t *high = block + 128 + half * 32, *low = block + half * 64 + group % 2 * 32;
+    const uint8_t *scales = block + 192 + half * 8 + group * 2;
+    float d = pm_f16_to_f32(load_u16(block + 208));
+    for (int i = 0; i < 32; i++)
+        out->q[i] = (uint8_t)((low[i] >> group / 2 * 4 & 15) | (high[i] >> 2 * group & 3) << 4);
+    out->scales[0] = d * (float)(int8_t)scales[0];
+    out->scales[1] = d * (float)(int8_t)scales[1];
+}
+
+static void unpack_k(pm_type type, const uint8_t *block, int j, raw_block *out)
+{
+    if (type == PM_TYPE_Q6_K) {
+        unpack_q6_k(block, j, out);
+        return;
+    }
+    k_scales(block, j, out);
+    const uint8_t *low = block + (type == PM_TYPE_Q5_K ? 48 : 16) + j / 2 * 32;
+    for (int i = 0; i < 32; i++) {
+        out->q[i] = low[i] >> j % 2 * 4 & 15;
+        if (type == PM_TYPE_Q5_K)
+            out->q[i] = (uint8_t)(out->q[i] | (block[16 + i] >> j & 1) << 4);
+    }
+}
+
+/* Block b of a row. */
+static void unpack(pm_type type, const uint8_t *row, int64_t b, raw_block *out)
+{
+    const pm_type_info *info = pm_type_get(type);
+    if (info->block_elems > PM_CPU_BLOCK) {
+        unpack_k(type, row + b / 8 * info->block_bytes, (int)(b % 8), out);
+        return;
+    }
+    const uint8_t *block = row + b * info->block_bytes;
+    bool has_min = type == PM_TYPE_Q4_1 || type == PM_TYPE_Q5_1, five = type == PM_TYPE_Q5_0 || type == PM_TYPE_Q5_1;
+    out->scale_bits = load_u16(block);
+    out->min_bits = has_min ? load_u16(block + 2) : 0;
+    block += has_min ? 4 : 2;
+    if (type == PM_TYPE_Q8_0) {
+        for (int i = 0; i < 32; i++)
+            out->q[i] = block[i] ^ 0x80;
+    } else if (five) {
+        uint32_t high = (uint32_t)load_u16(block) | (uint32_t)load_u16(block + 2) << 16;
+        for (int i = 0; i < 32; i++)
+            out->q[i] = five_bits(block + 4, high, i);
+    } else {
+        for (int i = 0; i < 16; i++) {
+            out->q[i] = block[i] & 15;
+            out->q[16 + i] = block[i] >> 4;
+        }
+    }
+}
+
+static void put_scale(const pm_cpu_panels *p, unsigned char *scales, int64_t index, int r, float value, uint16_t bits)
+{
+    int64_t at = index * PM_CPU_PANEL + r;
+    if (p->f32_scales)
+        ((float *)(void *)scales)[at] = value;
+    else
+        ((uint16_t *)(void *)scales)[at] = bits;
+}
+
+/* Puts row r's block into its panel. */
+static void put_block(const pm_cpu_panels *p, unsigned char *panel, int64_t b, int r, const raw_block *raw)
+{
+    if (p->layout == PM_CPU_NIBBLES) {
+        unsigned char *to = panel + b * 256 + r * 4;
+        for (int j = 0; j < 4; j++)
+            for (int i = 0; i < 4; i++)
+                to[j * 64 + i] = (uint8_t)(raw->q[4 * j + i] | raw->q[16 + 4 * j + i] << 4);
+    } else {
+        for (int j = 0; j < 8; j++)
+            memcpy(panel + b * 512 + j * 64 + r * 4, raw->q + 4 * j, 4);
+    }
+    int spans = p->halves ? 2 : 1;
+    for (int s = 0; s < spans; s++)
+        put_scale(p, panel + p->scales_at, b * spans + s, r, raw->scales[s], raw->scale_bits);
+    if (p->has_mins)
+        put_scale(p, panel + p->mins_at, b, r, raw->min, raw->min_bits);
+}
+
+static void pack_blocks(const pm_cpu_panels *p, unsigned char *panel, const uint8_t *rows, size_t row_bytes, int n_rows)
+{
+    for (int64_t b = 0; b < p->n_blocks; b++)
+        for (int r = 0; r < PM_CPU_PANEL; r++) {
+            raw_block raw = {0}; /* rows beyond the last are zero: scale 0 */
+            if (r < n_rows)
+                unpack(p->type, rows + (size_t)r * row_bytes, b, &raw);
+            put_block(p, panel, b, r, &raw);
+        }
+}
+
+static void pack_floats(const pm_cpu_panels *p, unsigned char *panel, const uint8_t *rows, size_t row_bytes, int n_rows)
+{
+    size_t size = pm_type_get(p->type)->block_bytes;
+    if (n_rows < PM_CPU_PANEL)
+        memset(panel, 0, p->panel_bytes);
+    for (int r = 0; r < n_rows; r++) {
+        const uint8_t *from = rows + (size_t)r * row_bytes;
+        unsigned char *to = panel + (size_t)r * size;
+        if (size == 2)
+            for (int64_t k = 0; k < p->k; k++)
+                memcpy(to + k * 2 * PM_CPU_PANEL, from + k * 2, 2);
+        else
+            for (int64_t k = 0; k < p->k; k++)
+                memcpy(to + k * 4 * PM_CPU_PANEL, from + k * 4, 4);
+    }
+}
+
+void pm_cpu_panels_pack(const pm_cpu_panels *panels, const void *rows, int64_t begin, int64_t end)
+{
+    size_t row_bytes = pm_type_row_bytes(panels->type, panels->k);
+    for (int64_t i = begin; i < end; i++) {
+        int64_t n0 = i * PM_CPU_PANEL;
+        int n_rows = (int)(panels->n - n0 < PM_CPU_PANEL ? panels->n - n0 : PM_CPU_PANEL);
+        const uint8_t *from = (const uint8_t *)rows + (size_t)n0 * row_bytes;
+        unsigned char *panel = panels->data + (size_t)i * panels->panel_bytes;
+        if (panels->layout == PM_CPU_FLOATS)
+            pack_floats(panels, panel, from, row_bytes, n_rows);
+        else
+            pack_blocks(panels, panel, from, row_bytes, n_rows);
+    }
+}
