@@ -1,7 +1,7 @@
 /* A small byte-level vocabulary for tokenizer tests, as the arrays of a GGUF file that a test may spoil.
  *
- * Ids: 0 to 255 the bytes; then FIXTURE_MERGED merged tokens; then <|endoftext|>, <|im_start|>, <|im_end|> (control) and
- * <tool> (user-defined).
+ * Ids: 0 to 255 the bytes; then FIXTURE_MERGED merged tokens; then <|endoftext|>, <|im_start|>, <|im_end|>
+ * (control) and <tool> (user-defined).
  */
 #ifndef PUMICE_TESTS_TOKENIZER_FIXTURE_H
 #define PUMICE_TESTS_TOKENIZER_FIXTURE_H
@@ -32,8 +32,8 @@ typedef struct tokenizer_fixture {
     size_t n_types;
     const char *merges[FIXTURE_MERGES + 2];
     size_t n_merges;
-    int64_t bos, eos;  /* -1 leaves them out */
-    int add_bos;       /* -1 leaves it out */
+    int64_t bos, eos; /* -1 leaves them out */
+    int add_bos;      /* -1 leaves it out */
     char spelled[256][3];
 } tokenizer_fixture;
 
@@ -56,9 +56,10 @@ static inline void fixture_spell(unsigned byte, char *out)
 
 static inline void fixture_init(tokenizer_fixture *f)
 {
-    static const char *const merged[FIXTURE_MERGES] = {"he", "ll", "hell", "hello", "\xC4\xA0w", "or", "\xC4\xA0wor"};
-    static const char *const merges[FIXTURE_MERGES] = {"h e", "l l", "he ll", "hell o", "\xC4\xA0 w", "o r",
-                                                       "\xC4\xA0w or"};
+    static const char *const merged[FIXTURE_MERGES] = {"he",        "ll", "hell",       "hello",
+                                                       "\xC4\xA0w", "or", "\xC4\xA0wor"};
+    static const char *const merges[FIXTURE_MERGES] = {"h e",        "l l", "he ll",       "hell o",
+                                                       "\xC4\xA0 w", "o r", "\xC4\xA0w or"};
     static const char *const special[] = {"<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool>"};
     memset(f, 0, sizeof *f);
     f->model = "gpt2";
@@ -74,8 +75,9 @@ static inline void fixture_init(tokenizer_fixture *f)
     for (size_t i = 0; i < 4; i++)
         f->tokens[FIXTURE_END_OF_TEXT + i] = special[i];
     for (size_t i = 0; i < FIXTURE_TOKENS; i++)
-        f->types[i] = i < FIXTURE_END_OF_TEXT ? PM_TOKEN_NORMAL : i < FIXTURE_TOOL ? PM_TOKEN_CONTROL
-                                                                                   : PM_TOKEN_USER_DEFINED;
+        f->types[i] = i < FIXTURE_END_OF_TEXT ? PM_TOKEN_NORMAL
+                      : i < FIXTURE_TOOL      ? PM_TOKEN_CONTROL
+                                              : PM_TOKEN_USER_DEFINED;
     f->n_tokens = f->n_types = FIXTURE_TOKENS;
     f->n_merges = FIXTURE_MERGES;
     f->bos = FIXTURE_IM_START;
@@ -107,8 +109,8 @@ static inline gguf_builder *fixture_builder(const tokenizer_fixture *f)
 }
 
 /* Opens a tokenizer on what the builder holds, and destroys the builder. */
-static inline pm_status fixture_open_builder(gguf_builder *b, const pm_tokenizer_options *options, pm_tokenizer **out,
-                                             pm_error *err)
+static inline pm_status fixture_open_builder(gguf_builder *b, const pm_tokenizer_options *options,
+                                             pm_tokenizer **out, pm_error *err)
 {
     size_t size;
     uint8_t *bytes = gguf_builder_finish(b, &size);

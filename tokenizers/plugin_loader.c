@@ -39,12 +39,11 @@ pm_status pm_plugin_error(pm_error *err, pm_plugin_code code, const char *contex
 
 /* ---- Loading one file ---- */
 
-static pm_status check_file(const char *path, pm_error *err)
+static pm_status check_file(const char *path, struct stat *info, pm_error *err)
 {
-    struct stat info;
-    if (stat(path, &info) != 0)
+    if (stat(path, info) != 0)
         return pm_fail(err, PM_ERR_NOT_FOUND, "plugin '%s': there is no such file", path);
-    if (!S_ISREG(info.st_mode))
+    if (!S_ISREG(info->st_mode))
         return pm_fail(err, PM_ERR_FORMAT, "plugin '%s' is not a file", path);
     FILE *file = fopen(path, "rb");
     if (!file)
@@ -59,6 +58,25 @@ static pm_status check_file(const char *path, pm_error *err)
     (void)n;
 #endif
     return PM_OK;
+}
+
+/* The same file under a name of its own: the system's loader takes a name that it has seen for the file that it
+ * had then, even where another file has taken its place. So the inode's number is spelled, in "./" and ".//",
+ * before the last part of the path. Returns 0 where that does not fit. */
+static int spell_inode(const char *path, uint64_t inode, char *out, size_t capacity)
+{
+    const char *base = strrchr(path, '/') + 1;
+    size_t n = (size_t)(base - path);
+    if (strlen(path) + 64 * 3 + 1 > capacity)
+        return 0;
+    memcpy(out, path, n);
+    for (; inode != 0; inode >>= 1) {
+        size_t length = inode & 1 ? 3 : 2;
+        memcpy(out + n, ".//", length);
+        n += length;
+    }
+    memcpy(out + n, base, strlen(base) + 1);
+    return 1;
 }
 
 static const char *kind_name(uint32_t kind)
@@ -96,18 +114,22 @@ static pm_status check_plugin(const pm_plugin *plugin, pm_plugin_kind kind, cons
 
 static pm_status load_file(const char *path, pm_plugin_kind kind, pm_plugin_handle *out, pm_error *err)
 {
-    PM_TRY(check_file(path, err));
+    struct stat info;
+    char own_name[PATH_CAPACITY];
+    PM_TRY(check_file(path, &info, err));
+    if (!spell_inode(path, (uint64_t)info.st_ino, own_name, sizeof own_name))
+        return pm_fail(err, PM_ERR_ARGUMENT, "plugin '%s': the path is too long", path);
     pm_plugin_handle handle = {.path = strdup(path)};
     if (!handle.path)
         return pm_fail_memory(err, strlen(path) + 1, "a plugin's path");
-    handle.library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    handle.library = dlopen(own_name, RTLD_NOW | RTLD_LOCAL);
     if (!handle.library) {
         const char *reason = dlerror();
         pm_plugin_unload(&handle);
         return pm_fail(err, PM_ERR_FORMAT, "plugin '%s' cannot be loaded: %s", path,
                        reason ? reason : "no reason");
     }
-    /* Through a union-like copy: ISO C has no conversion from an object pointer to a function pointer. */
+    /* By way of bytes: ISO C has no conversion from an object pointer to a function pointer. */
     void *symbol = dlsym(handle.library, PM_PLUGIN_SYMBOL);
     pm_plugin_entry entry = NULL;
     memcpy(&entry, &symbol, sizeof entry);

@@ -1,5 +1,5 @@
-/* Vocabularies of GGUF files: what is read from them, and that every kind of nonsense is refused with a sentence that
- * names the file and the key, token or merge. */
+/* Vocabularies of GGUF files: what is read from them, and that every kind of nonsense is refused with a sentence
+ * that names the file and the key, token or merge. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
