@@ -9,7 +9,6 @@
 
 #include "backends/backend.h"
 #include "base/error.h"
-
 enum { MAX_DEVICES = 64 };
 
 
