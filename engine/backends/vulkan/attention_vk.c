@@ -88,7 +88,7 @@ pm_status pm_vk_lower_attention(pm_vk_lowering *l, const pm_node *node, pm_error
     bool f16 = k->type == PM_TYPE_F16, split = push.n_splits > 1;
     pm_vk_team team = pm_vk_team_of(caps, f16 ? PM_SHADER_ATTENTION_F16 : PM_SHADER_ATTENTION_F32,
                                     f16 ? PM_SHADER_ATTENTION_F16_SG : PM_SHADER_ATTENTION_F32_SG,
-                                    q->dim[0] <= 128 ? 32 : 64);
+                                    q->dim[0] <= 128 ? 32 : 64, 0);
     uint32_t least = ((uint32_t)q->dim[0] + 7) / 8; /* each invocation keeps 4 pairs of values */
     if (team.local < least) {
         team.local = pm_vk_local_size(caps, 64);

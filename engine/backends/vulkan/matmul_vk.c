@@ -39,7 +39,7 @@ static variant choose(const pm_vk_caps *caps, int type, int64_t n_rows)
     bool known = pm_vk_subgroup_known(caps, &ask);
     if (n_rows <= FEW_ROWS && !caps->software) {
         pm_vk_team team = pm_vk_team_of(caps, of_type(PM_SHADER_MATMUL_VEC_F32, type),
-                                        of_type(PM_SHADER_MATMUL_VEC_SG_F32, type), 32);
+                                        of_type(PM_SHADER_MATMUL_VEC_SG_F32, type), 32, 0);
         return (variant){team.shader, team.local, team.one_subgroup, team.subgroup_size, 1, 1, team.why};
     }
     bool one = n_rows == 1;

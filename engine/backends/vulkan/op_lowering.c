@@ -1,6 +1,8 @@
 /* What the lowerings of ops share: see op_lowering.h. */
 #include "backends/vulkan/op_lowering.h"
 
+enum { MOST_STEPS = 16384 }; /* of an invocation's loops on a software device */
+
 static uint32_t count_of(const pm_tensor *tensor)
 {
     switch (tensor->rows) {
@@ -41,16 +43,19 @@ bool pm_vk_subgroup_known(const pm_vk_caps *caps, uint32_t *size_to_ask)
     return caps->software; /* those have one width only */
 }
 
-pm_vk_team pm_vk_team_of(const pm_vk_caps *caps, pm_shader plain, pm_shader subgroup, uint32_t want)
+pm_vk_team pm_vk_team_of(const pm_vk_caps *caps, pm_shader plain, pm_shader subgroup, uint32_t want, double steps)
 {
     pm_vk_team team = {.shader = plain, .why = "plain fp32, sums through shared memory"};
+    if (steps > MOST_STEPS * (double)want)
+        want = 256;
     team.local = pm_vk_local_size(caps, want > 256 ? 256 : want);
     if (!pm_vk_usable(caps, subgroup))
         return team;
     team.shader = subgroup;
     team.why = "subgroup sums";
     uint32_t size = caps->limits.subgroup_size, ask;
-    if (pm_vk_subgroup_known(caps, &ask) && (caps->software || team.local <= size)) {
+    bool few = steps <= MOST_STEPS * (double)size;
+    if (pm_vk_subgroup_known(caps, &ask) && few && (caps->software || team.local <= size)) {
         team.local = size;
         team.one_subgroup = 1;
         team.subgroup_size = ask;

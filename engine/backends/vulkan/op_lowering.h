@@ -26,8 +26,10 @@ typedef struct pm_vk_team {
 } pm_vk_team;
 
 /* The team of about `want` invocations for a shader with a plain form and one with subgroup arithmetic. On a software
- * device a single subgroup, as invocations beyond its width run one after another there and barriers cost most. */
-pm_vk_team pm_vk_team_of(const pm_vk_caps *caps, pm_shader plain, pm_shader subgroup, uint32_t want);
+ * device a single subgroup, as invocations beyond its width run one after another there and barriers cost most; but
+ * not where `steps`, the loop iterations that one invocation alone would make, are too many for it: lavapipe ends
+ * every loop when an invocation has made 65535 iterations, and says nothing. */
+pm_vk_team pm_vk_team_of(const pm_vk_caps *caps, pm_shader plain, pm_shader subgroup, uint32_t want, double steps);
 
 /* Whether a subgroup of exactly limits.subgroup_size can be had, and the .subgroup_size to ask for (0: none needed). */
 bool pm_vk_subgroup_known(const pm_vk_caps *caps, uint32_t *size_to_ask);

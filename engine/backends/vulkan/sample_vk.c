@@ -16,7 +16,7 @@ pm_status pm_vk_lower_sample(pm_vk_lowering *l, const pm_node *node, pm_error *e
     const pm_tensor *x = node->in[0];
     struct pm_argmax_push push = {.n_row = (uint32_t)x->dim[0]};
     PM_VK_PUSH_ROWS(&push, x);
-    pm_vk_team team = pm_vk_team_of(caps, PM_SHADER_SAMPLE, PM_SHADER_SAMPLE_SG, 256);
+    pm_vk_team team = pm_vk_team_of(caps, PM_SHADER_SAMPLE, PM_SHADER_SAMPLE_SG, 256, PASSES * (double)x->dim[0]);
     double n = (double)pm_tensor_elems(x);
     pm_vk_dispatch d = {
         .shader = team.shader,

@@ -14,7 +14,8 @@ pm_status pm_vk_lower_softmax(pm_vk_lowering *l, const pm_node *node, pm_error *
     const pm_tensor *x = node->in[0];
     struct pm_softmax_push push = {.n_row = (uint32_t)x->dim[0]};
     PM_VK_PUSH_ROWS(&push, x);
-    pm_vk_team team = pm_vk_team_of(caps, PM_SHADER_SOFTMAX, PM_SHADER_SOFTMAX_SG, x->dim[0] <= 256 ? 32 : 128);
+    pm_vk_team team = pm_vk_team_of(caps, PM_SHADER_SOFTMAX, PM_SHADER_SOFTMAX_SG, x->dim[0] <= 256 ? 32 : 128,
+                                    3 * (double)x->dim[0]);
     double n = (double)pm_tensor_elems(x);
     pm_vk_dispatch d = {
         .shader = team.shader,
