@@ -27,7 +27,14 @@ typedef struct bpe_merge {
 typedef struct bpe_merges {
     bpe_merge *slots; /* open addressing */
     size_t mask;      /* number of slots - 1 */
+    int shift;        /* 64 - log2(number of slots) */
 } bpe_merges;
+
+/* Where the search for a pair starts. The highest bits of the product depend on all bits of the pair. */
+static inline size_t bpe_first_slot(const bpe_merges *merges, uint64_t pair)
+{
+    return (size_t)(pair * 0x9E3779B97F4A7C15u >> merges->shift);
+}
 
 /* A character that is no token of its own. */
 typedef struct bpe_character {
@@ -88,8 +95,7 @@ static inline const bpe_merge *bpe_find_merge(const bpe_merges *merges, int32_t 
     if (left < 0 || right < 0)
         return NULL;
     uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    uint64_t hash = pair * 0x9E3779B97F4A7C15u;
-    for (size_t at = (size_t)(hash >> 20) & merges->mask;; at = (at + 1) & merges->mask) {
+    for (size_t at = bpe_first_slot(merges, pair);; at = (at + 1) & merges->mask) {
         const bpe_merge *slot = &merges->slots[at];
         if (slot->pair == pair)
             return slot;

@@ -14,8 +14,9 @@
 static pm_plugin_code allocate_slots(bpe_merges *merges, size_t n, const pm_plugin_message *message)
 {
     size_t n_slots = 16;
-    while (n_slots < n * 2)
-        n_slots *= 2;
+    merges->shift = 64 - 4;
+    for (; n_slots < n * 2; n_slots *= 2)
+        merges->shift--;
     merges->slots = malloc(n_slots * sizeof *merges->slots);
     if (!merges->slots)
         return pm_plugin_fail_memory(message, "the merges");
@@ -28,8 +29,7 @@ static pm_plugin_code allocate_slots(bpe_merges *merges, size_t n, const pm_plug
 static bpe_merge *add_merge(bpe_merges *merges, int32_t left, int32_t right, uint32_t rank, int32_t result)
 {
     uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    uint64_t hash = pair * 0x9E3779B97F4A7C15u;
-    size_t at = (size_t)(hash >> 20) & merges->mask;
+    size_t at = bpe_first_slot(merges, pair);
     while (merges->slots[at].pair != BPE_NO_PAIR && merges->slots[at].pair != pair)
         at = (at + 1) & merges->mask;
     if (merges->slots[at].pair == BPE_NO_PAIR)

@@ -138,7 +138,7 @@ static pm_plugin_code read_file(whitespace *w, const char *path, size_t *size, c
 
 static pm_plugin_code words_of_file(whitespace *w, const char *path, const pm_plugin_message *message)
 {
-    size_t size;
+    size_t size = 0;
     pm_plugin_code code = read_file(w, path, &size, message);
     if (code != PM_PLUGIN_OK)
         return code;
