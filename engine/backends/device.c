@@ -9,8 +9,8 @@
 
 #include "backends/backend.h"
 #include "base/error.h"
-enum { MAX_DEVICES = 64 };
 
+enum { MAX_DEVICES = 64 };
 
 static const pm_backend *const backends[] = {
 #ifdef PUMICE_VULKAN
