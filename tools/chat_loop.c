@@ -2,9 +2,13 @@
  * $XDG_STATE_HOME/pumice/history), and as they are where it is not. */
 #include <errno.h>
 #include <histedit.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+#include <wchar.h>
 
 #include "conversation.h"
 #include "known_models.h"
@@ -25,6 +29,46 @@ static char *prompt_text(EditLine *editor)
     return "> ";
 }
 
+/* Waits for input. Returns 0 when interrupted. SIGINT is let in only while waiting, so that one that comes just before
+ * is not slept through. */
+static int wait_for_input(int fd)
+{
+    struct pollfd input = {.fd = fd, .events = POLLIN};
+    sigset_t interrupt, before;
+    int ready = -1;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    sigaddset(&interrupt, SIGTERM);
+    sigprocmask(SIG_BLOCK, &interrupt, &before);
+    while (ready < 0 && !cli_interrupted()) {
+        ready = ppoll(&input, 1, NULL, &before);
+        if (ready < 0 && errno != EINTR)
+            break;
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return ready > 0;
+}
+
+/* libedit's way to a character: 1, 0 at the end of the input, -1 on an error or when interrupted. */
+static int read_character(EditLine *editor, wchar_t *out)
+{
+    mbstate_t state = {0};
+    (void)editor;
+    for (;;) {
+        char byte;
+        if (!wait_for_input(STDIN_FILENO))
+            return -1;
+        ssize_t n = read(STDIN_FILENO, &byte, 1);
+        if (n <= 0)
+            return (int)n;
+        size_t length = mbrtowc(out, &byte, 1, &state);
+        if (length == (size_t)-1)
+            state = (mbstate_t){0}; /* no character: passed over */
+        else if (length != (size_t)-2)
+            return 1;
+    }
+}
+
 static void open_reader(line_reader *reader)
 {
     HistEvent event;
@@ -39,6 +83,7 @@ static void open_reader(line_reader *reader)
     history(reader->history, &event, H_SETUNIQUE, 1);
     el_set(reader->editor, EL_PROMPT, prompt_text);
     el_set(reader->editor, EL_EDITOR, "emacs");
+    el_set(reader->editor, EL_GETCFN, read_character);
     el_set(reader->editor, EL_HIST, history, reader->history);
     if (cli_xdg_path("XDG_STATE_HOME", ".local/state", "pumice/history", reader->history_path,
                      sizeof reader->history_path) &&

@@ -5,6 +5,7 @@
  * the program quietly with status 1; a full disk is an error that is said.
  */
 #include <errno.h>
+#include <langinfo.h>
 #include <locale.h>
 #include <poll.h>
 #include <signal.h>
@@ -98,7 +99,10 @@ static int dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    setlocale(LC_CTYPE, ""); /* for line editing; numbers keep the C locale's decimal point */
+    /* For line editing; numbers keep the C locale's decimal point. Text is UTF-8 whatever the environment says. */
+    setlocale(LC_CTYPE, "");
+    if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+        setlocale(LC_CTYPE, "C.UTF-8");
     signal(SIGPIPE, SIG_IGN);
     int status = dispatch(argc, argv);
     int failed = fflush(stdout) != 0;

@@ -11,6 +11,7 @@ import select
 import signal
 import subprocess
 import tempfile
+import termios
 import time
 import unittest
 from pathlib import Path
@@ -104,6 +105,17 @@ class Terminal:
                 raise AssertionError(f"{text!r} did not come; seen: {self.seen[-2000:]!r}")
         before, _, self.seen = self.seen.partition(text)
         return before + text
+
+    def wait_prompt(self):
+        """Waits for the prompt, and until keys go to the line editor: before that, the terminal itself would take
+        Ctrl-C and Ctrl-D."""
+        said = self.wait_for(b"> ")
+        end = time.monotonic() + TIMEOUT
+        while termios.tcgetattr(self.fd)[3] & termios.ICANON:
+            if time.monotonic() > end:
+                raise AssertionError("the line editor does not start")
+            time.sleep(0.01)
+        return said
 
     def write(self, text):
         os.write(self.fd, text)

@@ -1,6 +1,5 @@
 """Chats: templates, slash commands, history, Ctrl-C at the prompt and in an answer. The model is the small stories
 model, given a chat template: its answers are stories, but they go the way of every answer."""
-import os
 import termios
 import unittest
 
@@ -88,19 +87,19 @@ class Chat(CliCase):
 
     def test_terminal(self):
         terminal = Terminal(self, "run", *self.arguments)
-        terminal.wait_for(b"> ")
+        terminal.wait_prompt()
         terminal.write(b"Hello\n")
         terminal.wait_for(b"first token after")
-        terminal.wait_for(b"> ")
+        terminal.wait_prompt()
         terminal.write(b"/hel\x7flp\n")  # edited with backspace
         terminal.wait_for(b"forget the conversation")
-        terminal.wait_for(b"> ")
+        terminal.wait_prompt()
         terminal.write(b"\x03")
         terminal.wait_for(b"Ctrl-C again")
-        terminal.wait_for(b"> ")
+        terminal.wait_prompt()
         terminal.write(b"caf\xc3\xa9\n")
         terminal.wait_for(b"first token after")
-        terminal.wait_for(b"> ")
+        terminal.wait_prompt()
         terminal.write(b"\x04")
         self.assertEqual(terminal.wait_end(), OK)
         history = self.folder / "state" / "pumice" / "history"
@@ -109,8 +108,7 @@ class Chat(CliCase):
 
     def test_ctrl_c_in_an_answer_goes_back_to_the_prompt(self):
         terminal = Terminal(self, "run", "--model", self.model, "--device", "cpu", "--check", "--temp", "0")
-        terminal.wait_for(b"> ")
-        cooked = None
+        terminal.wait_prompt()
         terminal.write(b"Hello\n")
         terminal.wait_for(b"\r\n")
         while not terminal.read(1):  # the answer begins
@@ -120,7 +118,7 @@ class Chat(CliCase):
         self.assertTrue(cooked[3] & termios.ICANON)
         terminal.write(b"\x03")
         terminal.wait_for(b"first token after")
-        terminal.wait_for(b"> ")
+        terminal.wait_prompt()
         terminal.write(b"/exit\n")
         self.assertEqual(terminal.wait_end(), OK)
 
