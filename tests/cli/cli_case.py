@@ -39,6 +39,9 @@ class CliCase(unittest.TestCase):
             XDG_CACHE_HOME=f"{cls._folder.name}/cache", XDG_STATE_HOME=f"{cls._folder.name}/state",
             VK_ICD_FILENAMES=":".join(SOFTWARE_VULKAN), LC_ALL="C.UTF-8", TERM="xterm")
         cls.env.update(pair.split("=", 1) for pair in os.environ.get("PUMICE_ENV", "").split("|") if pair)
+        # A sanitizer's report must not pass for an ordinary failure.
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
+            cls.env[name] = ":".join(filter(None, [cls.env.get(name), "exitcode=99"]))
 
     @classmethod
     def tearDownClass(cls):
@@ -128,6 +131,8 @@ class Terminal:
                 raise AssertionError(f"it does not end; seen: {self.seen[-2000:]!r}")
         _, status = os.waitpid(self.pid, 0)
         self.status = os.waitstatus_to_exitcode(status)
+        if self.status == 99:
+            raise AssertionError(f"the command failed under a sanitizer: {self.seen!r}")
         return self.status
 
     def close(self):
