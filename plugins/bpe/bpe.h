@@ -30,11 +30,21 @@ typedef struct bpe_merges {
     int shift;        /* 64 - log2(number of slots) */
 } bpe_merges;
 
-/* Where the search for a pair starts. The highest bits of the product depend on all bits of the pair. */
-static inline size_t bpe_first_slot(const bpe_merges *merges, uint64_t pair)
+/* Where the search for a pair starts, in a table of 1 << (64 - shift) slots. The highest bits of the product
+ * depend on all bits of the pair. */
+static inline size_t bpe_first_slot(uint64_t pair, int shift)
 {
-    return (size_t)(pair * 0x9E3779B97F4A7C15u >> merges->shift);
+    return (size_t)(pair * 0x9E3779B97F4A7C15u >> shift);
 }
+
+/* The pairs of neighbouring symbols that occur inside tokens. Between two symbols that are no such pair no merge
+ * can ever reach, so a long piece may be cut there. */
+typedef struct bpe_neighbours {
+    uint64_t *pairs; /* open addressing; left << 32 | right; BPE_NO_PAIR where the slot is free */
+    size_t mask;
+    int shift;
+    size_t n;
+} bpe_neighbours;
 
 /* A character that is no token of its own. */
 typedef struct bpe_character {
@@ -48,6 +58,7 @@ typedef struct bpe_tokenizer {
     pm_special_finder specials;
     pm_splitter *splitter;
     bpe_merges merges;
+    bpe_neighbours neighbours;
     pm_alphabet alphabet;
     uint32_t flags; /* PM_SPEC_* */
     int32_t bos, eos, unk, pad;
@@ -95,13 +106,28 @@ static inline const bpe_merge *bpe_find_merge(const bpe_merges *merges, int32_t 
     if (left < 0 || right < 0)
         return NULL;
     uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    for (size_t at = bpe_first_slot(merges, pair);; at = (at + 1) & merges->mask) {
+    for (size_t at = bpe_first_slot(pair, merges->shift);; at = (at + 1) & merges->mask) {
         const bpe_merge *slot = &merges->slots[at];
         if (slot->pair == pair)
             return slot;
         if (slot->pair == BPE_NO_PAIR)
             return NULL;
     }
+}
+
+/* bpe_neighbours.c: from the tokens and the first symbols of bytes and characters, which must be there already. */
+pm_plugin_code bpe_neighbours_create(bpe_tokenizer *bpe, const pm_plugin_message *message);
+void bpe_neighbours_destroy(bpe_neighbours *neighbours);
+
+/* May a merge ever join what contains left with what contains right, next to each other? */
+static inline int bpe_may_join(const bpe_neighbours *neighbours, int32_t left, int32_t right)
+{
+    if (left < 0 || right < 0)
+        return 0;
+    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+    for (size_t at = bpe_first_slot(pair, neighbours->shift);; at = (at + 1) & neighbours->mask)
+        if (neighbours->pairs[at] == pair || neighbours->pairs[at] == BPE_NO_PAIR)
+            return neighbours->pairs[at] == pair;
 }
 
 /* bpe_apply.c: merges the symbols of the piece until no pair has a merge; what is left is symbols[0, n_symbols).

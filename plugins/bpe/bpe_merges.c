@@ -29,7 +29,7 @@ static pm_plugin_code allocate_slots(bpe_merges *merges, size_t n, const pm_plug
 static bpe_merge *add_merge(bpe_merges *merges, int32_t left, int32_t right, uint32_t rank, int32_t result)
 {
     uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    size_t at = bpe_first_slot(merges, pair);
+    size_t at = bpe_first_slot(pair, merges->shift);
     while (merges->slots[at].pair != BPE_NO_PAIR && merges->slots[at].pair != pair)
         at = (at + 1) & merges->mask;
     if (merges->slots[at].pair == BPE_NO_PAIR)
@@ -40,6 +40,16 @@ static bpe_merge *add_merge(bpe_merges *merges, int32_t left, int32_t right, uin
 static int is_id(const bpe_tokenizer *bpe, int32_t id)
 {
     return id >= 0 && (size_t)id < bpe->table.n;
+}
+
+static int is_concatenation(const bpe_tokenizer *bpe, pm_vocab_merge m)
+{
+    size_t n_left, n_right, n;
+    const char *left = pm_token_bytes(&bpe->table, m.left, &n_left);
+    const char *right = pm_token_bytes(&bpe->table, m.right, &n_right);
+    const char *result = pm_token_bytes(&bpe->table, m.result, &n);
+    return n == n_left + n_right && memcmp(result, left, n_left) == 0 &&
+           memcmp(result + n_left, right, n_right) == 0;
 }
 
 static pm_plugin_code copy_merges(bpe_tokenizer *bpe, const pm_tokenizer_spec *spec,
@@ -56,6 +66,9 @@ static pm_plugin_code copy_merges(bpe_tokenizer *bpe, const pm_tokenizer_spec *s
         if (kind == PM_TOKEN_CONTROL || kind == PM_TOKEN_UNKNOWN || kind == PM_TOKEN_BYTE)
             return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "merge %zu makes token %d, which no text may become",
                                   i, (int)m.result);
+        if (!is_concatenation(bpe, m))
+            return pm_plugin_fail(message, PM_PLUGIN_FORMAT,
+                                  "merge %zu makes token %d, which is not what it joins", i, (int)m.result);
         const bpe_merge *slot = add_merge(&bpe->merges, m.left, m.right, (uint32_t)i, m.result);
         if (slot->rank != i)
             return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "merges %u and %zu are the same", slot->rank, i);

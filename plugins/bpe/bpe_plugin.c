@@ -20,6 +20,7 @@ static void bpe_destroy(void *instance)
     pm_token_map_destroy(&bpe->map);
     pm_splitter_destroy(bpe->splitter);
     bpe_merges_destroy(&bpe->merges);
+    bpe_neighbours_destroy(&bpe->neighbours);
     pm_token_table_destroy(&bpe->table);
     free(bpe->part_characters);
     free(bpe->space);
@@ -35,10 +36,8 @@ static void fill_first_symbols(bpe_tokenizer *bpe)
         if (byte < 128)
             bpe->ascii_symbols[byte] = bpe_character_symbol(bpe, &c, 1, (uint32_t)byte);
     }
-    pm_character space = pm_read_character(bpe->space, 0, bpe->n_space);
-    bpe->space_symbol = space.length == bpe->n_space
-                            ? bpe_character_symbol(bpe, bpe->space, bpe->n_space, space.code)
-                            : pm_token_map_find(&bpe->map, bpe->space, bpe->n_space);
+    uint32_t code = pm_read_character(bpe->space, 0, bpe->n_space).code;
+    bpe->space_symbol = bpe_character_symbol(bpe, bpe->space, bpe->n_space, code);
     bpe->ascii_symbols[' '] = bpe->space_symbol;
 }
 
@@ -99,6 +98,9 @@ static pm_plugin_code copy_settings(bpe_tokenizer *bpe, const pm_tokenizer_spec 
         (spec->flags & PM_SPEC_ADD_EOS && spec->eos == PM_NO_TOKEN))
         return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "a bos or eos token is to be added, but there is none");
     const char *space = spec->space_symbol && spec->space_symbol[0] ? spec->space_symbol : " ";
+    pm_character c = pm_read_character(space, 0, strlen(space));
+    if (c.malformed || c.length != strlen(space))
+        return pm_plugin_fail(message, PM_PLUGIN_UNSUPPORTED, "the symbol for a space is not one character");
     bpe->alphabet = (pm_alphabet)spec->alphabet;
     bpe->flags = spec->flags;
     bpe->bos = spec->bos;
@@ -123,6 +125,7 @@ static pm_plugin_code fill_tokenizer(bpe_tokenizer *bpe, const pm_tokenizer_spec
     PM_PLUGIN_TRY(pm_splitter_create(&spec->pretokenizer, &bpe->splitter, message));
     PM_PLUGIN_TRY(bpe_merges_create(bpe, spec, message));
     fill_first_symbols(bpe);
+    PM_PLUGIN_TRY(bpe_neighbours_create(bpe, message));
     return fill_decoded(bpe, message);
 }
 

@@ -307,7 +307,7 @@ static pm_plugin_code split_piece(const pm_split_call *call, size_t i, size_t be
             return pm_plugin_fail(call->message, PM_PLUGIN_INTERNAL, "ICU: %s", u_errorName(status));
     }
     for (size_t at = begin; at < end;) {
-        pm_text_span match;
+        pm_text_span match = {end, end};
         PM_PLUGIN_TRY(next_match(call->run, i, at, end, &match, call->message));
         PM_PLUGIN_TRY(split_piece(call, i + 1, at, match.begin));
         PM_PLUGIN_TRY(split_piece(call, i + 1, match.begin, match.end));
