@@ -27,6 +27,8 @@ static int64_t panels(const pm_cpu_step *step, const pm_cpu_context *context)
 static int64_t grain(const pm_cpu_step *step, const pm_cpu_context *context, int64_t n_items)
 {
     int64_t n_rows = pm_tensor_rows_now(step->node->out, context->params);
+    if (n_rows < 1)
+        return 1; /* a pass whose logits nobody wants */
     int64_t share = n_items / (context->n_threads * 8), least = CHUNK_BYTES / (int64_t)step->panels->panel_bytes / n_rows;
     return share > least ? share : least;
 }
