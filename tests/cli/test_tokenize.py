@@ -77,6 +77,7 @@ class Tokenize(CliCase):
 
 class SharedVocabularies(CliCase):
     def test_byte_level_bpe_against_the_expected_ids(self):
+        self.need_stories()
         for name in ("gpt-2", "llama-bpe"):
             path = SHARED / "tokenizers" / f"ggml-vocab-{name}.gguf"
             inputs = path.with_suffix(".gguf.inp").read_text(encoding="utf-8").split("\n__ggml_vocab_test__\n")
