@@ -45,3 +45,6 @@ foreach(source IN LISTS vulkan_sources)
   target_compile_definitions(${name} PRIVATE PUMICE_VULKAN=1)
   pumice_vulkan_test(unit.${short} $<TARGET_FILE:${name}>)
 endforeach()
+
+# It bends a reference kernel to play a driver that computes wrongly.
+target_link_options(test_vk_selftest PRIVATE -Wl,--wrap=pm_ref_silu)

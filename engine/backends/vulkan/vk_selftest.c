@@ -86,7 +86,7 @@ static void build_layer(rig *r)
     pm_tensor *norm = make_weight(r, W_NORM, "self-test.norm", PM_TYPE_F32, K, 0, 0, PM_USE_PLAIN);
     pm_tensor *wq = make_weight(r, W_Q, "self-test.q", PM_TYPE_Q8_0, K, N, 0, PM_USE_MATMUL);
     pm_tensor *wk = make_weight(r, W_K, "self-test.k", PM_TYPE_Q4_0, K, N, 0, PM_USE_MATMUL);
-    pm_tensor *wv = make_weight(r, W_V, "self-test.v", PM_TYPE_F16, K, N, 0, PM_USE_MATMUL);
+    pm_tensor *wv = make_weight(r, W_V, "self-test.v", PM_TYPE_Q8_0, K, N, 0, PM_USE_MATMUL);
     pm_tensor *wu = make_weight(r, W_UP, "self-test.up", PM_TYPE_F32, N, N, 0, PM_USE_MATMUL);
     pm_tensor *embed = make_weight(r, W_EMBEDDING, "self-test.embedding", PM_TYPE_F16, K, 32, 0, PM_USE_EMBEDDING);
     pm_tensor *angles = make_weight(r, W_ANGLES, "self-test.angles", PM_TYPE_F32, 2, HEAD_DIM / 2,
@@ -237,18 +237,20 @@ static pm_status check_layer(rig *r, pm_error *err)
 
 /* ---- speed --------------------------------------------------------------------------------------------- */
 
-/* The best time of a few runs with n_tokens rows. */
+/* The best time of a few runs with n_tokens rows, after one that does not count: some drivers compile then. */
 static pm_status best_time(rig *r, int n_tokens, double *seconds, pm_error *err)
 {
     pm_run_params params = {.n_tokens = n_tokens};
+    double all = 0;
     *seconds = 1e9;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4 && all < 0.3; i++) {
         unsigned long long start = pm_trace_now_ns();
         PM_TRY(pm_backend_vulkan.program_run(&r->device->base, r->program, &params, NULL, err));
         double took = 1e-9 * (double)(pm_trace_now_ns() - start);
+        if (i == 0)
+            continue;
         *seconds = took < *seconds ? took : *seconds;
-        if (took > 0.5)
-            break;
+        all += took;
     }
     return PM_OK;
 }

@@ -1,0 +1,117 @@
+/* The self-test of Vulkan devices: it passes on those that compute rightly, once; and a wrong result is an error
+ * that names the op and says how to go on. A wrong driver is played by bending the reference (linked with
+ * --wrap=pm_ref_silu), which comes to the same. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "backends/vulkan/vk_runtime.h"
+#include "ops/ops.h"
+
+static bool bent;
+
+void __real_pm_ref_silu(const pm_op_call *call);
+void __wrap_pm_ref_silu(const pm_op_call *call);
+
+void __wrap_pm_ref_silu(const pm_op_call *call)
+{
+    __real_pm_ref_silu(call);
+    if (bent)
+        ((float *)call->out)[7] += 1.0f;
+}
+
+typedef struct log_count {
+    int tests;
+} log_count;
+
+static void on_log(void *user, const char *line)
+{
+    if (strstr(line, "against the reference"))
+        ((log_count *)user)->tests++;
+}
+
+static pm_status open_and_close(size_t index, pm_tier tier, const char *dir, bool skip, log_count *count,
+                                pm_error *err)
+{
+    pm_device_options options = {
+        .tier = tier, .cache_dir = dir, .no_cache = !dir, .no_self_test = skip, .log = on_log, .log_user = count};
+    pm_device *device = NULL;
+    pm_status status = pm_backend_vulkan.open(&options, index, &device, err);
+    if (status == PM_OK) {
+        const pm_vk_caps *caps = &pm_vk_device_of(device)->caps;
+        assert_true(caps->flops_per_s > 1e6 && caps->bytes_per_s > 1e6);
+        print_message("%s tier %d: %.2f GFLOP/s, %.2f GB/s\n", device->info.title, caps->tier - PM_TIER_T0,
+                      caps->flops_per_s * 1e-9, caps->bytes_per_s * 1e-9);
+    }
+    pm_backend_vulkan.close(device);
+    return status;
+}
+
+static size_t n_devices(void)
+{
+    pm_device_info infos[PM_VK_MAX_DEVICES];
+    size_t n = 0;
+    pm_error err;
+    assert_int_equal(pm_backend_vulkan.list(infos, PM_VK_MAX_DEVICES, &n, &err), PM_OK);
+    return n;
+}
+
+static void check(pm_status status, const pm_error *err)
+{
+    if (status != PM_OK)
+        fail_msg("%s: %s", pm_status_text(status), err->message);
+}
+
+static void right_devices_pass_once(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/pumice_selftest_XXXXXX", command[64];
+    assert_non_null(mkdtemp(dir));
+    size_t n = n_devices();
+    for (size_t d = 0; d < n; d++) {
+        log_count count = {0};
+        pm_error err = {0};
+        check(open_and_close(d, PM_TIER_BEST, dir, false, &count, &err), &err);
+        assert_int_equal(count.tests, 1);
+        check(open_and_close(d, PM_TIER_BEST, dir, false, &count, &err), &err); /* kept */
+        assert_int_equal(count.tests, 1);
+        check(open_and_close(d, PM_TIER_T0, dir, false, &count, &err), &err); /* another tier has other shaders */
+        assert_int_equal(count.tests, 2);
+        check(open_and_close(d, PM_TIER_T0, dir, false, &count, &err), &err);
+        assert_int_equal(count.tests, 2);
+    }
+    snprintf(command, sizeof command, "rm -r %s", dir);
+    assert_int_equal(system(command) == 0 || n == 0, 1);
+}
+
+static void wrong_devices_are_reported(void **state)
+{
+    (void)state;
+    bent = true;
+    size_t n = n_devices();
+    for (size_t d = 0; d < n; d++) {
+        log_count count = {0};
+        pm_error err = {0};
+        assert_int_equal(open_and_close(d, PM_TIER_BEST, NULL, false, &count, &err), PM_ERR_DEVICE);
+        assert_non_null(strstr(err.message, "silu"));
+        assert_non_null(strstr(err.message, "--no-self-test"));
+        check(open_and_close(d, PM_TIER_BEST, NULL, true, &count, &err), &err);
+    }
+    bent = false;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(right_devices_pass_once),
+        cmocka_unit_test(wrong_devices_are_reported),
+    };
+    if (!n_devices())
+        print_message("skip: this machine has no Vulkan device\n");
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
