@@ -194,6 +194,7 @@ typedef struct merge_index {
     pm_token_table table;
     pm_token_map normal;
     pm_token_map added; /* user-defined tokens, which merges may name too */
+    int32_t guess;      /* results usually follow each other in the vocabulary: the id after the last one */
     char *scratch;      /* for one merge's bytes */
     size_t capacity;
 } merge_index;
@@ -202,6 +203,18 @@ static int32_t find_part(const merge_index *index, const char *bytes, size_t siz
 {
     int32_t id = pm_token_map_find(&index->normal, bytes, size);
     return id != PM_NO_TOKEN ? id : pm_token_map_find(&index->added, bytes, size);
+}
+
+/* The token that a merge makes. */
+static int32_t find_result(merge_index *index, const char *bytes, size_t size)
+{
+    int32_t id = index->guess;
+    size_t n = 0;
+    const char *guessed = (size_t)id < index->table.n ? pm_token_bytes(&index->table, id, &n) : NULL;
+    if (!guessed || index->table.kinds[id] != PM_TOKEN_NORMAL || n != size || memcmp(guessed, bytes, size) != 0)
+        id = find_part(index, bytes, size);
+    index->guess = id + 1;
+    return id;
 }
 
 static pm_status read_merge(const gguf_reading *r, merge_index *index, const pm_gguf_entry *merges, size_t i,
@@ -223,7 +236,7 @@ static pm_status read_merge(const gguf_reading *r, merge_index *index, const pm_
     if (m != SIZE_MAX) {
         out->left = find_part(index, index->scratch, n);
         out->right = find_part(index, index->scratch + n, m);
-        out->result = find_part(index, index->scratch, n + m);
+        out->result = find_result(index, index->scratch, n + m);
     }
     if (m == SIZE_MAX || out->left < 0 || out->right < 0 || out->result < 0)
         return pm_fail(r->err, PM_ERR_FORMAT, "%s: merge %zu, %s, names or makes a token that is not there",
@@ -339,7 +352,7 @@ static int is_one_of(const char *name, const char *const *names, size_t n)
  * default). */
 static pm_status read_settings(const gguf_reading *r)
 {
-    static const char *const llama3[] = {"llama-bpe", "llama3", "llama-v3"};
+    static const char *const llama3[] = {"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "lfm2"};
     pm_tokenizer_spec *spec = &r->out->spec;
     int is_bytes = spec->alphabet == PM_ALPHABET_BYTES;
     pm_str name = {"default", 7};

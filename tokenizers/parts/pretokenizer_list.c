@@ -38,8 +38,8 @@
 
 static const pm_pretokenizer pretokenizers[] = {
     {"gpt-2 phi-2 olmo mpt", {SCAN(pm_scan_gpt2)}},
-    {"llama-bpe llama3 llama-v3", {SCAN(pm_scan_llama3)}},
-    {"qwen2 deepseek-r1-qwen", {SCAN(pm_scan_qwen2)}},
+    {"llama-bpe llama3 llama-v3 falcon3 falcon-h1 lfm2 dbrx smaug-bpe", {SCAN(pm_scan_llama3)}},
+    {"qwen2 deepseek-r1-qwen stablelm2", {SCAN(pm_scan_qwen2)}},
     {"smollm starcoder refact codeshell exaone", {SINGLE("[\\p{N}]"), SCAN(pm_scan_gpt2)}},
     {"deepseek-llm",
      {SINGLE("[\\r\\n]"), SPACE_RUN(DEEPSEEK_LETTERS), SPACE_RUN(DEEPSEEK_PUNCTUATION), TRAILING_WHITE_SPACE,
