@@ -3,30 +3,33 @@
 // and there is neither shared memory nor a barrier. One workgroup per (as many groups of 4 weight rows as it has
 // invocations) x (PM_TILE rows of x); tiles of the same weights are neighbours, so that they meet in the cache.
 // All invocations of a workgroup read the same x. -DW_<TYPE>. With -DPM_SUBGROUP each reads a different 4 of the 32
-// values of a block and subgroup broadcasts hand them round (subgroups of 8 or more): an eighth of the loads, for
-// devices where every invocation's load costs by itself.
+// values of a block and subgroup shuffles hand them round (subgroups of 8 or more): an eighth of the loads, for devices
+// where every invocation's load costs by itself.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #define PM_X_TYPE vec4
 #define PM_X_FLOAT
 #include "common/matmul.glsl"
 #ifdef PM_SUBGROUP
-#extension GL_KHR_shader_subgroup_ballot : require
+#extension GL_KHR_shader_subgroup_shuffle : require
 #endif
 
 #ifdef PM_SUBGROUP
-#define PM_X(t, j) subgroupBroadcast(part[t], j)
+#define PM_X(t, j) subgroupShuffle(part[t], j)
 #else
 #define PM_X(t, j) pm_x4(min(t0 + t, rows - 1), block * 32 + 4 * j)
 #endif
 
-// Values 4 j .. 4 j + 3 of the block; broadcasts want j as a literal.
+// Values 4 j .. 4 j + 3 of the block; j is a literal, so that shuffles are known when the shader is compiled.
 #define PM_STEP(j)                                                                                                 \
     {                                                                                                              \
         vec4 w0 = pm_values(u, 0, j), w1 = pm_values(u, 1, j), w2 = pm_values(u, 2, j), w3 = pm_values(u, 3, j);   \
         [[unroll]] for (int t = 0; t < PM_TILE; t++) {                                                             \
             vec4 v = PM_X(t, j);                                                                                   \
-            sums[t] += vec4(dot(w0, v), dot(w1, v), dot(w2, v), dot(w3, v));                                       \
+            sums[t] = fma(vec4(w0.x, w1.x, w2.x, w3.x), vec4(v.x), sums[t]);                                       \
+            sums[t] = fma(vec4(w0.y, w1.y, w2.y, w3.y), vec4(v.y), sums[t]);                                       \
+            sums[t] = fma(vec4(w0.z, w1.z, w2.z, w3.z), vec4(v.z), sums[t]);                                       \
+            sums[t] = fma(vec4(w0.w, w1.w, w2.w, w3.w), vec4(v.w), sums[t]);                                       \
         }                                                                                                          \
     }
 
@@ -38,7 +41,7 @@ void main()
     if (t0 >= rows)
         return;
     bool mine = group < push.end_group;
-    group = min(group, push.end_group - 1); // all stay active: broadcasts need them
+    group = min(group, push.end_group - 1); // all stay active: shuffles need them
     vec4 sums[PM_TILE];
     [[unroll]] for (int t = 0; t < PM_TILE; t++)
         sums[t] = vec4(0.0);

@@ -43,10 +43,10 @@ static variant choose(const pm_vk_caps *caps, int type, int64_t n_rows)
         return (variant){team.shader, team.local, team.one_subgroup, team.subgroup_size, 1, 1, team.why};
     }
     bool one = n_rows == 1;
-    pm_shader broadcast = of_type(one ? PM_SHADER_MATMUL_TILE1_SG_F32 : PM_SHADER_MATMUL_TILE4_SG_F32, type);
+    pm_shader shuffles = of_type(one ? PM_SHADER_MATMUL_TILE1_SG_F32 : PM_SHADER_MATMUL_TILE4_SG_F32, type);
     variant v = {.tile = one ? 1 : 4};
-    if (caps->software && known && caps->limits.subgroup_size >= 8 && pm_vk_usable(caps, broadcast)) {
-        v.shader = broadcast;
+    if (caps->software && known && caps->limits.subgroup_size >= 8 && pm_vk_usable(caps, shuffles)) {
+        v.shader = shuffles;
         v.local = caps->limits.subgroup_size;
         v.subgroup_size = ask;
         v.why = "fp32 tiles in registers, x handed round the subgroup";

@@ -1,4 +1,4 @@
-/* rope on Vulkan: one invocation a pair. */
+/* rope on Vulkan: one workgroup a token and some of its heads. */
 #include "backends/vulkan/op_lowering.h"
 #include "ops/ops.h"
 #include "rope.push.h"
@@ -18,17 +18,18 @@ pm_status pm_vk_lower_rope(pm_vk_lowering *l, const pm_node *node, pm_error *err
         .n_head = (uint32_t)x->dim[0],
         .n_heads = (uint32_t)x->dim[1],
         .n_pairs = (uint32_t)args->n_rot / 2,
-        .interleaved = (uint32_t)args->interleaved,
         .n_positions = (uint32_t)((table->dim[2] - PM_ROPE_FINE) * PM_ROPE_FINE),
         .n_fine = PM_ROPE_FINE,
+        /* On a GPU workgroups are what fills it; on a processor, few with much to do are best. */
+        .heads_each = caps->software ? (uint32_t)x->dim[1] : 1,
     };
-    PM_VK_PUSH_ROWS(&push, x);
+    PM_VK_PUSH_OUTER(&push, x);
+    bool aligned = x->dim[0] % 4 == 0 && args->n_rot % 4 == 0;
     double n = (double)pm_tensor_elems(x);
-    uint32_t local = pm_vk_local_size(caps, caps->software ? 32 : 64);
     pm_vk_dispatch d = {
         .shader = PM_SHADER_ROPE,
-        .spec = {local},
-        .n_spec = 1,
+        .spec = {pm_vk_local_size(caps, 32), aligned, (uint32_t)args->interleaved},
+        .n_spec = 3,
         .push = &push,
         .push_size = sizeof push,
         .bind = {{pm_vk_tensor_slice(l, x), PM_VK_READ},
@@ -38,9 +39,8 @@ pm_status pm_vk_lower_rope(pm_vk_lowering *l, const pm_node *node, pm_error *err
         .n_bind = 4,
         .flops = 6 * n,
         .bytes = 8 * n,
-        .why = "one invocation a pair",
+        .why = aligned ? "two pairs an invocation" : "one pair an invocation: odd rows",
     };
-    uint64_t n_invocations = (uint64_t)push.n_rows * (push.n_head - push.n_pairs);
-    pm_vk_grid(caps, (n_invocations + local - 1) / local, d.groups);
+    pm_vk_grid(caps, (uint64_t)push.n_rows * ((push.n_heads + push.heads_each - 1) / push.heads_each), d.groups);
     return pm_vk_emit(l, &d, err);
 }
