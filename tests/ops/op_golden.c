@@ -33,8 +33,9 @@ typedef struct golden_case {
 
 static pm_tensor *make_leaf(op_case *c, const golden_tensor *g, pm_type type)
 {
+    unsigned uses = g->n_dims != 2 ? PM_USE_PLAIN : c->op == PM_OP_MATMUL ? PM_USE_MATMUL : PM_USE_EMBEDDING;
     if (g->role == GOLDEN_WEIGHT)
-        return op_case_weight(c, type, PM_USE_PLAIN | PM_USE_MATMUL | PM_USE_EMBEDDING, FILL_ZERO, DIMS4(g));
+        return op_case_weight(c, type, uses, FILL_ZERO, DIMS4(g));
     if (g->role == GOLDEN_STATE)
         return op_case_state(c, type, FILL_ZERO, DIMS4(g));
     if (type == PM_TYPE_I32)

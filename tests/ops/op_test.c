@@ -4,12 +4,15 @@
  *             [--golden FILE] [--no-big] [--max-skipped N]
  *
  * Prints a line a case, then "N passed, N failed, N skipped". Exit status: 0, 1 where a case failed (or more were
- * skipped than --max-skipped allows), 2 for wrong usage or a device that cannot be opened. */
+ * skipped than --max-skipped allows), 2 for wrong usage or a device that cannot be opened, 77 where the device has no
+ * such tier. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "op_case.h"
+
+enum { NO_SUCH_TIER = 77 };
 
 typedef struct options {
     pm_device_options device;
@@ -117,8 +120,8 @@ static int open_devices(op_run *run, const options *o)
         printf(", tier T%d", (int)info->tier - (int)PM_TIER_T0);
     printf("\n");
     if (o->device.tier != PM_TIER_BEST && info->tier != o->device.tier) {
-        fprintf(stderr, "op_test: the device has no tier T%d\n", (int)o->device.tier - (int)PM_TIER_T0);
-        return 2;
+        printf("skip: the device has no tier T%d\n", (int)o->device.tier - (int)PM_TIER_T0);
+        return NO_SUCH_TIER;
     }
     return 0;
 }

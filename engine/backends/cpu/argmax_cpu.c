@@ -15,4 +15,4 @@ static void run(const pm_cpu_step *step, const pm_cpu_context *context, int64_t 
 }
 
 const pm_cpu_step_kind pm_cpu_step_argmax = {
-    .name = "argmax", .items = pm_cpu_rows_of_out, .run = run, .grain = pm_cpu_grain_one};
+    .name = "argmax", .items = pm_cpu_rows_of_in, .run = run, .grain = pm_cpu_grain_one};

@@ -152,6 +152,7 @@ static inline int64_t pm_cpu_clamp(int64_t index, int64_t n)
 
 /* Items of steps that go row by row of their output. */
 int64_t pm_cpu_rows_of_out(const pm_cpu_step *step, const pm_cpu_context *context);
+int64_t pm_cpu_rows_of_in(const pm_cpu_step *step, const pm_cpu_context *context); /* one value out of each row */
 int64_t pm_cpu_grain_one(const pm_cpu_step *step, const pm_cpu_context *context, int64_t n_items);
 
 #endif

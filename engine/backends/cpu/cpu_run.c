@@ -20,6 +20,11 @@ int64_t pm_cpu_rows_of_out(const pm_cpu_step *step, const pm_cpu_context *contex
     return pm_tensor_rows_now(step->node->out, context->params);
 }
 
+int64_t pm_cpu_rows_of_in(const pm_cpu_step *step, const pm_cpu_context *context)
+{
+    return pm_tensor_rows_now(step->node->in[0], context->params);
+}
+
 int64_t pm_cpu_grain_one(const pm_cpu_step *step, const pm_cpu_context *context, int64_t n_items)
 {
     (void)step;

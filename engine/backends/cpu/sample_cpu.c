@@ -149,4 +149,4 @@ static size_t scratch(const pm_cpu_step *step)
 }
 
 const pm_cpu_step_kind pm_cpu_step_sample = {
-    .name = "sample", .items = pm_cpu_rows_of_out, .run = run, .grain = pm_cpu_grain_one, .scratch = scratch};
+    .name = "sample", .items = pm_cpu_rows_of_in, .run = run, .grain = pm_cpu_grain_one, .scratch = scratch};
