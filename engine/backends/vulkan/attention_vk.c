@@ -1,4 +1,8 @@
-/* attention on Vulkan: one workgroup a token and query head, for each chunk of the caches (which are split by heads).
+/* attention on Vulkan, for each chunk of the caches (which are split by heads):
+ *
+ *   attention_<cache>[_sg]     one workgroup a token and query head
+ *   attention_rows<D>_<cache>  one subgroup for as many query rows of a cache head, on software devices
+ *
  * Where few tokens meet a long context, the range of positions is split as well and a second pass merges the parts.
  * Dispatches over the work limit are cut by tokens. */
 #include "attention.push.h"
@@ -15,10 +19,49 @@ bool pm_vk_supports_attention(const pm_vk_caps *caps, const pm_node *node)
     return pm_vk_small_enough(node) && node->in[Q]->dim[0] <= 512 && k->dim[0] * k->dim[1] * k->dim[2] < INT32_MAX;
 }
 
-/* Parts of the range, so that a token with a long context still fills the device. */
-static uint32_t choose_splits(const pm_vk_caps *caps, const pm_tensor *q, int64_t n_ctx)
+typedef struct variant {
+    pm_shader shader;
+    uint32_t local, one_subgroup, subgroup_size;
+    uint32_t rows_each; /* query rows of a workgroup that share a cache head */
+    const char *why;
+} variant;
+
+static bool choose_rows(const pm_vk_caps *caps, const pm_tensor *k, variant *v)
 {
-    int64_t n_workgroups = q->dim[1] * q->dim[2];
+    bool f16 = k->type == PM_TYPE_F16, small = k->dim[0] <= 64;
+    uint32_t size = caps->limits.subgroup_size;
+    *v = (variant){.shader = f16 ? (small ? PM_SHADER_ATTENTION_ROWS64_F16 : PM_SHADER_ATTENTION_ROWS128_F16)
+                                 : (small ? PM_SHADER_ATTENTION_ROWS64_F32 : PM_SHADER_ATTENTION_ROWS128_F32),
+                   .local = size,
+                   .one_subgroup = 1,
+                   .rows_each = size,
+                   .why = "a subgroup of query rows, shuffles"};
+    return caps->software && k->dim[0] % 8 == 0 && k->dim[0] <= 128 && pm_vk_usable(caps, v->shader) &&
+           pm_vk_subgroup_known(caps, &v->subgroup_size) && size >= 8;
+}
+
+static variant choose(const pm_vk_caps *caps, const pm_tensor *k)
+{
+    variant v;
+    if (choose_rows(caps, k, &v))
+        return v;
+    bool f16 = k->type == PM_TYPE_F16;
+    /* Each invocation keeps 4 pairs of values; loops over positions must not become too long for one. */
+    double steps = (double)k->dim[1] * 8;
+    pm_vk_team team = pm_vk_team_of(caps, f16 ? PM_SHADER_ATTENTION_F16 : PM_SHADER_ATTENTION_F32,
+                                    f16 ? PM_SHADER_ATTENTION_F16_SG : PM_SHADER_ATTENTION_F32_SG,
+                                    k->dim[0] <= 128 ? 32 : 64, steps);
+    if (team.local < (uint32_t)(k->dim[0] + 7) / 8) {
+        team.local = pm_vk_local_size(caps, 64);
+        team.one_subgroup = 0;
+    }
+    return (variant){team.shader, team.local, team.one_subgroup, team.subgroup_size, 1, team.why};
+}
+
+/* Parts of the range, so that a token with a long context still fills the device. */
+static uint32_t choose_splits(const pm_vk_caps *caps, const variant *v, const pm_tensor *q, int64_t n_ctx)
+{
+    int64_t n_workgroups = (q->dim[1] * q->dim[2] + v->rows_each - 1) / v->rows_each;
     int64_t enough = caps->software ? 8 : ENOUGH_WORKGROUPS;
     int64_t splits = (enough + n_workgroups - 1) / n_workgroups, most = (n_ctx + PART_POSITIONS - 1) / PART_POSITIONS;
     splits = splits < most ? splits : most;
@@ -26,8 +69,8 @@ static uint32_t choose_splits(const pm_vk_caps *caps, const pm_tensor *q, int64_
 }
 
 /* Emits tokens in pieces of at most the work limit. */
-static pm_status emit_rows(pm_vk_lowering *l, const pm_node *node, pm_vk_dispatch *d, struct pm_attention_push *push,
-                           pm_error *err)
+static pm_status emit_rows(pm_vk_lowering *l, const pm_node *node, const variant *v, pm_vk_dispatch *d,
+                           struct pm_attention_push *push, pm_error *err)
 {
     const pm_vk_caps *caps = pm_vk_lowering_caps(l);
     double seen = push->window && push->window < push->n_ctx ? push->window : push->n_ctx;
@@ -41,7 +84,11 @@ static pm_status emit_rows(pm_vk_lowering *l, const pm_node *node, pm_vk_dispatc
         uint32_t count = push->end_row - first;
         d->flops = flops_of_row * count;
         d->bytes = cache_bytes * push->count / push->per_kv + 8.0 * push->n_head * push->count * count;
-        pm_vk_grid(caps, (uint64_t)count * push->count * push->n_splits, d->groups);
+        uint64_t n_workgroups = (uint64_t)count * push->count;
+        if (v->rows_each > 1)
+            n_workgroups = ((uint64_t)count * push->per_kv + v->rows_each - 1) / v->rows_each *
+                           (push->count / push->per_kv);
+        pm_vk_grid(caps, n_workgroups * push->n_splits, d->groups);
         PM_TRY(pm_vk_emit(l, d, err));
     }
     return PM_OK;
@@ -74,38 +121,31 @@ pm_status pm_vk_lower_attention(pm_vk_lowering *l, const pm_node *node, pm_error
     const pm_vk_caps *caps = pm_vk_lowering_caps(l);
     const pm_tensor *q = node->in[Q], *k = node->in[K_CACHE], *v = node->in[V_CACHE];
     const pm_attention_args *args = PM_ARGS(node, pm_attention_args);
+    variant chosen = choose(caps, k);
     struct pm_attention_push push = {
         .n_head = (uint32_t)q->dim[0],
         .n_heads = (uint32_t)q->dim[1],
         .per_kv = (uint32_t)(q->dim[1] / k->dim[2]),
         .n_ctx = (uint32_t)k->dim[1],
         .window = (uint32_t)args->window,
-        .n_splits = choose_splits(caps, q, k->dim[1]),
+        .n_splits = choose_splits(caps, &chosen, q, k->dim[1]),
         .least = PART_POSITIONS / 4,
         .scale = args->scale,
     };
     PM_VK_PUSH_OUTER(&push, q);
-    bool f16 = k->type == PM_TYPE_F16, split = push.n_splits > 1;
-    pm_vk_team team = pm_vk_team_of(caps, f16 ? PM_SHADER_ATTENTION_F16 : PM_SHADER_ATTENTION_F32,
-                                    f16 ? PM_SHADER_ATTENTION_F16_SG : PM_SHADER_ATTENTION_F32_SG,
-                                    q->dim[0] <= 128 ? 32 : 64, 0);
-    uint32_t least = ((uint32_t)q->dim[0] + 7) / 8; /* each invocation keeps 4 pairs of values */
-    if (team.local < least) {
-        team.local = pm_vk_local_size(caps, 64);
-        team.one_subgroup = 0;
-    }
+    bool split = push.n_splits > 1;
     uint64_t part_bytes = sizeof(float) * (push.n_head + 2ull);
     pm_vk_slice parts = split ? pm_vk_scratch(l, part_bytes * push.n_splits * push.n_heads * push.n_rows)
                               : pm_vk_slice_none(l);
     pm_vk_dispatch d = {
-        .shader = team.shader,
-        .spec = {team.local, team.one_subgroup, q->dim[0] % 8 == 0},
+        .shader = chosen.shader,
+        .spec = {chosen.local, chosen.one_subgroup, q->dim[0] % 8 == 0},
         .n_spec = 3,
         .push = &push,
         .push_size = sizeof push,
         .n_bind = 6,
-        .subgroup_size = team.subgroup_size,
-        .why = team.why,
+        .subgroup_size = chosen.subgroup_size,
+        .why = chosen.why,
     };
     pm_vk_slice out = pm_vk_tensor_slice(l, node->out);
     for (int i = 0; i < pm_vk_n_chunks(l, k); i++) {
@@ -121,7 +161,7 @@ pm_status pm_vk_lower_attention(pm_vk_lowering *l, const pm_node *node, pm_error
             {parts, split ? PM_VK_WRITE : PM_VK_READ}};
         for (uint32_t b = 0; b < d.n_bind; b++)
             d.bind[b] = bind[b];
-        PM_TRY(emit_rows(l, node, &d, &push, err));
+        PM_TRY(emit_rows(l, node, &chosen, &d, &push, err));
     }
     return split ? emit_merge(l, node, &push, parts, err) : PM_OK;
 }

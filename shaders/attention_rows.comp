@@ -1,0 +1,137 @@
+// out[:, h, t] = sum_j softmax_j(scale q[:, h, t] . k[:, j, kv]) v[:, j, kv], j over the positions that t may see.
+// For devices where every load of every invocation costs by itself (software), and heads of up to PM_HEAD values, a
+// multiple of 8. One subgroup (of 8 or more) is a workgroup and takes as many query rows of one cache head: tokens and
+// the query heads that share it. Each invocation keeps the query and the sums of one row in registers; of every key and
+// value row it reads 8 values, and shuffles hand them round. Four positions a step, so that the online softmax rescales
+// its sums a quarter as often. No shared memory, no barrier. Parts of the range as in attention.comp.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#include "common/rows.glsl"
+#include "attention.push.h"
+
+layout(push_constant) uniform push_block { pm_attention_push push; };
+layout(set = 1, binding = 0) readonly restrict buffer q_block { vec4 q[]; };
+layout(set = 1, binding = 1) readonly restrict buffer k_block { uvec4 keys[]; };
+layout(set = 1, binding = 2) readonly restrict buffer v_block { uvec4 values[]; };
+layout(set = 1, binding = 3) readonly restrict buffer positions_block { int positions[]; };
+layout(set = 1, binding = 4) writeonly restrict buffer out_block { vec4 result[]; };
+layout(set = 1, binding = 5) writeonly restrict buffer parts_block { float parts[]; }; // D values, maximum, total
+
+#include "common/kv_range.glsl"
+
+#define LOWEST uintBitsToFloat(0xff800000u)
+#define N_OCTETS (PM_HEAD / 8)  // of a row
+#define N_SHARES (PM_HEAD / 64) // octets that each of 8 invocations reads
+#define STEP 4                  // positions
+
+uint lane8 = gl_SubgroupInvocationID & 7u;
+
+// Octet `octet` of a cache's row as floats; zeros beyond the head.
+#ifdef CACHE_F16
+#define LOAD_OCTET(cache, row, octet, low, high)                                                                   \
+    low = high = vec4(0.0);                                                                                        \
+    if (8 * (octet) < push.n_head) {                                                                               \
+        uvec4 bits = cache[((row) * push.n_head) / 8 + (octet)];                                                   \
+        low = vec4(unpackHalf2x16(bits.x), unpackHalf2x16(bits.y));                                                \
+        high = vec4(unpackHalf2x16(bits.z), unpackHalf2x16(bits.w));                                               \
+    }
+#else
+#define LOAD_OCTET(cache, row, octet, low, high)                                                                   \
+    low = high = vec4(0.0);                                                                                        \
+    if (8 * (octet) < push.n_head) {                                                                               \
+        low = uintBitsToFloat(cache[((row) * push.n_head) / 4 + 2 * (octet)]);                                     \
+        high = uintBitsToFloat(cache[((row) * push.n_head) / 4 + 2 * (octet) + 1]);                                \
+    }
+#endif
+
+// Does something with each octet of a row that 8 invocations hold: i is a literal.
+#define EACH_8(X, from) X(from) X(from + 1) X(from + 2) X(from + 3) X(from + 4) X(from + 5) X(from + 6) X(from + 7)
+#if PM_HEAD == 64
+#define EACH_OCTET(X) EACH_8(X, 0)
+#else
+#define EACH_OCTET(X) EACH_8(X, 0) EACH_8(X, 8)
+#endif
+
+void main()
+{
+    uint size = gl_WorkGroupSize.x, n_kv = push.count / push.per_kv, number = pm_group();
+    uint split = number % push.n_splits;
+    number /= push.n_splits;
+    uint kv = number % n_kv, first = push.first_row * push.per_kv + number / n_kv * size;
+    uint n_rows = min(PM_ROWS_NOW(push), push.end_row) * push.per_kv;
+    if (first >= n_rows)
+        return;
+    bool mine = first + gl_SubgroupInvocationID < n_rows;
+    uint r = min(first + gl_SubgroupInvocationID, n_rows - 1);
+    uint t = r / push.per_kv, row = t * push.n_heads + push.first_head + kv * push.per_kv + r % push.per_kv;
+    uvec2 range = pm_kv_range(positions[t], split);
+    uint begin = subgroupMin(range.x < range.y ? range.x : 0xffffffffu), end = subgroupMax(range.y);
+    uint cache = kv * push.n_ctx;
+
+    vec4 qs[2 * N_OCTETS], acc[2 * N_OCTETS];
+    [[unroll]] for (int i = 0; i < 2 * N_OCTETS; i++) {
+        acc[i] = qs[i] = vec4(0.0);
+        if (4 * i < push.n_head)
+            qs[i] = q[(row * push.n_head) / 4 + i] * push.scale;
+    }
+    float highest = LOWEST, total = 0.0;
+    for (uint base = begin; base < end; base += STEP) {
+        vec4 low[N_SHARES], high[N_SHARES];
+        float s[STEP], p[STEP], now = highest;
+        [[unroll]] for (int k = 0; k < STEP; k++) {
+            uint j = min(base + k, end - 1);
+            [[unroll]] for (int share = 0; share < N_SHARES; share++) {
+                LOAD_OCTET(keys, cache + j, lane8 + 8 * share, low[share], high[share])
+            }
+            vec4 sum = vec4(0.0);
+#define ADD_SCORE(i)                                                                                               \
+    sum = fma(qs[2 * (i)], subgroupShuffle(low[(i) / 8], (i) % 8), sum);                                           \
+    sum = fma(qs[2 * (i) + 1], subgroupShuffle(high[(i) / 8], (i) % 8), sum);
+            EACH_OCTET(ADD_SCORE)
+            bool seen = base + k >= range.x && base + k < range.y;
+            s[k] = seen ? sum.x + sum.y + sum.z + sum.w : LOWEST;
+            now = max(now, s[k]);
+        }
+        float zero = now == LOWEST ? 0.0 : now, keep = exp(highest - zero); // nothing but -Inf so far
+        highest = now;
+        total *= keep;
+        [[unroll]] for (int k = 0; k < STEP; k++) {
+            bool seen = base + k >= range.x && base + k < range.y;
+            p[k] = seen ? exp(s[k] - zero) : 0.0;
+            total += p[k];
+        }
+        [[unroll]] for (int i = 0; i < 2 * N_OCTETS; i++)
+            acc[i] *= keep;
+        [[unroll]] for (int k = 0; k < STEP; k++) {
+            uint j = min(base + k, end - 1);
+            [[unroll]] for (int share = 0; share < N_SHARES; share++) {
+                LOAD_OCTET(values, cache + j, lane8 + 8 * share, low[share], high[share])
+            }
+#define ADD_VALUE(i)                                                                                               \
+    acc[2 * (i)] = fma(vec4(p[k]), subgroupShuffle(low[(i) / 8], (i) % 8), acc[2 * (i)]);                          \
+    acc[2 * (i) + 1] = fma(vec4(p[k]), subgroupShuffle(high[(i) / 8], (i) % 8), acc[2 * (i) + 1]);
+            EACH_OCTET(ADD_VALUE)
+        }
+    }
+    if (!mine)
+        return;
+    if (push.n_splits == 1) {
+        [[unroll]] for (int i = 0; i < 2 * N_OCTETS; i++)
+            if (4 * i < push.n_head)
+                result[(row * push.n_head) / 4 + i] = acc[i] / total;
+    } else {
+        uint part = (row * push.n_splits + split) * (push.n_head + 2);
+        [[unroll]] for (int i = 0; i < 2 * N_OCTETS; i++)
+            if (4 * i < push.n_head) {
+                parts[part + 4 * i] = acc[i].x;
+                parts[part + 4 * i + 1] = acc[i].y;
+                parts[part + 4 * i + 2] = acc[i].z;
+                parts[part + 4 * i + 3] = acc[i].w;
+            }
+        parts[part + push.n_head] = highest;
+        parts[part + push.n_head + 1] = total;
+    }
+}
