@@ -2,8 +2,8 @@
  *
  * A graph is lowered to steps (cpu_program.c). A step is a kernel over a number of items that are independent of each
  * other; the threads of the pool take them in chunks from a counter, so that a thread that loses its core for a while
- * holds up nobody. Steps that need nothing of each other run into each other; where one reads what another writes,
- * it has a barrier before it. The time between two barriers is an epoch, the unit of the memory plan.
+ * holds up nobody. Steps that need nothing of each other form an epoch and run into each other; an epoch begins when
+ * all items of the one before are done. It is also the unit of the memory plan.
  */
 #ifndef PUMICE_CPU_BACKEND_H
 #define PUMICE_CPU_BACKEND_H
@@ -87,6 +87,10 @@ typedef struct pm_cpu_extra { /* a buffer of the program's own */
     int64_t k;
 } pm_cpu_extra;
 
+typedef struct pm_cpu_epoch {
+    _Alignas(64) atomic_llong done; /* items, of all its steps */
+} pm_cpu_epoch;
+
 struct pm_program {
     pm_cpu_device *device;
     const pm_graph *graph;
@@ -97,6 +101,7 @@ struct pm_program {
     size_t n_steps, cap_steps;
     pm_cpu_extra *extras;
     size_t n_extras, cap_extras;
+    pm_cpu_epoch *epochs;
     int32_t n_epochs;
     unsigned char **data; /* by buffer number */
     unsigned char *arena;

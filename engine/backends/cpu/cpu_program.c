@@ -23,6 +23,7 @@ void pm_cpu_program_destroy(pm_device *device, pm_program *program)
     free(program->arena);
     free(program->scratch);
     free((void *)program->done);
+    free((void *)program->epochs);
     free(program);
 }
 
@@ -142,7 +143,8 @@ static void place_step(pm_program *program, pm_cpu_step *step, atomic_int **done
 static pm_status place_steps(pm_program *program, pm_error *err)
 {
     program->done = calloc(program->n_done + 1, sizeof *program->done);
-    if (!program->done)
+    program->epochs = aligned_alloc(_Alignof(pm_cpu_epoch), (size_t)program->n_epochs * sizeof *program->epochs);
+    if (!program->done || !program->epochs)
         return pm_fail_memory(err, program->n_done * sizeof *program->done, "the counters of a plan");
     atomic_int *done = program->done;
     for (size_t s = 0; s < program->n_steps; s++) {

@@ -1,18 +1,24 @@
 /* Running a program of the cpu backend: every thread walks the list of steps and takes items of each until none are
- * left; a new epoch begins with a barrier. See cpu_backend.h.
+ * left.
+ *
+ * Before an epoch a thread waits until the items of the one before are done, not until all threads have come: one that
+ * the system keeps from running holds up the others only if it has items in its hands. When it runs again it finds
+ * everything taken and catches up. See cpu_backend.h.
  */
 #include "backends/cpu/cpu_backend.h"
 
-#include <limits.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/error.h"
+
+enum { SPIN_NS = 30000, NAP_NS = 20000 };
 
 typedef struct run_work {
     pm_program *program;
     const pm_run_params *params;
     const pm_run_options *options;
-    atomic_int stop_epoch; /* the threads return before this epoch */
+    atomic_int stopped;
 } run_work;
 
 int64_t pm_cpu_rows_of_out(const pm_cpu_step *step, const pm_cpu_context *context)
@@ -33,16 +39,21 @@ int64_t pm_cpu_grain_one(const pm_cpu_step *step, const pm_cpu_context *context,
     return 1;
 }
 
-static void run_step(pm_cpu_step *step, const pm_cpu_context *context)
+/* Takes items until none are left, and returns how many there were in all. */
+static int64_t run_step(pm_cpu_step *step, const pm_cpu_context *context, pm_cpu_epoch *epoch)
 {
-    int64_t n = step->kind->items(step, context), grain;
-    grain = step->kind->grain ? step->kind->grain(step, context, n) : n / (context->n_threads * 8);
+    int64_t n = step->kind->items(step, context);
+    if (atomic_load_explicit(&step->next, memory_order_relaxed) >= n)
+        return n;
+    int64_t grain = step->kind->grain ? step->kind->grain(step, context, n) : n / (context->n_threads * 8);
     grain = grain < 1 ? 1 : grain;
     for (;;) {
         int64_t begin = atomic_fetch_add_explicit(&step->next, grain, memory_order_relaxed);
         if (begin >= n)
-            return;
-        step->kind->run(step, context, begin, n - begin < grain ? n : begin + grain);
+            return n;
+        int64_t end = n - begin < grain ? n : begin + grain;
+        step->kind->run(step, context, begin, end);
+        atomic_fetch_add_explicit(&epoch->done, end - begin, memory_order_release);
     }
 }
 
@@ -61,16 +72,38 @@ static bool selected(const pm_run_options *options, const pm_cpu_step *step)
            (options->n_nodes <= 0 || step->node_index - options->first_node < options->n_nodes);
 }
 
-/* Waits for the other threads; false where the run is to end. The first thread asks before it arrives, and names the
- * epoch that must not begin, so that all threads decide alike. */
-static bool enter_epoch(run_work *work, int thread, int32_t epoch)
+static void pause_core(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Waits until n items of the epoch are done. Short naps after a while leave the core to a thread that has the items but
+ * no core. */
+static void wait_for(const pm_cpu_epoch *epoch, int64_t n)
+{
+    unsigned long long start = 0;
+    for (unsigned i = 1; atomic_load_explicit(&epoch->done, memory_order_acquire) < n; i++) {
+        pause_core();
+        if (i % 64 != 0)
+            continue;
+        unsigned long long now = pm_trace_now_ns();
+        start = start ? start : now;
+        if (now - start > SPIN_NS)
+            nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+    }
+}
+
+/* False where the run is to end. The first thread asks; all see it when they come to their next epoch. */
+static bool go_on(run_work *work, int thread)
 {
     const pm_run_options *options = work->options;
-    if (thread == 0 && options->should_stop && options->should_stop(options->stop_user) != 0 &&
-        atomic_load(&work->stop_epoch) == INT_MAX)
-        atomic_store(&work->stop_epoch, epoch);
-    pm_threads_barrier(work->program->device->threads);
-    return atomic_load(&work->stop_epoch) > epoch;
+    if (thread == 0 && options->should_stop && options->should_stop(options->stop_user) != 0)
+        atomic_store(&work->stopped, 1);
+    return atomic_load_explicit(&work->stopped, memory_order_relaxed) == 0;
 }
 
 static void run_thread(void *user, int thread, int n_threads)
@@ -85,17 +118,21 @@ static void run_thread(void *user, int thread, int n_threads)
     };
     bool trace = thread == 0 && work->options->trace;
     int32_t epoch = -1;
+    int64_t n_items = 0; /* of the epoch */
     for (size_t s = 0; s < program->n_steps; s++) {
         pm_cpu_step *step = &program->steps[s];
         if (!selected(work->options, step))
             continue;
         if (step->epoch != epoch) {
-            if (epoch >= 0 && !enter_epoch(work, thread, step->epoch))
+            if (epoch >= 0)
+                wait_for(&program->epochs[epoch], n_items);
+            if (!go_on(work, thread))
                 return;
             epoch = step->epoch;
+            n_items = 0;
         }
         unsigned long long start = trace ? pm_trace_now_ns() : 0;
-        run_step(step, &context);
+        n_items += run_step(step, &context, &program->epochs[epoch]);
         if (trace)
             trace_step(work, step, start);
     }
@@ -106,20 +143,17 @@ pm_status pm_cpu_program_run(pm_device *device, pm_program *program, const pm_ru
 {
     static const pm_run_options none = {0};
     run_work work = {.program = program, .params = params, .options = options ? options : &none};
-    atomic_init(&work.stop_epoch, INT_MAX);
+    atomic_init(&work.stopped, 0);
     (void)device;
-    options = work.options;
-    if (options->should_stop && options->should_stop(options->stop_user) != 0)
-        return pm_fail(err, PM_ERR_CANCELLED, "the run was stopped before it began");
     for (size_t s = 0; s < program->n_steps; s++)
         atomic_store_explicit(&program->steps[s].next, 0, memory_order_relaxed);
     for (size_t i = 0; i < program->n_done; i++)
         atomic_store_explicit(&program->done[i], 0, memory_order_relaxed);
+    for (int32_t i = 0; i < program->n_epochs; i++)
+        atomic_store_explicit(&program->epochs[i].done, 0, memory_order_relaxed);
     pm_threads_run(program->device->threads, run_thread, &work);
-    int stopped = atomic_load(&work.stop_epoch);
-    if (stopped != INT_MAX)
-        return pm_fail(err, PM_ERR_CANCELLED, "the run was stopped in step group %d of %d", stopped,
-                       program->n_epochs);
+    if (atomic_load(&work.stopped))
+        return pm_fail(err, PM_ERR_CANCELLED, "the run was stopped");
     return PM_OK;
 }
 

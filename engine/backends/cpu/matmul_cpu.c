@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { CHUNK_BYTES = 24 << 10 };
+enum { CHUNK_BYTES = 24 << 10, ACTS_BYTES = 256 << 10 };
 
 size_t pm_cpu_acts_blocks_at(int64_t k, int64_t n)
 {
@@ -33,6 +33,23 @@ static int64_t grain(const pm_cpu_step *step, const pm_cpu_context *context, int
     return share > least ? share : least;
 }
 
+/* Panels [begin, end) with all rows of 8-bit activations, as many at a time as stay in a core's cache while the panels
+ * go by. */
+static void run_int(const pm_cpu_context *context, const pm_cpu_matmul *job, int64_t begin, int64_t end)
+{
+    int64_t k = job->weight->k, n = job->weight->n;
+    int64_t most = ACTS_BYTES / (int64_t)pm_cpu_acts_bytes(k, 1) / 8 * 8;
+    most = most < 16 ? 16 : most;
+    for (int64_t t = 0; t < job->n_rows; t += most) {
+        pm_cpu_matmul part = *job;
+        part.acts = pm_cpu_acts_row(&job->acts, k, t);
+        part.residual = job->residual ? job->residual + t * n : NULL;
+        part.out = job->out + t * n;
+        part.n_rows = job->n_rows - t < most ? job->n_rows - t : most;
+        context->kernels->matmul_int(&part, begin, end);
+    }
+}
+
 static void run(const pm_cpu_step *step, const pm_cpu_context *context, int64_t begin, int64_t end)
 {
     pm_cpu_matmul job = {
@@ -48,7 +65,7 @@ static void run(const pm_cpu_step *step, const pm_cpu_context *context, int64_t 
     if (step->panels->layout == PM_CPU_FLOATS)
         context->kernels->matmul_float(&job, begin, end);
     else
-        context->kernels->matmul_int(&job, begin, end);
+        run_int(context, &job, begin, end);
 }
 
 /* ---- activations for quantised weights ---------------------------------------------------------------------------- */
