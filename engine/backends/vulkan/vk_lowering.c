@@ -391,14 +391,20 @@ static void touch_ends(pm_vk_lowering *l)
     }
 }
 
+/* Memory rests for so many nodes before it is used again: a node that reads it and its neighbours, which could run
+ * at the same time, would otherwise need a barrier against the next writer. */
+static const int32_t rest = 2;
+
 static pm_status place_items(pm_vk_lowering *l, pm_error *err)
 {
     pm_vk_program *p = l->program;
-    if (p->by_node) /* everything stays as it was written */
-        for (size_t i = 0; i < l->n_plan; i++) {
+    for (size_t i = 0; i < l->n_plan; i++) {
+        l->plan[i].last += rest;
+        if (p->by_node) { /* everything stays as it was written */
             l->plan[i].first = 0;
-            l->plan[i].last = (int32_t)p->graph->n_nodes;
+            l->plan[i].last = INT32_MAX - 1;
         }
+    }
     size_t arena = 0;
     PM_TRY(pm_plan_memory(l->plan, l->n_plan, (size_t)place_align(l->device), &arena, err));
     PM_TRY(pm_vk_buffer_create(l->device, arena, PM_VK_MEMORY_DEVICE, "the activations", &p->arena, err));
