@@ -143,6 +143,7 @@ int cli_engine_open(cli_engine *engine, const char *command, const cli_engine_op
         return CLI_FAILURE;
     engine->command = command;
     engine->options = options;
+    engine->progress.hidden = options->quiet;
     cli_catch_interrupts();
     const pm_device_options device_options = {
         .name = options->device,

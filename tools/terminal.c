@@ -102,7 +102,7 @@ uint64_t cli_now_ns(void)
 
 void cli_progress_show(cli_progress *progress, const char *what, uint64_t done, uint64_t total)
 {
-    if (!cli_is_terminal(stderr))
+    if (progress->hidden || !cli_is_terminal(stderr))
         return;
     uint64_t now = cli_now_ns();
     if (progress->shown && done < total && now - progress->last_ns < REDRAW_NS)

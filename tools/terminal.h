@@ -30,6 +30,7 @@ void cli_forget_interrupt(void);   /* the next one is the first again */
 typedef struct cli_progress {
     uint64_t last_ns; /* when it was drawn */
     int shown;
+    int hidden; /* the user wants none */
 } cli_progress;
 
 void cli_progress_show(cli_progress *progress, const char *what, uint64_t done, uint64_t total);

@@ -128,6 +128,12 @@ class Chat(CliCase):
                 terminal = Terminal(self, "run", "--raw", *self.arguments, "Once", env=env)
                 self.assertEqual(terminal.wait_end(), OK)
                 self.assertEqual(b"\x1b[2m" in terminal.seen, colour)
+                self.assertEqual(b"\r\x1b[K" in terminal.seen, env.get("TERM") != "dumb")
+
+    def test_quiet_on_a_terminal(self):
+        terminal = Terminal(self, "run", "--quiet", "--raw", *self.arguments, "Once")
+        self.assertEqual(terminal.wait_end(), OK)
+        self.assertNotIn(b"\x1b", terminal.seen)
 
 
 if __name__ == "__main__":
