@@ -335,8 +335,7 @@ static void explain_has_a_line_a_launch(void **state)
         pm_backend_vulkan.explain(r.device, r.program, count_line, &lines);
         assert_int_equal(lines, CHAIN);
         assert_true(pm_backend_vulkan.program_bytes(r.program) > 0);
-        /* x is read by all, each sum by the next alone: two places in turn and a barrier before all but the first.
-         */
+        /* Each sum is read by the next: a barrier before all but the first. */
         const pm_vk_program *p = pm_vk_program_of(r.program);
         for (uint32_t i = 0; i < p->n_launches; i++)
             assert_int_equal(p->launches[i].barrier, i > 0);
