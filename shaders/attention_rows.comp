@@ -110,9 +110,11 @@ void main()
             [[unroll]] for (int share = 0; share < N_SHARES; share++) {
                 LOAD_OCTET(values, cache + j, lane8 + 8 * share, low[share], high[share])
             }
+            bvec4 seen = bvec4(base + k >= range.x && base + k < range.y); // 0 * NaN of a position not seen is NaN
+#define SEEN_VALUE(part, i) mix(vec4(0.0), subgroupShuffle(part[(i) / 8], (i) % 8), seen)
 #define ADD_VALUE(i)                                                                                               \
-    acc[2 * (i)] = fma(vec4(p[k]), subgroupShuffle(low[(i) / 8], (i) % 8), acc[2 * (i)]);                          \
-    acc[2 * (i) + 1] = fma(vec4(p[k]), subgroupShuffle(high[(i) / 8], (i) % 8), acc[2 * (i) + 1]);
+    acc[2 * (i)] = fma(vec4(p[k]), SEEN_VALUE(low, i), acc[2 * (i)]);                                              \
+    acc[2 * (i) + 1] = fma(vec4(p[k]), SEEN_VALUE(high, i), acc[2 * (i) + 1]);
             EACH_OCTET(ADD_VALUE)
         }
     }

@@ -10,7 +10,7 @@
 #include "ops/ops.h"
 
 enum { Q, K_CACHE, V_CACHE, POSITIONS };
-enum { PARTS_MOST = 32, PART_POSITIONS = 256, ENOUGH_WORKGROUPS = 256 };
+enum { PARTS_MOST = 32, PART_POSITIONS = 256, ENOUGH_WORKGROUPS = 256, LOOP_STEPS = 32768 };
 
 bool pm_vk_supports_attention(const pm_vk_caps *caps, const pm_node *node)
 {
@@ -65,6 +65,12 @@ static uint32_t choose_splits(const pm_vk_caps *caps, const variant *v, const pm
     int64_t enough = caps->software ? 8 : ENOUGH_WORKGROUPS;
     int64_t splits = (enough + n_workgroups - 1) / n_workgroups, most = (n_ctx + PART_POSITIONS - 1) / PART_POSITIONS;
     splits = splits < most ? splits : most;
+    if (caps->software) { /* the loops of one invocation must end before lavapipe ends them: see pm_vk_team_of */
+        int64_t n_pairs = (q->dim[0] + 1) / 2, sums = v->rows_each > 1 ? 1 : (n_pairs + v->local - 1) / v->local;
+        int64_t least = (n_ctx * (sums + 1) + LOOP_STEPS - 1) / LOOP_STEPS;
+        splits = splits < least ? least : splits;
+        return (uint32_t)splits;
+    }
     return (uint32_t)(splits < 1 ? 1 : splits > PARTS_MOST ? PARTS_MOST : splits);
 }
 

@@ -3,15 +3,19 @@
  *   matmul_vec[_sg]    few rows of x on a GPU: a workgroup for 4 weight rows, sums reduced
  *   matmul_tile1[_sg]  one row of x on a software device: an invocation for 4 weight rows, nothing to reduce
  *   matmul_tile4[_sg]  many rows of x: an invocation for 4 weight rows x 4 rows of x
+ *   matmul_vec_i8[_sg], matmul_tile4_i8  the same on GPUs with integer dot products, for quantised weights: x is made
+ *                      8-bit blocks first, once for all products that read it. Software devices emulate the dot
+ *                      product with more instructions than the fp32 sums take.
  *
  * A product is cut by the chunks of its weight, and further by weight rows where a dispatch would hold more work than
  * the device should get at once. */
 #include "backends/vulkan/op_lowering.h"
 #include "backends/vulkan/weight_layout.h"
 #include "matmul.push.h"
+#include "quantize_i8.push.h"
 
 enum { WEIGHT, X, BIAS, RESIDUAL };
-enum { GROUP = 4, FEW_ROWS = 2 };
+enum { GROUP = 4, FEW_ROWS = 2, N_PLAIN_TYPES = 3 };
 
 bool pm_vk_supports_matmul(const pm_vk_caps *caps, const pm_node *node)
 {
@@ -25,6 +29,7 @@ typedef struct variant {
     uint32_t local, one_subgroup, subgroup_size;
     uint32_t groups_of_workgroup; /* groups of 4 weight rows */
     uint32_t tile;                /* rows of x of a workgroup */
+    bool i8;                      /* it reads x as 8-bit blocks */
     const char *why;
 } variant;
 
@@ -33,35 +38,81 @@ static pm_shader of_type(pm_shader first, int type)
     return (pm_shader)((int)first + type);
 }
 
-static variant choose(const pm_vk_caps *caps, int type, int64_t n_rows)
+/* Quantised types come after the plain ones in the list of types; only they have i8 shaders. */
+static bool use_i8(const pm_vk_caps *caps, int type)
+{
+    return type >= N_PLAIN_TYPES && !caps->software && pm_vk_usable(caps, PM_SHADER_QUANTIZE_I8) &&
+           pm_vk_usable(caps, of_type(PM_SHADER_MATMUL_TILE4_I8_Q8_0, type - N_PLAIN_TYPES)) &&
+           pm_vk_usable(caps, of_type(PM_SHADER_MATMUL_VEC_I8_Q8_0, type - N_PLAIN_TYPES));
+}
+
+static variant choose_gpu(const pm_vk_caps *caps, int type, int64_t n_rows)
+{
+    bool i8 = use_i8(caps, type);
+    int t = i8 ? type - N_PLAIN_TYPES : type;
+    if (n_rows > FEW_ROWS) {
+        uint32_t local = pm_vk_local_size(caps, 64);
+        pm_shader shader = of_type(i8 ? PM_SHADER_MATMUL_TILE4_I8_Q8_0 : PM_SHADER_MATMUL_TILE4_F32, t);
+        return (variant){shader, local, 0, 0, local, 4, i8,
+                         i8 ? "tiles in registers, integer dot products" : "fp32 tiles in registers"};
+    }
+    pm_vk_team team =
+        i8 ? pm_vk_team_of(caps, of_type(PM_SHADER_MATMUL_VEC_I8_Q8_0, t), of_type(PM_SHADER_MATMUL_VEC_I8_SG_Q8_0, t), 32, 0)
+           : pm_vk_team_of(caps, of_type(PM_SHADER_MATMUL_VEC_F32, t), of_type(PM_SHADER_MATMUL_VEC_SG_F32, t), 32, 0);
+    return (variant){team.shader, team.local, team.one_subgroup, team.subgroup_size, 1, 1, i8,
+                     i8 ? "integer dot products, blocks shared along K" : "fp32, blocks shared along K"};
+}
+
+static variant choose_software(const pm_vk_caps *caps, int type, int64_t n_rows)
 {
     uint32_t ask;
-    bool known = pm_vk_subgroup_known(caps, &ask);
-    if (n_rows <= FEW_ROWS && !caps->software) {
-        pm_vk_team team = pm_vk_team_of(caps, of_type(PM_SHADER_MATMUL_VEC_F32, type),
-                                        of_type(PM_SHADER_MATMUL_VEC_SG_F32, type), 32, 0);
-        return (variant){team.shader, team.local, team.one_subgroup, team.subgroup_size, 1, 1, team.why};
-    }
-    bool one = n_rows == 1;
-    pm_shader shuffles = of_type(one ? PM_SHADER_MATMUL_TILE1_SG_F32 : PM_SHADER_MATMUL_TILE4_SG_F32, type);
+    bool known = pm_vk_subgroup_known(caps, &ask), one = n_rows == 1;
     variant v = {.tile = one ? 1 : 4};
-    if (caps->software && known && caps->limits.subgroup_size >= 8 && pm_vk_usable(caps, shuffles)) {
-        v.shader = shuffles;
+    v.shader = of_type(one ? PM_SHADER_MATMUL_TILE1_SG_F32 : PM_SHADER_MATMUL_TILE4_SG_F32, type);
+    if (known && caps->limits.subgroup_size >= 8 && pm_vk_usable(caps, v.shader)) {
         v.local = caps->limits.subgroup_size;
         v.subgroup_size = ask;
         v.why = "fp32 tiles in registers, x handed round the subgroup";
     } else {
         v.shader = of_type(one ? PM_SHADER_MATMUL_TILE1_F32 : PM_SHADER_MATMUL_TILE4_F32, type);
-        v.local = pm_vk_local_size(caps, caps->software ? 8 : 64);
+        v.local = pm_vk_local_size(caps, 8);
         v.why = "fp32 tiles in registers";
     }
     v.groups_of_workgroup = v.local;
     return v;
 }
 
+/* x as 8-bit blocks: made by the first product that reads it. */
+static pm_status emit_i8_blocks(pm_vk_lowering *l, const pm_tensor *x, pm_vk_slice *blocks, pm_error *err)
+{
+    const pm_vk_caps *caps = pm_vk_lowering_caps(l);
+    struct pm_quantize_i8_push push = {.n_blocks = pm_vk_weight_blocks(x->dim[0])};
+    PM_VK_PUSH_ROWS(&push, x);
+    uint64_t n_blocks = (uint64_t)push.n_rows * push.n_blocks;
+    bool is_new;
+    *blocks = pm_vk_derived(l, x, PM_VK_DERIVED_I8_BLOCKS, n_blocks * 48, &is_new);
+    if (!is_new)
+        return PM_OK;
+    uint32_t local = pm_vk_local_size(caps, 64);
+    pm_vk_dispatch d = {
+        .shader = PM_SHADER_QUANTIZE_I8,
+        .spec = {local},
+        .n_spec = 1,
+        .push = &push,
+        .push_size = sizeof push,
+        .bind = {{pm_vk_tensor_slice(l, x), PM_VK_READ}, {*blocks, PM_VK_WRITE}},
+        .n_bind = 2,
+        .flops = 200.0 * (double)n_blocks,
+        .bytes = 176.0 * (double)n_blocks,
+        .why = "x as 8-bit blocks",
+    };
+    pm_vk_grid(caps, (n_blocks + local - 1) / local, d.groups);
+    return pm_vk_emit(l, &d, err);
+}
+
 /* Emits the groups [0, n_groups) of a chunk, in pieces of at most the work limit. */
-static pm_status emit_groups(pm_vk_lowering *l, const pm_node *node, const variant *v, pm_vk_dispatch *d,
-                             struct pm_matmul_push *push, uint32_t n_groups, double weight_bytes, pm_error *err)
+static pm_status emit_groups(pm_vk_lowering *l, const variant *v, pm_vk_dispatch *d, struct pm_matmul_push *push,
+                             uint32_t n_groups, double weight_bytes, pm_error *err)
 {
     const pm_vk_caps *caps = pm_vk_lowering_caps(l);
     double flops_of_group = 2.0 * GROUP * (double)push->n_k * (double)push->n_rows;
@@ -81,7 +132,6 @@ static pm_status emit_groups(pm_vk_lowering *l, const pm_node *node, const varia
         pm_vk_grid(caps, n_workgroups, d->groups);
         PM_TRY(pm_vk_emit(l, d, err));
     }
-    (void)node;
     return PM_OK;
 }
 
@@ -100,7 +150,11 @@ pm_status pm_vk_lower_matmul(pm_vk_lowering *l, const pm_node *node, pm_error *e
         .n_out = (uint32_t)out->dim[0],
     };
     PM_VK_PUSH_ROWS(&push, x);
-    variant v = choose(caps, pm_vk_weight_type_index(layout->type), push.n_rows);
+    int type = pm_vk_weight_type_index(layout->type);
+    variant v = caps->software ? choose_software(caps, type, push.n_rows) : choose_gpu(caps, type, push.n_rows);
+    pm_vk_slice read = pm_vk_tensor_slice(l, x);
+    if (v.i8)
+        PM_TRY(emit_i8_blocks(l, x, &read, err));
     pm_vk_dispatch d = {
         .shader = v.shader,
         .spec = {v.local, v.one_subgroup, x->dim[0] % 32 == 0, out->dim[0] % 4 == 0, bias != NULL, residual != NULL},
@@ -115,7 +169,7 @@ pm_status pm_vk_lower_matmul(pm_vk_lowering *l, const pm_node *node, pm_error *e
         pm_vk_chunk chunk = pm_vk_get_chunk(l, weight, i);
         double weight_bytes = 0;
         d.n_bind = 0;
-        d.bind[d.n_bind++] = (pm_vk_binding){pm_vk_tensor_slice(l, x), PM_VK_READ};
+        d.bind[d.n_bind++] = (pm_vk_binding){read, PM_VK_READ};
         for (uint32_t p = 0; p < layout->n_planes; p++) {
             d.bind[d.n_bind++] = (pm_vk_binding){chunk.plane[p], PM_VK_READ};
             weight_bytes += (double)chunk.plane[p].size;
@@ -124,7 +178,7 @@ pm_status pm_vk_lower_matmul(pm_vk_lowering *l, const pm_node *node, pm_error *e
         d.bind[d.n_bind++] = (pm_vk_binding){residual ? pm_vk_tensor_slice(l, residual) : none, PM_VK_READ};
         d.bind[d.n_bind++] = (pm_vk_binding){pm_vk_tensor_slice(l, out), PM_VK_WRITE};
         push.first_row = (uint32_t)chunk.first;
-        PM_TRY(emit_groups(l, node, &v, &d, &push, (uint32_t)((chunk.count + GROUP - 1) / GROUP), weight_bytes, err));
+        PM_TRY(emit_groups(l, &v, &d, &push, (uint32_t)((chunk.count + GROUP - 1) / GROUP), weight_bytes, err));
     }
     return PM_OK;
 }
