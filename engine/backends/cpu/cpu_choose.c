@@ -18,7 +18,7 @@ static bool has(const pm_cpu_kernels *kernels)
     return kernels == &pm_cpu_kernels_portable;
 }
 
-const pm_cpu_kernels *pm_cpu_choose_kernels(void)
+const pm_cpu_kernels *pm_cpu_find_kernels(const char *name)
 {
     static const pm_cpu_kernels *const best_first[] = {
 #if defined(__x86_64__)
@@ -27,9 +27,14 @@ const pm_cpu_kernels *pm_cpu_choose_kernels(void)
 #endif
         &pm_cpu_kernels_portable,
     };
-    const char *wanted = getenv("PUMICE_CPU_ISA");
     for (size_t i = 0; i < sizeof best_first / sizeof best_first[0]; i++)
-        if ((!wanted || !wanted[0] || strcmp(wanted, best_first[i]->name) == 0) && has(best_first[i]))
+        if ((!name || strcmp(name, best_first[i]->name) == 0) && has(best_first[i]))
             return best_first[i];
     return NULL;
+}
+
+const pm_cpu_kernels *pm_cpu_choose_kernels(void)
+{
+    const char *name = getenv("PUMICE_CPU_ISA");
+    return pm_cpu_find_kernels(name && name[0] ? name : NULL);
 }

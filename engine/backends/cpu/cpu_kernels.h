@@ -131,6 +131,9 @@ void pm_cpu_matmul_int_portable(const pm_cpu_matmul *job, int64_t panel_begin, i
 void pm_cpu_matmul_int_avx2(const pm_cpu_matmul *job, int64_t panel_begin, int64_t panel_end);
 void pm_cpu_matmul_int_avx512(const pm_cpu_matmul *job, int64_t panel_begin, int64_t panel_end);
 
+/* The table of that name, or the best where name is NULL; NULL where the processor has none such. */
+const pm_cpu_kernels *pm_cpu_find_kernels(const char *name);
+
 /* The best table for this processor, or the one that PUMICE_CPU_ISA (portable, avx2, avx512) names; NULL where that
  * names none that the processor has. */
 const pm_cpu_kernels *pm_cpu_choose_kernels(void);
