@@ -197,8 +197,8 @@ static pm_status lower_matmul(lowering *l, const pm_node *node, size_t index, pm
     step->panels = panels;
     step->extra = extra;
     step->k = node->in[1]->dim[0];
-    for (int i = 0; i < node->n_in; i++)
-        if (node->in[i] && !(i == 1 && extra >= 0))
+    for (int i = 0; i < node->n_in; i++) /* float weights read a single row of x itself */
+        if (node->in[i] && !(i == 1 && extra >= 0 && is_quantized(panels)))
             reads(step, storage_id(node->in[i]));
     if (extra >= 0)
         reads(step, extra);
