@@ -39,8 +39,16 @@ static int by_preference(const void *a, const void *b)
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-/* All devices, best first; *found is the caller's to free. */
-static pm_status find_devices(found_device **found, size_t *n, pm_error *err)
+/* Whether the name ("vulkan:1") begins with the backend's name. */
+static bool is_of_backend(const char *name, const pm_backend *backend)
+{
+    size_t length = strlen(backend->name);
+    return strncmp(name, backend->name, length) == 0 && (name[length] == '\0' || name[length] == ':');
+}
+
+/* All devices (of the backend that `name` begins with, where it is not NULL), best first; *found is the caller's to
+ * free. */
+static pm_status find_devices(const char *name, found_device **found, size_t *n, pm_error *err)
 {
     *n = 0;
     *found = NULL;
@@ -49,7 +57,7 @@ static pm_status find_devices(found_device **found, size_t *n, pm_error *err)
     pm_status status = list && infos ? PM_OK : pm_fail_memory(err, MAX_DEVICES * sizeof *list, "the list of devices");
     for (size_t b = 0; b < N_BACKENDS && status == PM_OK; b++) {
         size_t n_own = 0;
-        if (!backends[b])
+        if (name && !is_of_backend(name, backends[b]))
             continue;
         status = backends[b]->list(infos, MAX_DEVICES - *n, &n_own, err);
         for (size_t i = 0; i < n_own && status == PM_OK; i++)
@@ -69,7 +77,7 @@ pm_status pm_device_list(pm_device_info **out, size_t *n, pm_error *err)
 {
     found_device *found;
     *out = NULL;
-    PM_TRY(find_devices(&found, n, err));
+    PM_TRY(find_devices(NULL, &found, n, err));
     *out = calloc(*n + 1, sizeof **out);
     for (size_t i = 0; *out && i < *n; i++)
         (*out)[i] = found[i].info;
@@ -130,21 +138,34 @@ static pm_status open_best(const found_device *found, size_t n, const pm_device_
     return failure.status;
 }
 
-static pm_status open_named(const found_device *found, size_t n, const char *name, const pm_device_options *options,
-                            pm_device **out, pm_error *err)
+static pm_status no_such_device(const char *name, pm_error *err)
 {
-    for (size_t i = 0; i < n; i++)
-        if (answers_to(&found[i], name))
-            return open_found(&found[i], options, out, err);
+    found_device *found;
+    size_t n;
     char all[400];
+    PM_TRY(find_devices(NULL, &found, &n, err));
     describe_all(found, n, all, sizeof all);
-    bool known = strncmp(name, "vulkan", 6) == 0 && (name[6] == '\0' || name[6] == ':');
+    free(found);
+    bool vulkan = strncmp(name, "vulkan", 6) == 0 && (name[6] == '\0' || name[6] == ':');
 #ifndef PUMICE_VULKAN
-    if (known)
+    if (vulkan)
         return pm_fail(err, PM_ERR_NOT_FOUND, "no device '%.32s': this build has no Vulkan; there are: %s", name, all);
 #endif
-    return pm_fail(err, PM_ERR_NOT_FOUND, "%s '%.32s'; there are: %s", known ? "no Vulkan device" : "no device", name,
+    return pm_fail(err, PM_ERR_NOT_FOUND, "%s '%.32s'; there are: %s", vulkan ? "no Vulkan device" : "no device", name,
                    all);
+}
+
+/* Asks only the backend that is named: --device cpu must not wait for Vulkan drivers to load. */
+static pm_status open_named(const char *name, const pm_device_options *options, pm_device **out, pm_error *err)
+{
+    found_device *found;
+    size_t n, i = 0;
+    PM_TRY(find_devices(name, &found, &n, err));
+    while (i < n && !answers_to(&found[i], name))
+        i++;
+    pm_status status = i < n ? open_found(&found[i], options, out, err) : no_such_device(name, err);
+    free(found);
+    return status;
 }
 
 pm_status pm_device_open(const pm_device_options *options, pm_device **out, pm_error *err)
@@ -152,12 +173,12 @@ pm_status pm_device_open(const pm_device_options *options, pm_device **out, pm_e
     static const pm_device_options defaults = {0};
     options = options ? options : &defaults;
     *out = NULL;
+    if (options->name && strcmp(options->name, "auto") != 0)
+        return open_named(options->name, options, out, err);
     found_device *found;
     size_t n;
-    PM_TRY(find_devices(&found, &n, err));
-    bool best = !options->name || strcmp(options->name, "auto") == 0;
-    pm_status status = best ? open_best(found, n, options, out, err)
-                            : open_named(found, n, options->name, options, out, err);
+    PM_TRY(find_devices(NULL, &found, &n, err));
+    pm_status status = open_best(found, n, options, out, err);
     free(found);
     return status;
 }

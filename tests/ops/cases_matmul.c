@@ -104,9 +104,28 @@ void op_cases_matmul(op_run *run)
     }
 }
 
-/* Weights beyond 128 MiB, the smallest storage-buffer range that Vulkan allows: split into chunks by rows. */
-void op_cases_matmul_big(op_run *run)
+/* A cache beyond 128 MiB, split by heads: rows are written into it and attended to, near its end. */
+static void big_cache(op_run *run, int t, int window)
 {
+    enum { D = 128, CTX = 70001, HEADS = 8 };
+    op_case *c = op_case_begin(run, PM_OP_ATTENTION, "over a cache of 137 MiB t=%d window=%d", t, window);
+    if (!c)
+        return;
+    pm_tensor *q = op_case_input(c, FILL_NORMAL, PM_ROWS_TOKENS, 3, D, 2 * HEADS, t);
+    pm_tensor *rows = op_case_input(c, FILL_NORMAL, PM_ROWS_TOKENS, 3, D, HEADS, t);
+    pm_tensor *positions = op_case_positions(c, t, CTX - t);
+    pm_tensor *cache = op_case_state(c, PM_TYPE_F16, FILL_NORMAL, 3, D, CTX, HEADS);
+    c->params.n_kv = CTX;
+    cache = pm_kv_store(c->g, cache, rows, positions);
+    op_case_output(c, pm_attention(c->g, q, cache, cache, positions, 0.09f, window), 1e-6);
+    op_case_end(run, c);
+}
+
+/* Tensors beyond 128 MiB, the smallest storage-buffer range that Vulkan allows: weights are split by rows. */
+void op_cases_big(op_run *run)
+{
+    big_cache(run, 3, 300);
+    big_cache(run, 1, 9000);
     static const matmul_row f32 = {2048, 16500, 1, 0, 1, 1, 0}, f32_rows = {1028, 33000, 3, 2, 0, 0, 0};
     static const matmul_row q8 = {4096, 31000, 1, 0, 0, 0, 0};
     one_case(run, PM_TYPE_F32, &f32);

@@ -124,7 +124,7 @@ int32_t op_expected_draw(const float *logits, int64_t n, const pm_run_params *pa
 /* ---- the groups -------------------------------------------------------------------------------------------------- */
 
 void op_cases_matmul(op_run *run);
-void op_cases_matmul_big(op_run *run); /* beyond a storage-buffer range of 128 MiB */
+void op_cases_big(op_run *run); /* tensors beyond a storage-buffer range of 128 MiB */
 void op_cases_embedding(op_run *run);
 void op_cases_rows(op_run *run);      /* rms_norm, softmax, silu, swiglu, add */
 void op_cases_positions(op_run *run); /* rope, kv_store, attention */

@@ -102,7 +102,7 @@ static void run_groups(op_run *run, const options *o)
     op_cases_chains(run);
     op_cases_matmul(run);
     if (!o->no_big)
-        op_cases_matmul_big(run);
+        op_cases_big(run);
 }
 
 static int open_devices(op_run *run, const options *o)
