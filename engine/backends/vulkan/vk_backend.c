@@ -8,14 +8,13 @@ typedef struct lowering_of_op {
 
 static const lowering_of_op lowerings[PM_OP_COUNT] = {
 #define PM_VK_OP_ROW(upper, lower) [PM_OP_##upper] = {pm_vk_supports_##lower, pm_vk_lower_##lower},
-    PM_VK_OPS_PRESENT(PM_VK_OP_ROW)
+    PM_OP_LIST(PM_VK_OP_ROW)
 #undef PM_VK_OP_ROW
 };
 
 bool pm_vk_supports(const pm_vk_caps *caps, const pm_node *node)
 {
-    return (unsigned)node->op < PM_OP_COUNT && lowerings[node->op].supports &&
-           lowerings[node->op].supports(caps, node);
+    return (unsigned)node->op < PM_OP_COUNT && lowerings[node->op].supports(caps, node);
 }
 
 pm_status pm_vk_lower_node(pm_vk_lowering *l, const pm_node *node, pm_error *err)
