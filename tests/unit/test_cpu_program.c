@@ -40,8 +40,8 @@ static float noise(uint32_t i)
     return (float)(int32_t)(i ^ i >> 15) * 0x1p-31f;
 }
 
-/* Weight i with random values; norms start at an odd address, as a hostile file may have them. */
-static void make_weight(decoder *d, int i, pm_type type)
+/* Weight i with random values. */
+static void make_weight(decoder *d, int i, pm_type type, bool odd)
 {
     bool norm = shapes[i][1] == 0 && shapes[i][0] > 0, rope = shapes[i][0] == 0;
     int64_t k = rope ? 2 : shapes[i][0], rows = rope ? ROPE_PAIRS * ROPE_ROWS : norm ? 1 : shapes[i][1];
@@ -50,7 +50,7 @@ static void make_weight(decoder *d, int i, pm_type type)
     d->memory[i] = malloc(bytes + 1);
     float *row = malloc((size_t)k * sizeof *row);
     assert_true(d->memory[i] && row);
-    unsigned char *at = d->memory[i] + (norm ? 1 : 0);
+    unsigned char *at = d->memory[i] + (norm && odd ? 1 : 0);
     for (int64_t r = 0; r < rows; r++) {
         for (int64_t j = 0; j < k; j++)
             row[j] = norm ? 1 + 0.1f * noise((uint32_t)j) : noise((uint32_t)(i * 100003 + r * k + j)) * 0.3f;
@@ -106,13 +106,14 @@ static bool always(void *context, const pm_node *node)
     return true;
 }
 
-static void make_decoder(decoder *d, pm_type type)
+/* odd: norms start at odd addresses, as a file may have them. */
+static void make_decoder_at(decoder *d, pm_type type, bool odd)
 {
     pm_error err = {0};
     const int64_t dims_t[] = {T};
     memset(d, 0, sizeof *d);
     for (int i = 0; i < N_WEIGHTS; i++)
-        make_weight(d, i, type);
+        make_weight(d, i, type, odd);
     assert_int_equal(pm_graph_create(&d->graph, &err), PM_OK);
     d->tokens = pm_graph_input(d->graph, PM_INPUT_TOKENS, PM_TYPE_I32, 1, dims_t, PM_ROWS_TOKENS, "tokens");
     d->positions = pm_graph_input(d->graph, PM_INPUT_POSITIONS, PM_TYPE_I32, 1, dims_t, PM_ROWS_TOKENS, "positions");
@@ -123,6 +124,11 @@ static void make_decoder(decoder *d, pm_type type)
     pm_graph_output(d->graph, d->logits);
     if (pm_graph_fuse(d->graph, always, NULL, &err) != PM_OK)
         fail_msg("%s", err.message);
+}
+
+static void make_decoder(decoder *d, pm_type type)
+{
+    make_decoder_at(d, type, false);
 }
 
 static void free_decoder(decoder *d)
@@ -263,6 +269,23 @@ static void runs_repeat_exactly(void **state)
     free_decoder(&d);
 }
 
+static void weights_at_odd_addresses(void **state)
+{
+    (void)state;
+    static float logits[2][T * V];
+    for (int odd = 0; odd < 2; odd++) {
+        decoder d;
+        loaded cpu;
+        make_decoder_at(&d, PM_TYPE_BF16, odd);
+        load(&d, "cpu", false, &cpu);
+        assert_int_equal(run(&d, &cpu, T, 0, NULL, NULL), PM_OK);
+        get_logits(&d, &cpu, T, logits[odd]);
+        unload(&cpu);
+        free_decoder(&d);
+    }
+    assert_memory_equal(logits[0], logits[1], sizeof logits[0]);
+}
+
 static int stop_after(void *user)
 {
     return atomic_fetch_sub((atomic_int *)user, 1) <= 0;
@@ -383,6 +406,7 @@ int main(void)
         cmocka_unit_test(every_type_like_the_reference),
         cmocka_unit_test(by_node_like_the_reference),
         cmocka_unit_test(runs_repeat_exactly),
+        cmocka_unit_test(weights_at_odd_addresses),
         cmocka_unit_test(a_run_can_be_stopped),
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(loading_can_be_cancelled),

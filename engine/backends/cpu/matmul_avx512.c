@@ -70,7 +70,7 @@ INLINE __m512i start_from(int32_t minus_sum, int offset_shift)
 INLINE void finish_row(const pm_cpu_matmul *job, int64_t panel, int64_t t, __m512 sum)
 {
     int64_t n0 = panel * PM_CPU_PANEL, n = job->weight->n, have = n - n0;
-    __mmask16 mask = have >= PM_CPU_PANEL ? (__mmask16)0xffff : (__mmask16)((1u << have) - 1u);
+    __mmask16 mask = (__mmask16)(have >= PM_CPU_PANEL ? 0xffff : (1 << have) - 1);
     if (job->bias)
         sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, job->bias + n0));
     if (job->residual)
