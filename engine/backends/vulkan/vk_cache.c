@@ -46,10 +46,11 @@ static char *default_dir(void)
     return NULL;
 }
 
-void pm_vk_cache_open(pm_vk_cache *cache, const char *dir, const char *key)
+void pm_vk_cache_open(pm_vk_cache *cache, const char *dir, const char *owner, const char *key)
 {
     memset(cache, 0, sizeof *cache);
     cache->dir = dir ? strdup(dir) : default_dir();
+    cache->owner = pm_vk_hash(0, owner, strlen(owner));
     snprintf(cache->key, sizeof cache->key, "%s", key);
 }
 
@@ -64,7 +65,7 @@ char *pm_vk_cache_path(const pm_vk_cache *cache, const char *kind)
     if (!cache->dir)
         return NULL;
     char name[96];
-    snprintf(name, sizeof name, "vulkan-%016" PRIx64 ".%s", pm_vk_hash(0, cache->key, sizeof cache->key), kind);
+    snprintf(name, sizeof name, "vulkan-%016" PRIx64 ".%s", cache->owner, kind);
     return format_path(cache->dir, name);
 }
 

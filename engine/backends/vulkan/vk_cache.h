@@ -15,11 +15,14 @@ enum { PM_VK_CACHE_KEY_BYTES = 160 };
 
 typedef struct pm_vk_cache {
     char *dir; /* NULL: no cache */
+    uint64_t owner;
     char key[PM_VK_CACHE_KEY_BYTES];
 } pm_vk_cache;
 
-/* dir NULL: $XDG_CACHE_HOME/pumice, or ~/.cache/pumice. The directory is made when something is written. */
-void pm_vk_cache_open(pm_vk_cache *cache, const char *dir, const char *key);
+/* dir NULL: $XDG_CACHE_HOME/pumice, or ~/.cache/pumice. The directory is made when something is written. Files are
+ * named after `owner` (a device) and hold for `key` (its driver and this build) only, so that a new driver or
+ * build replaces the files of the old one. */
+void pm_vk_cache_open(pm_vk_cache *cache, const char *dir, const char *owner, const char *key);
 void pm_vk_cache_close(pm_vk_cache *cache);
 
 /* The contents of the file `kind` ("pipelines"), to be freed; NULL where there is no good one. */

@@ -123,10 +123,11 @@ static pm_status start(pm_vk_device *device, const pm_device_options *options, s
                            types))
         device->base.info.memory_free = pm_vk_memory_free(device->physical, &device->facts,
                                                           device->facts.memory.memoryTypes[types[0]].heapIndex, 0);
-    char key[PM_VK_CACHE_KEY_BYTES];
+    char key[PM_VK_CACHE_KEY_BYTES], owner[64];
     cache_key(&device->facts, key);
+    snprintf(owner, sizeof owner, "vendor %x device %x", device->facts.vendor_id, device->facts.device_id);
     if (!options->no_cache)
-        pm_vk_cache_open(&device->cache, options->cache_dir, key);
+        pm_vk_cache_open(&device->cache, options->cache_dir, owner, key);
     PM_TRY(pm_vk_pipelines_create(device, err));
     if (!options->no_self_test)
         PM_TRY(pm_vk_self_test(device, err));
