@@ -34,8 +34,8 @@ if [ "$all" = 1 ]; then
     step "fuzz: the readers of untrusted files, a short while each"
     build fuzz fuzzers
     ctest --test-dir build/fuzz --output-on-failure -L fuzzer --no-tests=error
-    # Left to the optimised build: what the default model says (hours under a sanitizer on a software GPU), and the
-    # op tests a second time with the validation layer.
+    # Left to the optimised build: what the default model says (too slow under a sanitizer), and the op tests a
+    # second time with the validation layer.
     step "asan: the tests under AddressSanitizer and UndefinedBehaviorSanitizer"
     build asan all
     ctest --preset asan -LE slow -E '^models\.(greedy|logits)|_validated$' -j "$jobs"
