@@ -125,6 +125,10 @@ pm_status pm_vk_program_run(pm_device *base, pm_program *program, const pm_run_p
     bool timed = options && options->trace && device->caps.limits.timestamps;
     if (timed)
         PM_TRY(pm_vk_record_timed(device, p, err));
+    else if (options && options->trace && !device->said_no_timestamps) {
+        device->said_no_timestamps = true;
+        pm_vk_log(device, "%s has no timestamps: the trace shows what the host does only", device->facts.title);
+    }
     PM_TRY(run_segments(device, p, timed ? p->timed_commands : p->commands, first, end, options, err));
     if (timed)
         PM_TRY(pm_vk_write_spans(device, p, first, end, options->trace, err));

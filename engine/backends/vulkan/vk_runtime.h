@@ -79,7 +79,7 @@ typedef struct pm_vk_device {
     pm_vk_caps caps;
     VkDevice handle;
     VkQueue queue;
-    bool lost, profile;
+    bool lost, profile, said_no_timestamps;
     void (*log)(void *user, const char *line);
     void *log_user;
     uint64_t heap_used[VK_MAX_MEMORY_HEAPS]; /* by our own allocations */
