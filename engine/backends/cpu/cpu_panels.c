@@ -173,8 +173,33 @@ static void put_block(const pm_cpu_panels *p, unsigned char *panel, int64_t b, i
         put_scale(p, panel + p->mins_at, b, r, raw->min, raw->min_bits);
 }
 
+/* Q4_0, Q4_1 and Q8_0 have their values in the panels' order already: four bytes at a time go to their places. */
+static void put_plain_block(const pm_cpu_panels *p, unsigned char *panel, int64_t b, int r, const uint8_t *block)
+{
+    bool nibbles = p->layout == PM_CPU_NIBBLES;
+    uint32_t flip = nibbles ? 0 : 0x80808080u, four;
+    unsigned char *to = panel + b * (nibbles ? 256 : 512) + r * 4;
+    put_scale(p, panel + p->scales_at, b, r, 0, load_u16(block));
+    if (p->has_mins)
+        put_scale(p, panel + p->mins_at, b, r, 0, load_u16(block + 2));
+    block += p->has_mins ? 4 : 2;
+    for (int j = 0; j < (nibbles ? 4 : 8); j++) {
+        memcpy(&four, block + 4 * j, sizeof four);
+        four ^= flip;
+        memcpy(to + j * 64, &four, sizeof four);
+    }
+}
+
 static void pack_blocks(const pm_cpu_panels *p, unsigned char *panel, const uint8_t *rows, size_t row_bytes, int n_rows)
 {
+    bool plain = p->type == PM_TYPE_Q4_0 || p->type == PM_TYPE_Q4_1 || p->type == PM_TYPE_Q8_0;
+    size_t block_bytes = pm_type_get(p->type)->block_bytes;
+    if (n_rows == PM_CPU_PANEL && plain) {
+        for (int64_t b = 0; b < p->n_blocks; b++)
+            for (int r = 0; r < PM_CPU_PANEL; r++)
+                put_plain_block(p, panel, b, r, rows + (size_t)r * row_bytes + (size_t)b * block_bytes);
+        return;
+    }
     for (int64_t b = 0; b < p->n_blocks; b++)
         for (int r = 0; r < PM_CPU_PANEL; r++) {
             raw_block raw = {0}; /* rows beyond the last are zero: scale 0 */
@@ -186,18 +211,20 @@ static void pack_blocks(const pm_cpu_panels *p, unsigned char *panel, const uint
 
 static void pack_floats(const pm_cpu_panels *p, unsigned char *panel, const uint8_t *rows, size_t row_bytes, int n_rows)
 {
+    enum { AT_ONCE = 64 }; /* values of k, so that what is written in pieces stays near */
     size_t size = pm_type_get(p->type)->block_bytes;
     if (n_rows < PM_CPU_PANEL)
         memset(panel, 0, p->panel_bytes);
-    for (int r = 0; r < n_rows; r++) {
-        const uint8_t *from = rows + (size_t)r * row_bytes;
-        unsigned char *to = panel + (size_t)r * size;
-        if (size == 2)
-            for (int64_t k = 0; k < p->k; k++)
+    for (int64_t k0 = 0; k0 < p->k; k0 += AT_ONCE) {
+        int64_t k1 = p->k - k0 < AT_ONCE ? p->k : k0 + AT_ONCE;
+        for (int r = 0; r < n_rows; r++) {
+            const uint8_t *from = rows + (size_t)r * row_bytes;
+            unsigned char *to = panel + (size_t)r * size;
+            for (int64_t k = k0; size == 2 && k < k1; k++)
                 memcpy(to + k * 2 * PM_CPU_PANEL, from + k * 2, 2);
-        else
-            for (int64_t k = 0; k < p->k; k++)
+            for (int64_t k = k0; size == 4 && k < k1; k++)
                 memcpy(to + k * 4 * PM_CPU_PANEL, from + k * 4, 4);
+        }
     }
 }
 
