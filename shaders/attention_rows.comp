@@ -88,8 +88,8 @@ void main()
             }
             vec4 sum = vec4(0.0);
 #define ADD_SCORE(i)                                                                                               \
-    sum = fma(qs[2 * (i)], subgroupShuffle(low[(i) / 8], (i) % 8), sum);                                           \
-    sum = fma(qs[2 * (i) + 1], subgroupShuffle(high[(i) / 8], (i) % 8), sum);
+    sum += qs[2 * (i)] * subgroupShuffle(low[(i) / 8], (i) % 8);                                                   \
+    sum += qs[2 * (i) + 1] * subgroupShuffle(high[(i) / 8], (i) % 8);
             EACH_OCTET(ADD_SCORE)
             bool seen = base + k >= range.x && base + k < range.y;
             s[k] = seen ? sum.x + sum.y + sum.z + sum.w : LOWEST;
@@ -113,8 +113,8 @@ void main()
             bvec4 seen = bvec4(base + k >= range.x && base + k < range.y); // 0 * NaN of a position not seen is NaN
 #define SEEN_VALUE(part, i) mix(vec4(0.0), subgroupShuffle(part[(i) / 8], (i) % 8), seen)
 #define ADD_VALUE(i)                                                                                               \
-    acc[2 * (i)] = fma(vec4(p[k]), SEEN_VALUE(low, i), acc[2 * (i)]);                                              \
-    acc[2 * (i) + 1] = fma(vec4(p[k]), SEEN_VALUE(high, i), acc[2 * (i) + 1]);
+    acc[2 * (i)] += p[k] * SEEN_VALUE(low, i);                                                                     \
+    acc[2 * (i) + 1] += p[k] * SEEN_VALUE(high, i);
             EACH_OCTET(ADD_VALUE)
         }
     }

@@ -26,10 +26,10 @@
         vec4 w0 = pm_values(u, 0, j), w1 = pm_values(u, 1, j), w2 = pm_values(u, 2, j), w3 = pm_values(u, 3, j);   \
         [[unroll]] for (int t = 0; t < PM_TILE; t++) {                                                             \
             vec4 v = PM_X(t, j);                                                                                   \
-            sums[t] = fma(vec4(w0.x, w1.x, w2.x, w3.x), vec4(v.x), sums[t]);                                       \
-            sums[t] = fma(vec4(w0.y, w1.y, w2.y, w3.y), vec4(v.y), sums[t]);                                       \
-            sums[t] = fma(vec4(w0.z, w1.z, w2.z, w3.z), vec4(v.z), sums[t]);                                       \
-            sums[t] = fma(vec4(w0.w, w1.w, w2.w, w3.w), vec4(v.w), sums[t]);                                       \
+            sums[t] += vec4(w0.x, w1.x, w2.x, w3.x) * v.x;                                                         \
+            sums[t] += vec4(w0.y, w1.y, w2.y, w3.y) * v.y;                                                         \
+            sums[t] += vec4(w0.z, w1.z, w2.z, w3.z) * v.z;                                                         \
+            sums[t] += vec4(w0.w, w1.w, w2.w, w3.w) * v.w;                                                         \
         }                                                                                                          \
     }
 

@@ -175,11 +175,11 @@ vec4 pm_values(const pm_unit u, int r, int j)
     uvec2 h = j % 2 == 0 ? p.xy : p.zw;
     return uintBitsToFloat(uvec4(h.x << 16, h.x & 0xffff0000u, h.y << 16, h.y & 0xffff0000u));
 #elif defined(W_Q6_K)
-    return fma(pm_quants_float(u, r, j), vec4(j < 4 ? u.d[r] : u.d_high[r]), vec4(j < 4 ? u.m[r] : u.m_high[r]));
+    return pm_quants_float(u, r, j) * (j < 4 ? u.d[r] : u.d_high[r]) + (j < 4 ? u.m[r] : u.m_high[r]);
 #elif defined(W_SIGNED)
     return pm_quants_float(u, r, j) * u.d[r];
 #else
-    return fma(pm_quants_float(u, r, j), vec4(u.d[r]), vec4(u.m[r]));
+    return pm_quants_float(u, r, j) * u.d[r] + u.m[r];
 #endif
 }
 
