@@ -46,15 +46,16 @@ static bool is_of_backend(const char *name, const pm_backend *backend)
     return strncmp(name, backend->name, length) == 0 && (name[length] == '\0' || name[length] == ':');
 }
 
-/* All devices (of the backend that `name` begins with, where it is not NULL), best first; *found is the caller's to
- * free. */
+/* All devices (of the backend that `name` begins with, where it is not NULL), best first; *found is the caller's
+ * to free. */
 static pm_status find_devices(const char *name, found_device **found, size_t *n, pm_error *err)
 {
     *n = 0;
     *found = NULL;
     found_device *list = calloc(MAX_DEVICES, sizeof *list);
     pm_device_info *infos = calloc(MAX_DEVICES, sizeof *infos);
-    pm_status status = list && infos ? PM_OK : pm_fail_memory(err, MAX_DEVICES * sizeof *list, "the list of devices");
+    pm_status status =
+        list && infos ? PM_OK : pm_fail_memory(err, MAX_DEVICES * sizeof *list, "the list of devices");
     for (size_t b = 0; b < N_BACKENDS && status == PM_OK; b++) {
         size_t n_own = 0;
         if (name && !is_of_backend(name, backends[b]))
@@ -118,7 +119,8 @@ static pm_status open_found(const found_device *device, const pm_device_options 
     return device->backend->open(options, device->index, out, err);
 }
 
-/* The best device that opens. One that does not (a driver that computes wrongly, say) is reported and passed over. */
+/* The best device that opens. One that does not (a driver that computes wrongly, say) is reported and passed over.
+ */
 static pm_status open_best(const found_device *found, size_t n, const pm_device_options *options, pm_device **out,
                            pm_error *err)
 {
@@ -149,10 +151,11 @@ static pm_status no_such_device(const char *name, pm_error *err)
     bool vulkan = strncmp(name, "vulkan", 6) == 0 && (name[6] == '\0' || name[6] == ':');
 #ifndef PUMICE_VULKAN
     if (vulkan)
-        return pm_fail(err, PM_ERR_NOT_FOUND, "no device '%.32s': this build has no Vulkan; there are: %s", name, all);
+        return pm_fail(err, PM_ERR_NOT_FOUND, "no device '%.32s': this build has no Vulkan; there are: %s", name,
+                       all);
 #endif
-    return pm_fail(err, PM_ERR_NOT_FOUND, "%s '%.32s'; there are: %s", vulkan ? "no Vulkan device" : "no device", name,
-                   all);
+    return pm_fail(err, PM_ERR_NOT_FOUND, "%s '%.32s'; there are: %s", vulkan ? "no Vulkan device" : "no device",
+                   name, all);
 }
 
 /* Asks only the backend that is named: --device cpu must not wait for Vulkan drivers to load. */

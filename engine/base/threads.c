@@ -1,10 +1,11 @@
 /* The pool of threads of threads.h.
  *
- * Two gates carry everything: `start`, which the caller of pm_threads_run opens to let the pool in, and `turn`, which
- * the last thread to arrive at a barrier opens for the others (the end of a run is a barrier that only the caller
- * waits at). A gate is a counter with sleepers: whoever waits spins on the counter for a short while, then sleeps on a
- * condition variable; whoever opens it steps the counter and wakes the sleepers, if there are any. The counter and the
- * number of sleepers are sequentially consistent, so either the waiter sees the step or the opener sees the sleeper.
+ * Two gates carry everything: `start`, which the caller of pm_threads_run opens to let the pool in, and `turn`,
+ * which the last thread to arrive at a barrier opens for the others (the end of a run is a barrier that only the
+ * caller waits at). A gate is a counter with sleepers: whoever waits spins on the counter for a short while, then
+ * sleeps on a condition variable; whoever opens it steps the counter and wakes the sleepers, if there are any. The
+ * counter and the number of sleepers are sequentially consistent, so either the waiter sees the step or the opener
+ * sees the sleeper.
  */
 #include "base/threads.h"
 
@@ -38,7 +39,7 @@ struct pm_threads {
     gate start, turn;
     alignas(CACHE_LINE) atomic_int arrived;
     alignas(CACHE_LINE) int n_threads;
-    bool spin; /* every thread can have a core of its own */
+    bool spin;                                           /* every thread can have a core of its own */
     void (*work)(void *user, int thread, int n_threads); /* NULL at `start`: the pool ends */
     void *user;
     worker *workers; /* [n_threads]; the first is the caller and has no thread */
@@ -160,7 +161,8 @@ pm_status pm_threads_create(int n_threads, pm_threads **out, pm_error *err)
 {
     *out = NULL;
     if (n_threads < 1 || n_threads > MAX_THREADS)
-        return pm_fail(err, PM_ERR_ARGUMENT, "%d threads were asked for; 1 to %d are possible", n_threads, MAX_THREADS);
+        return pm_fail(err, PM_ERR_ARGUMENT, "%d threads were asked for; 1 to %d are possible", n_threads,
+                       MAX_THREADS);
     pm_threads *threads = aligned_alloc(CACHE_LINE, sizeof *threads);
     worker *workers = calloc((size_t)n_threads, sizeof *workers);
     if (!threads || !workers) {
@@ -180,8 +182,8 @@ pm_status pm_threads_create(int n_threads, pm_threads **out, pm_error *err)
         workers[i] = (worker){.pool = threads, .index = i};
         if (pthread_create(&workers[i].thread, NULL, worker_main, &workers[i]) != 0) {
             stop_workers(threads, i);
-            return pm_fail(err, PM_ERR_MEMORY, "thread %d of %d could not be started: use fewer (--threads)", i + 1,
-                           n_threads);
+            return pm_fail(err, PM_ERR_MEMORY, "thread %d of %d could not be started: use fewer (--threads)",
+                           i + 1, n_threads);
         }
     }
     *out = threads;

@@ -1,7 +1,7 @@
 /* Fusion: nodes that a backend can do in one go become one node. See graph.h.
  *
- * matmul, then add of a residual: y = W x (+ bias); z = y + r becomes one matmul with r as its residual, so that y is
- * never written to memory. The new node stands where the add stood: by then every input of both has been made.
+ * matmul, then add of a residual: y = W x (+ bias); z = y + r becomes one matmul with r as its residual, so that y
+ * is never written to memory. The new node stands where the add stood: by then every input of both has been made.
  * Left alone: a product that something else reads too, or the host, and an add that repeats a row.
  */
 #include "graph/graph.h"
@@ -48,7 +48,8 @@ static bool same_shape(const pm_tensor *a, const pm_tensor *b)
 }
 
 /* Turns the add at index `at` into a matmul if it can be one; the old matmul's place in the list becomes NULL. */
-static void fuse_residual(pm_graph *graph, const fuse_facts *facts, size_t at, pm_supports_fn supports, void *context)
+static void fuse_residual(pm_graph *graph, const fuse_facts *facts, size_t at, pm_supports_fn supports,
+                          void *context)
 {
     pm_node *add = graph->nodes[at];
     for (int side = 1; side >= 0; side--) { /* a + W x, as residual blocks write it, first */
@@ -74,7 +75,8 @@ static void fuse_residual(pm_graph *graph, const fuse_facts *facts, size_t at, p
 pm_status pm_graph_fuse(pm_graph *graph, pm_supports_fn supports, void *context, pm_error *err)
 {
     PM_TRY(pm_graph_status(graph, err));
-    fuse_facts facts = {calloc(graph->n_tensors + 1, sizeof(int32_t)), calloc(graph->n_tensors + 1, sizeof(int32_t))};
+    fuse_facts facts = {calloc(graph->n_tensors + 1, sizeof(int32_t)),
+                        calloc(graph->n_tensors + 1, sizeof(int32_t))};
     if (!facts.uses || !facts.writer) {
         free(facts.uses);
         free(facts.writer);

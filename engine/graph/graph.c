@@ -1,7 +1,8 @@
 /* Building graphs: tensors and nodes in the order in which they are asked for. See graph.h.
  *
  * Everything that a graph holds lies in its arena and dies with it. Checks of an op's own types and shapes are in
- * ops/<op>.c; here is only what holds for any tensor, so that sizes computed from a finished graph cannot overflow.
+ * ops/<op>.c; here is only what holds for any tensor, so that sizes computed from a finished graph cannot
+ * overflow.
  */
 #include "graph/graph.h"
 
@@ -87,9 +88,10 @@ static bool shape_is_sound(pm_graph *graph, pm_type type, int n_dims, const int6
     int64_t elems = 1;
     for (int i = 0; i < n_dims; i++) {
         if (dims[i] < 1 || dims[i] >= MAX_ELEMS / elems) {
-            pm_graph_fail(graph, PM_ERR_ARGUMENT,
-                          "tensor '%s': dimension %d is %lld; each must be at least 1 and their product below 2^48",
-                          name, i, (long long)dims[i]);
+            pm_graph_fail(
+                graph, PM_ERR_ARGUMENT,
+                "tensor '%s': dimension %d is %lld; each must be at least 1 and their product below 2^48", name, i,
+                (long long)dims[i]);
             return false;
         }
         elems *= dims[i];
@@ -111,8 +113,8 @@ static pm_tensor *add_tensor(pm_graph *graph, pm_role role, int32_t slot, pm_typ
     if (!tensor || graph->n_tensors >= INT32_MAX || !reserve_one(&list, graph->n_tensors, &graph->cap_tensors))
         return out_of_memory(graph);
     graph->tensors = list;
-    *tensor = (pm_tensor){.id = (int32_t)graph->n_tensors, .role = role, .slot = slot, .type = type,
-                          .n_dims = n_dims, .rows = rows};
+    *tensor = (pm_tensor){
+        .id = (int32_t)graph->n_tensors, .role = role, .slot = slot, .type = type, .n_dims = n_dims, .rows = rows};
     for (int i = 0; i < PM_MAX_DIMS; i++)
         tensor->dim[i] = i < n_dims ? dims[i] : 1;
     graph->tensors[graph->n_tensors++] = tensor;
@@ -144,8 +146,9 @@ static pm_tensor *leaf(pm_graph *graph, pm_role role, int32_t slot, pm_type type
     pm_tensor *have = find_leaf(graph, role, slot);
     if (have) {
         if (have->type != type || have->rows != rows || !same_shape(have, n_dims, dims))
-            return pm_graph_fail(graph, PM_ERR_ARGUMENT, "tensor '%s' asks for slot %d, which '%s' has in another shape",
-                                 name, slot, have->name);
+            return pm_graph_fail(graph, PM_ERR_ARGUMENT,
+                                 "tensor '%s' asks for slot %d, which '%s' has in another shape", name, slot,
+                                 have->name);
         return have;
     }
     return add_tensor(graph, role, slot, type, n_dims, dims, rows);
@@ -162,8 +165,8 @@ pm_tensor *pm_graph_weight(pm_graph *graph, int32_t slot, pm_type type, int n_di
     return tensor;
 }
 
-pm_tensor *pm_graph_input(pm_graph *graph, int32_t slot, pm_type type, int n_dims, const int64_t *dims, pm_rows rows,
-                          const char *name)
+pm_tensor *pm_graph_input(pm_graph *graph, int32_t slot, pm_type type, int n_dims, const int64_t *dims,
+                          pm_rows rows, const char *name)
 {
     pm_tensor *tensor = leaf(graph, PM_ROLE_INPUT, slot, type, n_dims, dims, rows, name);
     if (tensor)
@@ -207,8 +210,8 @@ pm_tensor *pm_graph_view(pm_graph *graph, const pm_tensor *base, int n_dims, con
     for (int i = 0; i < n_dims; i++)
         elems *= dims[i];
     if (elems != pm_tensor_elems(base))
-        return pm_graph_fail(graph, PM_ERR_ARGUMENT, "a view of '%s' has %lld elements instead of %lld", base->name,
-                             (long long)elems, (long long)pm_tensor_elems(base));
+        return pm_graph_fail(graph, PM_ERR_ARGUMENT, "a view of '%s' has %lld elements instead of %lld",
+                             base->name, (long long)elems, (long long)pm_tensor_elems(base));
     pm_tensor *tensor = add_tensor(graph, base->role, base->slot, base->type, n_dims, dims, base->rows);
     if (tensor) {
         tensor->view_of = pm_tensor_storage(base);

@@ -1,8 +1,8 @@
 /* The memory plan: where each activation lies in one arena, so that storage is reused as soon as it is free.
  *
- * Items are placed largest first, each into the smallest gap that fits between those already placed whose lifetimes
- * meet its own, or above them all. The largest tensors decide the arena's size, and they find it empty; the small ones
- * fill what is left. Quadratic in the number of items, which is some hundreds.
+ * Items are placed largest first, each into the smallest gap that fits between those already placed whose
+ * lifetimes meet its own, or above them all. The largest tensors decide the arena's size, and they find it empty;
+ * the small ones fill what is left. Quadratic in the number of items, which is some hundreds.
  */
 #include "graph/graph.h"
 
@@ -20,7 +20,7 @@ static int by_size_and_time(const void *a, const void *b)
         return x->size < y->size ? 1 : -1;
     if (x->first != y->first)
         return x->first < y->first ? -1 : 1; /* a chain of equal items then takes turns in two places */
-    return x < y ? -1 : x > y; /* the same plan every time */
+    return x < y ? -1 : x > y;               /* the same plan every time */
 }
 
 static bool meet(const pm_plan_item *a, const pm_plan_item *b)

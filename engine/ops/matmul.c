@@ -37,7 +37,8 @@ pm_tensor *pm_matmul(pm_graph *g, const pm_tensor *weight, const pm_tensor *x, c
     name_after_weight(weight, name, sizeof name);
     pm_tensor *out = pm_graph_activation(g, PM_TYPE_F32, 2, dims, x->rows, name);
     if (out && residual && !pm_op_same_shape(out, residual))
-        return pm_op_reject(g, PM_OP_MATMUL, 4, in, "the residual must be F32 [N, T], its rows counted as those of x");
+        return pm_op_reject(g, PM_OP_MATMUL, 4, in,
+                            "the residual must be F32 [N, T], its rows counted as those of x");
     return pm_op_finish(g, PM_OP_MATMUL, out, 4, in, NULL, 0);
 }
 

@@ -1,4 +1,5 @@
-/* What the builders of ops share: the checks that come first, and errors that show every input's type and shape. */
+/* What the builders of ops share: the checks that come first, and errors that show every input's type and shape.
+ */
 #ifndef PUMICE_OPS_OP_CHECKS_H
 #define PUMICE_OPS_OP_CHECKS_H
 

@@ -1,4 +1,5 @@
-/* What holds for all ops: the table of reference kernels, the shares of parallel parts, the builders' common checks. */
+/* What holds for all ops: the table of reference kernels, the shares of parallel parts, the builders' common
+ * checks. */
 #include "ops/op_checks.h"
 
 #include <stdio.h>

@@ -1,7 +1,8 @@
-/* The random numbers of sampling: a hash of (seed, counter) without state. Included by C and by GLSL, so that every
- * backend draws the same: only 32-bit unsigned arithmetic, which wraps in both languages.
+/* The random numbers of sampling: a hash of (seed, counter) without state. Included by C and by GLSL, so that
+ * every backend draws the same: only 32-bit unsigned arithmetic, which wraps in both languages.
  *
- * pcg3d of Jarzynski and Olano 2020, "Hash Functions for GPU Rendering" (Journal of Computer Graphics Techniques 9:3).
+ * pcg3d of Jarzynski and Olano 2020, "Hash Functions for GPU Rendering" (Journal of Computer Graphics Techniques
+ * 9:3).
  */
 #ifndef PUMICE_RANDOM_UNIT_H
 #define PUMICE_RANDOM_UNIT_H

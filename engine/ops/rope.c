@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-pm_tensor *pm_rope(pm_graph *g, const pm_tensor *x, const pm_tensor *positions, const pm_tensor *table, int32_t n_rot,
-                   bool interleaved)
+pm_tensor *pm_rope(pm_graph *g, const pm_tensor *x, const pm_tensor *positions, const pm_tensor *table,
+                   int32_t n_rot, bool interleaved)
 {
     const pm_tensor *in[] = {x, positions, table};
     if (!pm_op_begin(g, PM_OP_ROPE, 3, in, 3))
@@ -23,8 +23,10 @@ pm_tensor *pm_rope(pm_graph *g, const pm_tensor *x, const pm_tensor *positions, 
     return pm_op_finish(g, PM_OP_ROPE, out, 3, in, &args, sizeof args);
 }
 
-/* Cosine and sine at a position, by cos(a + b) = cos a cos b - sin a sin b and sin(a + b) = sin a cos b + cos a sin b. */
-static void angle_at(const float *table, int64_t n_pairs, int64_t position, int64_t pair, double *cosine, double *sine)
+/* Cosine and sine at a position, by cos(a + b) = cos a cos b - sin a sin b and sin(a + b) = sin a cos b + cos a
+ * sin b. */
+static void angle_at(const float *table, int64_t n_pairs, int64_t position, int64_t pair, double *cosine,
+                     double *sine)
 {
     const float *fine = table + 2 * (position % PM_ROPE_FINE * n_pairs + pair);
     const float *coarse = table + 2 * ((PM_ROPE_FINE + position / PM_ROPE_FINE) * n_pairs + pair);

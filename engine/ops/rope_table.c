@@ -1,9 +1,9 @@
 /* The angles of RoPE as a table of cosines and sines, made once for a model in double precision.
  *
- * Every scaling form comes down to one angular frequency a pair of values and one magnitude, so the angle is linear in
- * the position and two short lists (fine and coarse steps) give any position by the angle addition formula. The
- * magnitude is in the coarse entries. Sources: Su et al. 2021, arXiv:2104.09864; linear: Chen et al. 2023,
- * arXiv:2306.15595; YaRN: Peng et al. 2023, arXiv:2309.00071; LLaMA 3: Meta's llama-models, apply_scaling.
+ * Every scaling form comes down to one angular frequency a pair of values and one magnitude, so the angle is
+ * linear in the position and two short lists (fine and coarse steps) give any position by the angle addition
+ * formula. The magnitude is in the coarse entries. Sources: Su et al. 2021, arXiv:2104.09864; linear: Chen et al.
+ * 2023, arXiv:2306.15595; YaRN: Peng et al. 2023, arXiv:2309.00071; LLaMA 3: Meta's llama-models, apply_scaling.
  */
 #include "ops/ops.h"
 
@@ -33,8 +33,8 @@ static double pair_of_turns(const pm_rope_scaling *s, double n_turns)
     return s->n_rot * log(s->n_ctx_original / (n_turns * 2 * PI)) / (2 * log((double)s->base));
 }
 
-/* YaRN: pairs that turn more than beta_fast times keep their frequency, those below beta_slow are stretched, a ramp
- * between them. */
+/* YaRN: pairs that turn more than beta_fast times keep their frequency, those below beta_slow are stretched, a
+ * ramp between them. */
 static double scale_yarn(const pm_rope_scaling *s, int64_t pair, double frequency)
 {
     double low = fmax(floor(pair_of_turns(s, (double)s->beta_fast)), 0);
@@ -86,7 +86,8 @@ static pm_status check_scaling(const pm_rope_scaling *s, int64_t max_position, p
     if ((s->form == PM_ROPE_LLAMA3 || s->form == PM_ROPE_YARN) && s->n_ctx_original < 1)
         return pm_fail(err, PM_ERR_ARGUMENT, "RoPE scaling needs the original context length, not %d",
                        s->n_ctx_original);
-    if (s->form == PM_ROPE_LLAMA3 && (!positive(s->low_freq_factor) || !(s->high_freq_factor > s->low_freq_factor)))
+    if (s->form == PM_ROPE_LLAMA3 &&
+        (!positive(s->low_freq_factor) || !(s->high_freq_factor > s->low_freq_factor)))
         return pm_fail(err, PM_ERR_ARGUMENT, "RoPE scaling: frequency factors %g (low) and %g (high)",
                        (double)s->low_freq_factor, (double)s->high_freq_factor);
     if (s->form == PM_ROPE_YARN && (!positive(s->beta_fast) || !positive(s->beta_slow) || s->base == 1.0f ||

@@ -1,8 +1,8 @@
 /* sample: one token drawn from each row of logits. Contract: ops.h, to the letter.
  *
- * The sets that top-k and top-p keep are {logit >= theta}; theta is found bit by bit, in the order-preserving integers
- * of the floats, from a count or a sum that only grows as theta falls. So no sorting, no scratch memory, and the same
- * sets as any other correct method.
+ * The sets that top-k and top-p keep are {logit >= theta}; theta is found bit by bit, in the order-preserving
+ * integers of the floats, from a count or a sum that only grows as theta falls. So no sorting, no scratch memory,
+ * and the same sets as any other correct method.
  */
 #include "ops/op_checks.h"
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes op.golden: a few cases of every op with results from PyTorch and Hugging Face's transformers, computed in double.
+"""Makes op.golden: a few cases of every op with results from PyTorch and transformers, computed in double.
 
 Usage: make_op_golden.py OUTPUT     (needs torch and transformers; the numbers it made are committed)
 
@@ -16,7 +16,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from transformers.generation.logits_process import (
-    MinPLogitsWarper, RepetitionPenaltyLogitsProcessor, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper)
+    MinPLogitsWarper, RepetitionPenaltyLogitsProcessor, TemperatureLogitsWarper, TopKLogitsWarper,
+    TopPLogitsWarper)
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb, repeat_kv
 
 WEIGHT, INPUT, STATE, EXPECTED = range(4)
@@ -54,8 +55,8 @@ class File:
 
     def case(self, op, name, tensors, expected, limit, ints=(), floats=(), kind="f32"):
         ints, floats = (list(ints) + [0] * 4)[:4], (list(floats) + [0.0] * 6)[:6]
-        self.file.write(struct.pack("<16s48s4I6fI4xd", op.encode(), name.encode(), *[i & 0xFFFFFFFF for i in ints], *floats,
-                                    len(tensors) + 1, limit))
+        self.file.write(struct.pack("<16s48s4I6fI4xd", op.encode(), name.encode(),
+                                    *[i & 0xFFFFFFFF for i in ints], *floats, len(tensors) + 1, limit))
         for role, tensor_kind, x in tensors:
             self.tensor(role, tensor_kind, x)
         self.tensor(EXPECTED, kind, expected)
@@ -65,7 +66,8 @@ class File:
 def embedding(out):
     for kind in ("f32", "f16", "bf16"):
         table, ids = rounded(normal(9, 13), kind), torch.tensor([8, 0, 3, 3, 7])
-        out.case("embedding", f"golden {kind}", [(WEIGHT, kind, table), (INPUT, "i32", ids)], F.embedding(ids, table), 0)
+        out.case("embedding", f"golden {kind}", [(WEIGHT, kind, table), (INPUT, "i32", ids)],
+                 F.embedding(ids, table), 0)
 
 
 def matmul(out):
@@ -83,7 +85,8 @@ def rms_norm(out):
     for n, eps in ((33, 1e-5), (64, 1e-6)):
         x, w = normal(4, n), normal(n)
         eps = float(np.float32(eps))
-        out.case("rms_norm", f"golden {n}", [(INPUT, "f32", x)], F.rms_norm(x, (n,), None, eps), 1e-12, floats=(eps,))
+        out.case("rms_norm", f"golden {n}", [(INPUT, "f32", x)], F.rms_norm(x, (n,), None, eps), 1e-12,
+                 floats=(eps,))
         out.case("rms_norm", f"golden {n} weight", [(INPUT, "f32", x), (WEIGHT, "f32", w)],
                  F.rms_norm(x, (n,), w, eps), 1e-12, floats=(eps,))
 
@@ -102,7 +105,8 @@ def rope(out):
         angles = p[:, None].double() * inv_freq[None]
         both = torch.cat([angles, angles], -1)
         # Hugging Face: pairs (i, i + n_rot/2); [batch, heads, T, d]
-        q, _ = apply_rotary_pos_emb(*[x[None, :, :, :n_rot].transpose(1, 2)] * 2, both.cos()[None], both.sin()[None])
+        heads = x[None, :, :, :n_rot].transpose(1, 2)
+        q, _ = apply_rotary_pos_emb(heads, heads, both.cos()[None], both.sin()[None])
         halves = torch.cat([q[0].transpose(0, 1), x[:, :, n_rot:]], -1)
         # Meta's own code: pairs (2i, 2i + 1) as complex numbers, turned
         pairs = torch.view_as_complex(x[:, :, :n_rot].reshape(6, 3, -1, 2).contiguous())
@@ -119,7 +123,8 @@ def kv_store(out):
         cache, rows, positions = rounded(normal(2, 11, 5), kind), normal(3, 2, 5), torch.tensor([4, 10, 0])
         after = cache.clone()
         after[:, positions] = rows.transpose(0, 1)
-        out.case("kv_store", f"golden {kind}", [(STATE, kind, cache), (INPUT, "f32", rows), (INPUT, "i32", positions)],
+        out.case("kv_store", f"golden {kind}",
+                 [(STATE, kind, cache), (INPUT, "f32", rows), (INPUT, "i32", positions)],
                  after, 0 if kind == "f32" else 1e-6, ints=(0, 11), kind=kind)
 
 
@@ -162,7 +167,7 @@ def choice(out):
 
 
 def hash3(x, y, z):
-    """pcg3d of Jarzynski and Olano, "Hash Functions for GPU Rendering", JCGT 9:3, 2020; the first of its numbers."""
+    """pcg3d of Jarzynski and Olano, "Hash Functions for GPU Rendering", JCGT 9:3, 2020; its first number."""
     m = 0xFFFFFFFF
     x, y, z = [(a * 1664525 + 1013904223) & m for a in (x, y, z)]
     x = (x + y * z) & m
@@ -175,7 +180,8 @@ def hash3(x, y, z):
 def sample(out):
     """Hugging Face's warpers in our order, then the walk along the running sum."""
     for i, (temperature, top_k, top_p, min_p) in enumerate([
-            (1.0, 0, 1.0, 0.0), (0.7, 12, 1.0, 0.0), (1.0, 0, 0.8, 0.0), (1.5, 0, 1.0, 0.1), (0.8, 30, 0.9, 0.05)]):
+            (1.0, 0, 1.0, 0.0), (0.7, 12, 1.0, 0.0), (1.0, 0, 0.8, 0.0), (1.5, 0, 1.0, 0.1),
+            (0.8, 30, 0.9, 0.05)]):
         temperature, top_p, min_p = [float(np.float32(v)) for v in (temperature, top_p, min_p)]
         logits = normal(16, 60) * 2
         seed_lo, seed_hi, draw = 12345 + i, 99, 1000 * i
@@ -190,8 +196,9 @@ def sample(out):
         running = F.softmax(scores, -1).cumsum(-1)
         u = torch.tensor([(hash3(seed_lo, seed_hi, draw + row) >> 8) / 2 ** 24 for row in range(16)])
         ids = (running <= u[:, None] * running[:, -1:]).sum(-1)
-        out.case("sample", f"golden temp={temperature:g} k={top_k} p={top_p:g} min_p={min_p:g}", [(INPUT, "f32", logits)],
-                 ids, 0, ints=(top_k, seed_lo, seed_hi, draw), floats=(temperature, top_p, min_p), kind="i32")
+        out.case("sample", f"golden temp={temperature:g} k={top_k} p={top_p:g} min_p={min_p:g}",
+                 [(INPUT, "f32", logits)], ids, 0, ints=(top_k, seed_lo, seed_hi, draw),
+                 floats=(temperature, top_p, min_p), kind="i32")
 
 
 def main():

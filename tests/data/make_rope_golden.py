@@ -95,13 +95,14 @@ def main():
             frequency = frequency / (1 + np.arange(len(frequency)) / 7).astype(np.float32).astype(np.float64)
         lines.append("form {} {} {:g} {:g} {} {:g} {:g} {:g} {:g} {:g} {}".format(
             form, case["n_rot"], case["base"], case.get("factor", 1), case.get("n_ctx", 0), case.get("low", 0),
-            case.get("high", 0), case.get("fast", 0), case.get("slow", 0), case.get("attn", 0), case.get("factors", 0)))
+            case.get("high", 0), case.get("fast", 0), case.get("slow", 0), case.get("attn", 0),
+            case.get("factors", 0)))
         for position in POSITIONS:
             for pair in sorted({0, 1, 5, len(frequency) // 4, len(frequency) // 2, len(frequency) * 3 // 4,
                                 len(frequency) - 1}):
                 angle = position * frequency[pair]
-                lines.append("value {} {} {:.17g} {:.17g}".format(position, pair, magnitude * math.cos(angle),
-                                                                   magnitude * math.sin(angle)))
+                lines.append("value {} {} {:.17g} {:.17g}".format(
+                    position, pair, magnitude * math.cos(angle), magnitude * math.sin(angle)))
     with open(sys.argv[1], "w") as out:
         out.write("\n".join(lines) + "\n")
     print(f"{len(lines)} lines")

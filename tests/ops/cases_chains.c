@@ -1,12 +1,12 @@
-/* Short chains of ops: what one node leaves must be seen by the next, storage is reused, a state is written and read in
- * the same run, and fused nodes mean what the plain ones meant. */
+/* Short chains of ops: what one node leaves must be seen by the next, storage is reused, a state is written and
+ * read in the same run, and fused nodes mean what the plain ones meant. */
 #include "op_case.h"
 
 /* Keys and values of this run go into caches that hold earlier ones, and are attended to at once. */
 static void store_and_attend(op_run *run, pm_type type, int t, int t_now, int first)
 {
-    op_case *c = op_case_begin(run, PM_OP_ATTENTION, "after kv_store %s t=%d now=%d first=%d", pm_type_name(type), t,
-                               t_now, first);
+    op_case *c = op_case_begin(run, PM_OP_ATTENTION, "after kv_store %s t=%d now=%d first=%d", pm_type_name(type),
+                               t, t_now, first);
     if (!c)
         return;
     pm_tensor *q = op_case_input(c, FILL_NORMAL, PM_ROWS_TOKENS, 3, 64, 6, t);
@@ -19,16 +19,17 @@ static void store_and_attend(op_run *run, pm_type type, int t, int t_now, int fi
     values = pm_kv_store(c->g, values, v, positions);
     c->params.n_tokens = t_now;
     c->params.n_kv = first + t_now;
-    op_case_output(c, pm_attention(c->g, q, keys, values, positions, 0.125f, 0), type == PM_TYPE_F16 ? 1e-6 : 1e-10);
+    op_case_output(c, pm_attention(c->g, q, keys, values, positions, 0.125f, 0),
+                   type == PM_TYPE_F16 ? 1e-6 : 1e-10);
     op_case_end(run, c);
 }
 
-/* A feed-forward block with its residual, plain and fused. Quantised: two products with 8-bit inputs after each other,
- * with a gate between that may double a relative error: three times the limit of one (cases_matmul.c). */
+/* A feed-forward block with its residual, plain and fused. Quantised: two products with 8-bit inputs after each
+ * other, with a gate between that may double a relative error: three times the limit of one (cases_matmul.c). */
 static void feed_forward(op_run *run, pm_type type, int t, int t_now, bool fuse)
 {
-    op_case *c = op_case_begin(run, PM_OP_MATMUL, "feed-forward block %s t=%d now=%d%s", pm_type_name(type), t, t_now,
-                               fuse ? " fused" : "");
+    op_case *c = op_case_begin(run, PM_OP_MATMUL, "feed-forward block %s t=%d now=%d%s", pm_type_name(type), t,
+                               t_now, fuse ? " fused" : "");
     if (!c)
         return;
     enum { C = 256, F = 768 };
@@ -106,13 +107,17 @@ static void tied(op_run *run, pm_type type)
     pm_tensor *ids = op_case_ids(c, PM_ROWS_TOKENS, 5, 300);
     pm_tensor *x = pm_embedding(c->g, table, ids);
     bool quantised = pm_type_get(type)->block_elems > 1;
-    op_case_output(c, pm_matmul(c->g, table, x, NULL, NULL), quantised ? 4e-4 : type == PM_TYPE_F32 ? 1e-11 : 1e-6);
+    op_case_output(c, pm_matmul(c->g, table, x, NULL, NULL),
+                   quantised             ? 4e-4
+                   : type == PM_TYPE_F32 ? 1e-11
+                                         : 1e-6);
     op_case_end(run, c);
 }
 
 void op_cases_chains(op_run *run)
 {
-    static const pm_type types[] = {PM_TYPE_F32, PM_TYPE_F16, PM_TYPE_Q8_0, PM_TYPE_Q4_1, PM_TYPE_Q4_K, PM_TYPE_Q6_K};
+    static const pm_type types[] = {PM_TYPE_F32,  PM_TYPE_F16,  PM_TYPE_Q8_0,
+                                    PM_TYPE_Q4_1, PM_TYPE_Q4_K, PM_TYPE_Q6_K};
     store_and_attend(run, PM_TYPE_F32, 1, 1, 0);
     store_and_attend(run, PM_TYPE_F16, 1, 1, 70);
     store_and_attend(run, PM_TYPE_F32, 8, 5, 33);

@@ -4,14 +4,14 @@
 #include <math.h>
 #include <stdio.h>
 
-/* ---- repeat_penalty ---------------------------------------------------------------------------------------------- */
+/* ---- repeat_penalty ----------------------------------------------------------------------------------------- */
 
 /* A division that Vulkan lets be off by 2.5 units: below 1e-12 squared. */
 static void penalty_case(op_run *run, int vocab, int rows, int rows_now, int cap, int n_history, float penalty,
                          bool wild)
 {
-    op_case *c = op_case_begin(run, PM_OP_REPEAT_PENALTY, "v=%d r=%d now=%d history=%d of %d penalty=%g%s", vocab, rows,
-                               rows_now, n_history, cap, (double)penalty, wild ? " ids out of range" : "");
+    op_case *c = op_case_begin(run, PM_OP_REPEAT_PENALTY, "v=%d r=%d now=%d history=%d of %d penalty=%g%s", vocab,
+                               rows, rows_now, n_history, cap, (double)penalty, wild ? " ids out of range" : "");
     if (!c)
         return;
     pm_tensor *logits = op_case_input(c, FILL_NORMAL, PM_ROWS_OUTPUTS, 2, vocab, rows);
@@ -48,7 +48,7 @@ static void cases_repeat_penalty(op_run *run)
     penalty_case(run, 4097, 1, 1, 64, 33, 1.0f, false);
 }
 
-/* ---- argmax ------------------------------------------------------------------------------------------------------ */
+/* ---- argmax ------------------------------------------------------------------------------------------------- */
 
 static void argmax_case(op_run *run, int vocab, int rows, int rows_now, fill how)
 {
@@ -93,7 +93,8 @@ static void argmax_special(op_run *run)
 
 static void cases_argmax(op_run *run)
 {
-    static const int vocabs[] = {1, 2, 3, 7, 31, 32, 33, 63, 65, 127, 129, 255, 256, 257, 1000, 4097, 32000, 49152};
+    static const int vocabs[] = {1,   2,   3,   7,   31,  32,   33,   63,    65,
+                                 127, 129, 255, 256, 257, 1000, 4097, 32000, 49152};
     for (size_t i = 0; i < sizeof vocabs / sizeof vocabs[0]; i++) {
         argmax_case(run, vocabs[i], 3, 3, FILL_NORMAL);
         argmax_case(run, vocabs[i], 1, 1, i % 2 ? FILL_ZERO : FILL_NORMAL);
@@ -104,7 +105,7 @@ static void cases_argmax(op_run *run)
     argmax_special(run);
 }
 
-/* ---- sample ------------------------------------------------------------------------------------------------------ */
+/* ---- sample ------------------------------------------------------------------------------------------------- */
 
 typedef struct sample_settings {
     float temperature;
@@ -113,17 +114,18 @@ typedef struct sample_settings {
 } sample_settings;
 
 static const sample_settings settings[] = {
-    {0, 0, 1, 0},        {1, 0, 1, 0},          {0.7f, 0, 1, 0},      {1.5f, 0, 1, 0},       {1, 1, 1, 0},
-    {1, 5, 1, 0},        {0.8f, 40, 0.95f, 0},  {1, 0, 0.9f, 0},      {1, 0, 0.1f, 0},       {1, 0, 0, 0},
-    {1, 0, 0.999f, 0},   {1, 0, 1, 0.05f},      {1.2f, 0, 1, 0.5f},   {1, 0, 1, 1},          {0.9f, 50, 0.9f, 0.1f},
-    {1, 1000000, 1, 0},  {2, 3, 0.5f, 0.2f},    {0.05f, 0, 0.95f, 0}, {0, 10, 0.5f, 0.1f},   {10, 0, 1, 0},
+    {0, 0, 1, 0},       {1, 0, 1, 0},         {0.7f, 0, 1, 0},      {1.5f, 0, 1, 0},     {1, 1, 1, 0},
+    {1, 5, 1, 0},       {0.8f, 40, 0.95f, 0}, {1, 0, 0.9f, 0},      {1, 0, 0.1f, 0},     {1, 0, 0, 0},
+    {1, 0, 0.999f, 0},  {1, 0, 1, 0.05f},     {1.2f, 0, 1, 0.5f},   {1, 0, 1, 1},        {0.9f, 50, 0.9f, 0.1f},
+    {1, 1000000, 1, 0}, {2, 3, 0.5f, 0.2f},   {0.05f, 0, 0.95f, 0}, {0, 10, 0.5f, 0.1f}, {10, 0, 1, 0},
 };
 
 static void sample_case(op_run *run, int vocab, int rows, int rows_now, const sample_settings *s, fill how,
                         const char *note)
 {
-    op_case *c = op_case_begin(run, PM_OP_SAMPLE, "v=%d r=%d now=%d temp=%g k=%d p=%g min_p=%g fill=%d%s", vocab, rows,
-                               rows_now, (double)s->temperature, s->top_k, (double)s->top_p, (double)s->min_p, how, note);
+    op_case *c =
+        op_case_begin(run, PM_OP_SAMPLE, "v=%d r=%d now=%d temp=%g k=%d p=%g min_p=%g fill=%d%s", vocab, rows,
+                      rows_now, (double)s->temperature, s->top_k, (double)s->top_p, (double)s->min_p, how, note);
     if (!c)
         return;
     pm_tensor *logits = op_case_input(c, how, PM_ROWS_OUTPUTS, 2, vocab, rows);

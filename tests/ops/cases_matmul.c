@@ -1,11 +1,12 @@
-/* Cases of matmul: every weight type, shapes off every tile size, optional inputs, left-out rows, large tensors. */
+/* Cases of matmul: all weight types, shapes off every tile size, optional inputs, left-out rows; big ones. */
 #include "op_case.h"
 
-/* Tolerances (normalised mean squared error). F32 weights: float sums of K terms in any order; a sum of 4096 is good to
- * about 1e-6 of its terms' norm. F16 and BF16: as the engine's check, x may be rounded to half precision (2^-11,
- * squared and averaged 8e-8) on the way into matrix units. Quantised: x may become 8 bits a value with one scale for 32
- * (ops.h): the error's variance is (largest / 127)^2 / 12, the largest of 32 squared is at most the sum of the 32
- * squared, so 32 / (12 * 127^2) = 1.65e-4 at worst on average; with room for the scatter of small outputs. */
+/* Tolerances (normalised mean squared error). F32 weights: float sums of K terms in any order; a sum of 4096 is
+ * good to about 1e-6 of its terms' norm. F16 and BF16: as the engine's check, x may be rounded to half precision
+ * (2^-11, squared and averaged 8e-8) on the way into matrix units. Quantised: x may become 8 bits a value with one
+ * scale for 32 (ops.h): the error's variance is (largest / 127)^2 / 12, the largest of 32 squared is at most the
+ * sum of the 32 squared, so 32 / (12 * 127^2) = 1.65e-4 at worst on average; with room for the scatter of small
+ * outputs. */
 static double limit_of(pm_type weight)
 {
     if (weight == PM_TYPE_F32)
@@ -13,8 +14,8 @@ static double limit_of(pm_type weight)
     return pm_type_get(weight)->block_elems == 1 ? 1e-6 : 4e-4;
 }
 
-/* Mean square of a weight's own values times that of x, times K: what one output has on average. Outputs that cancel
- * out by chance are not measured against their own small size. */
+/* Mean square of a weight's own values times that of x, times K: what one output has on average. Outputs that
+ * cancel out by chance are not measured against their own small size. */
 static double natural_power(op_case *c, const pm_tensor *weight, double x_power)
 {
     (void)c;
@@ -31,9 +32,12 @@ typedef struct matmul_row {
 
 static void one_case(op_run *run, pm_type type, const matmul_row *r)
 {
-    op_case *c = op_case_begin(run, PM_OP_MATMUL, "%s k=%d n=%d t=%d%s%s%s%.0d", pm_type_name(type), r->k, r->n, r->t,
-                               r->bias ? " bias" : "", r->residual ? " residual" : "",
-                               r->t_now ? " of which " : r->x == FILL_OUTLIERS ? " outliers" : "", r->t_now);
+    op_case *c = op_case_begin(run, PM_OP_MATMUL, "%s k=%d n=%d t=%d%s%s%s%.0d", pm_type_name(type), r->k, r->n,
+                               r->t, r->bias ? " bias" : "", r->residual ? " residual" : "",
+                               r->t_now                ? " of which "
+                               : r->x == FILL_OUTLIERS ? " outliers"
+                                                       : "",
+                               r->t_now);
     if (!c)
         return;
     pm_tensor *w = op_case_weight(c, type, PM_USE_MATMUL, FILL_NORMAL, 2, r->k, r->n);
@@ -50,25 +54,43 @@ static void one_case(op_run *run, pm_type type, const matmul_row *r)
 
 /* Shapes for types of single values: one of everything, off by one around 4, 8, 16, 32, 64 and 256, deep, wide. */
 static const matmul_row plain_rows[] = {
-    {1, 1, 1, 0, 0, 0, 0},       {1, 7, 3, 0, 0, 0, 0},      {2, 3, 1, 0, 1, 0, 0},       {3, 2, 2, 0, 0, 1, 0},
-    {31, 1, 5, 0, 1, 1, 0},      {33, 17, 1, 0, 1, 0, 0},    {64, 64, 1, 0, 0, 0, 0},     {65, 63, 9, 0, 0, 1, 0},
-    {100, 130, 33, 0, 1, 1, 0},  {257, 5, 17, 0, 0, 0, 0},   {4096, 3, 1, 0, 0, 0, 0},    {4097, 2, 2, 0, 0, 0, 0},
-    {128, 1000, 1, 0, 1, 0, 0},  {96, 129, 64, 0, 0, 0, 0},  {64, 40, 8, 5, 1, 1, 0},     {70, 33, 32, 17, 0, 0, 0},
-    {48, 70, 128, 65, 0, 1, 0},  {64, 64, 8, 1, 0, 0, 0},    {11008, 4, 1, 0, 0, 0, 0},   {576, 192, 7, 0, 0, 0, 0},
+    {1, 1, 1, 0, 0, 0, 0},      {1, 7, 3, 0, 0, 0, 0},     {2, 3, 1, 0, 1, 0, 0},     {3, 2, 2, 0, 0, 1, 0},
+    {31, 1, 5, 0, 1, 1, 0},     {33, 17, 1, 0, 1, 0, 0},   {64, 64, 1, 0, 0, 0, 0},   {65, 63, 9, 0, 0, 1, 0},
+    {100, 130, 33, 0, 1, 1, 0}, {257, 5, 17, 0, 0, 0, 0},  {4096, 3, 1, 0, 0, 0, 0},  {4097, 2, 2, 0, 0, 0, 0},
+    {128, 1000, 1, 0, 1, 0, 0}, {96, 129, 64, 0, 0, 0, 0}, {64, 40, 8, 5, 1, 1, 0},   {70, 33, 32, 17, 0, 0, 0},
+    {48, 70, 128, 65, 0, 1, 0}, {64, 64, 8, 1, 0, 0, 0},   {11008, 4, 1, 0, 0, 0, 0}, {576, 192, 7, 0, 0, 0, 0},
 };
 
 /* In units of the type's block (k). */
 static const matmul_row block_rows[] = {
-    {1, 1, 1, 0, 0, 0, 0},       {1, 1, 2, 0, 0, 0, 0},      {1, 3, 1, 0, 1, 0, 0},       {2, 5, 3, 0, 0, 1, 0},
-    {3, 7, 1, 0, 1, 1, 0},       {5, 31, 4, 0, 0, 0, 0},     {7, 33, 1, 0, 0, 0, 0},      {2, 64, 8, 0, 0, 0, 0},
-    {3, 65, 9, 0, 1, 1, 0},      {4, 100, 16, 0, 0, 0, 0},   {9, 130, 1, 0, 0, 0, 0},     {2, 129, 33, 0, 0, 1, 0},
-    {1, 300, 65, 0, 1, 0, 0},    {6, 17, 8, 3, 1, 1, 0},     {2, 48, 32, 31, 0, 0, 0},    {3, 40, 128, 70, 0, 1, 0},
-    {4, 67, 1, 0, 0, 0, FILL_OUTLIERS}, {4, 37, 11, 0, 0, 0, FILL_OUTLIERS},              {18, 576, 1, 0, 0, 1, 0},
-    {8, 40, 8, 1, 0, 0, 0},      {2, 2, 1, 0, 0, 0, FILL_ZERO},
+    {1, 1, 1, 0, 0, 0, 0},
+    {1, 1, 2, 0, 0, 0, 0},
+    {1, 3, 1, 0, 1, 0, 0},
+    {2, 5, 3, 0, 0, 1, 0},
+    {3, 7, 1, 0, 1, 1, 0},
+    {5, 31, 4, 0, 0, 0, 0},
+    {7, 33, 1, 0, 0, 0, 0},
+    {2, 64, 8, 0, 0, 0, 0},
+    {3, 65, 9, 0, 1, 1, 0},
+    {4, 100, 16, 0, 0, 0, 0},
+    {9, 130, 1, 0, 0, 0, 0},
+    {2, 129, 33, 0, 0, 1, 0},
+    {1, 300, 65, 0, 1, 0, 0},
+    {6, 17, 8, 3, 1, 1, 0},
+    {2, 48, 32, 31, 0, 0, 0},
+    {3, 40, 128, 70, 0, 1, 0},
+    {4, 67, 1, 0, 0, 0, FILL_OUTLIERS},
+    {4, 37, 11, 0, 0, 0, FILL_OUTLIERS},
+    {18, 576, 1, 0, 0, 1, 0},
+    {8, 40, 8, 1, 0, 0, 0},
+    {2, 2, 1, 0, 0, 0, FILL_ZERO},
 };
 
-static const matmul_row deep_rows[] = { /* k in values, a multiple of 256 */
-    {4096, 9, 1, 0, 0, 0, 0}, {11008, 5, 1, 0, 0, 0, 0}, {8192, 6, 5, 0, 1, 0, 0}, {2048, 100, 40, 0, 0, 0, 0}};
+static const matmul_row deep_rows[] = {/* k in values, a multiple of 256 */
+                                       {4096, 9, 1, 0, 0, 0, 0},
+                                       {11008, 5, 1, 0, 0, 0, 0},
+                                       {8192, 6, 5, 0, 1, 0, 0},
+                                       {2048, 100, 40, 0, 0, 0, 0}};
 
 /* x with NaN and infinity: rows without them are as always, the others propagate. */
 static void special_values(op_run *run, pm_type type)

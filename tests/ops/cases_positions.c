@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* ---- rope -------------------------------------------------------------------------------------------------------- */
+/* ---- rope --------------------------------------------------------------------------------------------------- */
 
 typedef struct rope_row {
     int d, n_rot, heads, t, t_now, first;
@@ -14,8 +14,15 @@ typedef struct rope_row {
 
 static pm_tensor *rope_table(op_case *c, int n_rot, pm_rope_form form, int64_t n_positions)
 {
-    const pm_rope_scaling scaling = {.n_rot = n_rot, .base = 10000, .form = form, .factor = 4, .n_ctx_original = 2048,
-                                     .low_freq_factor = 1, .high_freq_factor = 4, .beta_fast = 32, .beta_slow = 1};
+    const pm_rope_scaling scaling = {.n_rot = n_rot,
+                                     .base = 10000,
+                                     .form = form,
+                                     .factor = 4,
+                                     .n_ctx_original = 2048,
+                                     .low_freq_factor = 1,
+                                     .high_freq_factor = 4,
+                                     .beta_fast = 32,
+                                     .beta_slow = 1};
     float *data = NULL;
     int64_t dims[3];
     pm_tensor *table = NULL;
@@ -28,8 +35,9 @@ static pm_tensor *rope_table(op_case *c, int n_rot, pm_rope_form form, int64_t n
 /* Two products and a sum of floats for the angle, the same for the values: some 2^-23, squared about 1e-14. */
 static void rope_case(op_run *run, const rope_row *r)
 {
-    op_case *c = op_case_begin(run, PM_OP_ROPE, "d=%d n_rot=%d h=%d t=%d now=%d first=%d%s form=%d", r->d, r->n_rot,
-                               r->heads, r->t, r->t_now, r->first, r->interleaved ? " interleaved" : "", r->form);
+    op_case *c =
+        op_case_begin(run, PM_OP_ROPE, "d=%d n_rot=%d h=%d t=%d now=%d first=%d%s form=%d", r->d, r->n_rot,
+                      r->heads, r->t, r->t_now, r->first, r->interleaved ? " interleaved" : "", r->form);
     if (!c)
         return;
     pm_tensor *x = op_case_input(c, FILL_NORMAL, PM_ROWS_TOKENS, 3, r->d, r->heads, r->t);
@@ -41,34 +49,48 @@ static void rope_case(op_run *run, const rope_row *r)
 }
 
 static const rope_row rope_rows[] = {
-    {2, 2, 1, 1, 1, 0, 0, 0},          {2, 2, 1, 1, 1, 7, 1, 0},           {64, 64, 9, 1, 1, 0, 0, 0},
-    {64, 64, 3, 5, 5, 0, 1, 0},        {64, 64, 9, 8, 3, 100, 0, 0},       {128, 128, 4, 3, 3, 126, 0, PM_ROPE_YARN},
-    {128, 64, 2, 3, 3, 1000, 0, 0},    {80, 32, 5, 4, 4, 65, 1, 0},        {96, 96, 3, 7, 7, 127, 1, PM_ROPE_LINEAR},
-    {65, 64, 1, 2, 2, 50, 0, 0},       {7, 6, 3, 3, 3, 9, 1, 0},           {7, 2, 3, 3, 3, 9, 0, 0},
-    {128, 128, 2, 5, 5, 100000, 0, 0}, {64, 64, 2, 5, 5, 131067, 1, 0},    {128, 128, 8, 1, 1, 100001, 0, PM_ROPE_LLAMA3},
-    {512, 512, 1, 2, 2, 5000, 0, 0},   {64, 64, 32, 128, 65, 1000, 1, 0},  {18, 10, 3, 33, 33, 120, 0, PM_ROPE_YARN},
-    {1026, 4, 2, 2, 2, 3, 0, 0},       {64, 62, 1, 17, 17, 4090, 1, PM_ROPE_LLAMA3},
+    {2, 2, 1, 1, 1, 0, 0, 0},
+    {2, 2, 1, 1, 1, 7, 1, 0},
+    {64, 64, 9, 1, 1, 0, 0, 0},
+    {64, 64, 3, 5, 5, 0, 1, 0},
+    {64, 64, 9, 8, 3, 100, 0, 0},
+    {128, 128, 4, 3, 3, 126, 0, PM_ROPE_YARN},
+    {128, 64, 2, 3, 3, 1000, 0, 0},
+    {80, 32, 5, 4, 4, 65, 1, 0},
+    {96, 96, 3, 7, 7, 127, 1, PM_ROPE_LINEAR},
+    {65, 64, 1, 2, 2, 50, 0, 0},
+    {7, 6, 3, 3, 3, 9, 1, 0},
+    {7, 2, 3, 3, 3, 9, 0, 0},
+    {128, 128, 2, 5, 5, 100000, 0, 0},
+    {64, 64, 2, 5, 5, 131067, 1, 0},
+    {128, 128, 8, 1, 1, 100001, 0, PM_ROPE_LLAMA3},
+    {512, 512, 1, 2, 2, 5000, 0, 0},
+    {64, 64, 32, 128, 65, 1000, 1, 0},
+    {18, 10, 3, 33, 33, 120, 0, PM_ROPE_YARN},
+    {1026, 4, 2, 2, 2, 3, 0, 0},
+    {64, 62, 1, 17, 17, 4090, 1, PM_ROPE_LLAMA3},
 };
 
-/* ---- kv_store ---------------------------------------------------------------------------------------------------- */
+/* ---- kv_store ----------------------------------------------------------------------------------------------- */
 
 typedef struct kv_row {
     int d, heads, ctx, t, t_now, first;
 } kv_row;
 
 static const kv_row kv_rows[] = {
-    {1, 1, 1, 1, 1, 0},     {64, 3, 16, 1, 1, 5},    {64, 3, 300, 8, 3, 290},  {65, 2, 33, 5, 5, 0},
-    {7, 5, 11, 4, 4, 7},    {3, 1, 9, 9, 9, 0},      {128, 8, 64, 32, 17, 20}, {1, 7, 40, 33, 33, 2},
-    {33, 3, 50, 12, 1, 49}, {512, 1, 20, 3, 3, 17},  {80, 4, 128, 128, 65, 0},
+    {1, 1, 1, 1, 1, 0},     {64, 3, 16, 1, 1, 5},   {64, 3, 300, 8, 3, 290},  {65, 2, 33, 5, 5, 0},
+    {7, 5, 11, 4, 4, 7},    {3, 1, 9, 9, 9, 0},     {128, 8, 64, 32, 17, 20}, {1, 7, 40, 33, 33, 2},
+    {33, 3, 50, 12, 1, 49}, {512, 1, 20, 3, 3, 17}, {80, 4, 128, 128, 65, 0},
 };
 
-/* F32 is copied. F16: rounded to nearest by the reference; Vulkan leaves the direction open, one unit is 2^-10 of the
- * value: squared at most 1e-6. The rest of the cache must keep its bits, which this limit cannot hide: a value written
- * to a wrong place is off by about its own size. */
+/* F32 is copied. F16: rounded to nearest by the reference; Vulkan leaves the direction open, one unit is 2^-10 of
+ * the value: squared at most 1e-6. The rest of the cache must keep its bits, which this limit cannot hide: a value
+ * written to a wrong place is off by about its own size. */
 static void kv_case(op_run *run, pm_type type, const kv_row *r, bool shuffled)
 {
-    op_case *c = op_case_begin(run, PM_OP_KV_STORE, "%s d=%d h=%d ctx=%d t=%d now=%d first=%d%s", pm_type_name(type),
-                               r->d, r->heads, r->ctx, r->t, r->t_now, r->first, shuffled ? " shuffled" : "");
+    op_case *c =
+        op_case_begin(run, PM_OP_KV_STORE, "%s d=%d h=%d ctx=%d t=%d now=%d first=%d%s", pm_type_name(type), r->d,
+                      r->heads, r->ctx, r->t, r->t_now, r->first, shuffled ? " shuffled" : "");
     if (!c)
         return;
     pm_tensor *cache = op_case_state(c, type, FILL_NORMAL, 3, r->d, r->ctx, r->heads);
@@ -83,7 +105,7 @@ static void kv_case(op_run *run, pm_type type, const kv_row *r, bool shuffled)
     op_case_end(run, c);
 }
 
-/* ---- attention --------------------------------------------------------------------------------------------------- */
+/* ---- attention ---------------------------------------------------------------------------------------------- */
 
 typedef struct attention_row {
     int d, heads, kv_heads, ctx, t, t_now, first, window;
@@ -91,28 +113,28 @@ typedef struct attention_row {
 } attention_row;
 
 static const attention_row attention_rows[] = {
-    {1, 1, 1, 1, 1, 1, 0, 0, 0},           {1, 3, 1, 40, 1, 1, 39, 0, 0},        {2, 2, 2, 9, 3, 3, 2, 0, 0},
-    {64, 9, 3, 64, 1, 1, 0, 0, 0},         {64, 9, 3, 64, 1, 1, 63, 0, 0},       {64, 9, 3, 300, 1, 1, 255, 0, 0},
-    {64, 9, 3, 300, 8, 8, 0, 0, 0},        {64, 9, 3, 300, 8, 5, 77, 0, 0},      {64, 32, 4, 100, 3, 3, 50, 0, 0},
-    {128, 4, 4, 70, 4, 4, 66, 0, 0},       {128, 14, 2, 200, 33, 33, 0, 0, 0},   {80, 5, 1, 130, 5, 5, 100, 0, 0},
-    {96, 6, 3, 50, 2, 2, 31, 0, 0},        {33, 3, 3, 40, 4, 4, 9, 0, 0},        {7, 4, 2, 33, 5, 5, 20, 0, 0},
-    {3, 2, 1, 17, 17, 17, 0, 0, 0},        {65, 2, 1, 65, 3, 3, 60, 0, 0},       {127, 2, 2, 129, 2, 2, 127, 0, 0},
-    {192, 2, 1, 66, 2, 2, 64, 0, 0},       {256, 4, 2, 40, 3, 3, 30, 0, 0},      {257, 1, 1, 20, 2, 2, 15, 0, 0},
-    {511, 2, 1, 19, 2, 2, 10, 0, 0},       {512, 1, 1, 33, 1, 1, 32, 0, 0},      {64, 2, 1, 2000, 1, 1, 1999, 0, 0},
-    {64, 3, 1, 1500, 1, 1, 1023, 0, 0},    {64, 2, 2, 600, 4, 4, 512, 0, 0},     {64, 4, 2, 256, 128, 65, 100, 0, 0},
-    {64, 4, 1, 256, 128, 128, 0, 0, 0},    {64, 4, 2, 200, 1, 1, 150, 1, 0},     {64, 4, 2, 200, 1, 1, 150, 7, 0},
-    {64, 4, 2, 200, 9, 9, 60, 64, 0},      {64, 4, 2, 200, 32, 20, 0, 16, 0},    {128, 2, 1, 600, 5, 5, 500, 256, 0},
-    {48, 4, 2, 90, 3, 3, 80, 1000, 0},     {64, 9, 3, 100, 1, 1, 99, 0, 3.0f},   {40, 4, 4, 77, 6, 6, 70, 33, 0.5f},
-    {64, 2, 1, 64, 2, 2, 30, 0, 0.0001f},  {64, 71, 1, 40, 1, 1, 20, 0, 0},      {16, 8, 8, 3000, 2, 2, 2990, 0, 0},
+    {1, 1, 1, 1, 1, 1, 0, 0, 0},          {1, 3, 1, 40, 1, 1, 39, 0, 0},      {2, 2, 2, 9, 3, 3, 2, 0, 0},
+    {64, 9, 3, 64, 1, 1, 0, 0, 0},        {64, 9, 3, 64, 1, 1, 63, 0, 0},     {64, 9, 3, 300, 1, 1, 255, 0, 0},
+    {64, 9, 3, 300, 8, 8, 0, 0, 0},       {64, 9, 3, 300, 8, 5, 77, 0, 0},    {64, 32, 4, 100, 3, 3, 50, 0, 0},
+    {128, 4, 4, 70, 4, 4, 66, 0, 0},      {128, 14, 2, 200, 33, 33, 0, 0, 0}, {80, 5, 1, 130, 5, 5, 100, 0, 0},
+    {96, 6, 3, 50, 2, 2, 31, 0, 0},       {33, 3, 3, 40, 4, 4, 9, 0, 0},      {7, 4, 2, 33, 5, 5, 20, 0, 0},
+    {3, 2, 1, 17, 17, 17, 0, 0, 0},       {65, 2, 1, 65, 3, 3, 60, 0, 0},     {127, 2, 2, 129, 2, 2, 127, 0, 0},
+    {192, 2, 1, 66, 2, 2, 64, 0, 0},      {256, 4, 2, 40, 3, 3, 30, 0, 0},    {257, 1, 1, 20, 2, 2, 15, 0, 0},
+    {511, 2, 1, 19, 2, 2, 10, 0, 0},      {512, 1, 1, 33, 1, 1, 32, 0, 0},    {64, 2, 1, 2000, 1, 1, 1999, 0, 0},
+    {64, 3, 1, 1500, 1, 1, 1023, 0, 0},   {64, 2, 2, 600, 4, 4, 512, 0, 0},   {64, 4, 2, 256, 128, 65, 100, 0, 0},
+    {64, 4, 1, 256, 128, 128, 0, 0, 0},   {64, 4, 2, 200, 1, 1, 150, 1, 0},   {64, 4, 2, 200, 1, 1, 150, 7, 0},
+    {64, 4, 2, 200, 9, 9, 60, 64, 0},     {64, 4, 2, 200, 32, 20, 0, 16, 0},  {128, 2, 1, 600, 5, 5, 500, 256, 0},
+    {48, 4, 2, 90, 3, 3, 80, 1000, 0},    {64, 9, 3, 100, 1, 1, 99, 0, 3.0f}, {40, 4, 4, 77, 6, 6, 70, 33, 0.5f},
+    {64, 2, 1, 64, 2, 2, 30, 0, 0.0001f}, {64, 71, 1, 40, 1, 1, 20, 0, 0},    {16, 8, 8, 3000, 2, 2, 2990, 0, 0},
 };
 
-/* Scores are float dot products, weights exp of them: about 1e-6, squared 1e-12. With an F16 cache the kernel may hold
- * queries and weights in half precision too: 2^-11, squared and averaged 8e-8. */
+/* Scores are float dot products, weights exp of them: about 1e-6, squared 1e-12. With an F16 cache the kernel may
+ * hold queries and weights in half precision too: 2^-11, squared and averaged 8e-8. */
 static void attention_case(op_run *run, pm_type type, const attention_row *r)
 {
-    op_case *c = op_case_begin(run, PM_OP_ATTENTION, "%s d=%d h=%d/%d ctx=%d t=%d now=%d first=%d window=%d scale=%g",
-                               pm_type_name(type), r->d, r->heads, r->kv_heads, r->ctx, r->t, r->t_now, r->first,
-                               r->window, (double)r->scale);
+    op_case *c = op_case_begin(
+        run, PM_OP_ATTENTION, "%s d=%d h=%d/%d ctx=%d t=%d now=%d first=%d window=%d scale=%g", pm_type_name(type),
+        r->d, r->heads, r->kv_heads, r->ctx, r->t, r->t_now, r->first, r->window, (double)r->scale);
     if (!c)
         return;
     pm_tensor *q = op_case_input(c, FILL_NORMAL, PM_ROWS_TOKENS, 3, r->d, r->heads, r->t);
@@ -122,7 +144,8 @@ static void attention_case(op_run *run, pm_type type, const attention_row *r)
     float scale = r->scale != 0 ? r->scale : 1 / sqrtf((float)r->d);
     c->params.n_tokens = r->t_now;
     c->params.n_kv = r->first + r->t_now;
-    op_case_output(c, pm_attention(c->g, q, k, v, positions, scale, r->window), type == PM_TYPE_F16 ? 1e-6 : 1e-10);
+    op_case_output(c, pm_attention(c->g, q, k, v, positions, scale, r->window),
+                   type == PM_TYPE_F16 ? 1e-6 : 1e-10);
     op_case_end(run, c);
 }
 
@@ -145,7 +168,8 @@ static void attention_scattered(op_run *run, pm_type type)
     op_case_end(run, c);
 }
 
-/* NaN in slots behind a token's position, as unused parts of a cache may hold anything: they must not be looked at. */
+/* NaN in slots behind a token's position, as unused parts of a cache may hold anything: they must not be looked
+ * at. */
 static void attention_unused_slots(op_run *run, int t, int first)
 {
     op_case *c = op_case_begin(run, PM_OP_ATTENTION, "NaN in unused slots t=%d first=%d", t, first);

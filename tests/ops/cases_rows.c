@@ -3,17 +3,18 @@
 
 #include <math.h>
 
-static const int widths[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 128, 129, 255, 257, 576, 1000, 4097};
+static const int widths[] = {1,  2,  3,  4,  5,   7,   8,   9,   15,  16,  17,   31,
+                             33, 63, 64, 65, 127, 128, 129, 255, 257, 576, 1000, 4097};
 enum { N_WIDTHS = sizeof widths / sizeof widths[0] };
 
-/* ---- embedding --------------------------------------------------------------------------------------------------- */
+/* ---- embedding ---------------------------------------------------------------------------------------------- */
 
 /* Plain types are copied or widened exactly. Blocks are scale * integer (+ minimum) in float, where a fused
  * multiply-add rounds once instead of twice: 1e-13 is 2^-22 squared. */
 static void embedding_case(op_run *run, pm_type type, int width, int n_table, int t, int t_now, const char *note)
 {
-    op_case *c = op_case_begin(run, PM_OP_EMBEDDING, "%s c=%d v=%d t=%d now=%d%s", pm_type_name(type), width, n_table,
-                               t, t_now, note);
+    op_case *c = op_case_begin(run, PM_OP_EMBEDDING, "%s c=%d v=%d t=%d now=%d%s", pm_type_name(type), width,
+                               n_table, t, t_now, note);
     if (!c)
         return;
     pm_tensor *table = op_case_weight(c, type, PM_USE_EMBEDDING, FILL_NORMAL, 2, width, n_table);
@@ -61,14 +62,14 @@ void op_cases_embedding(op_run *run)
     }
 }
 
-/* ---- rms_norm ---------------------------------------------------------------------------------------------------- */
+/* ---- rms_norm ----------------------------------------------------------------------------------------------- */
 
 /* A float sum of up to 4097 squares and an inverse square root that Vulkan lets be off by 2 units: 1e-12 is 1e-6
  * squared. */
 static void rms_norm_case(op_run *run, int width, int heads, int t, int t_now, float eps, fill how, bool weight)
 {
-    op_case *c = op_case_begin(run, PM_OP_RMS_NORM, "c=%d h=%d t=%d now=%d eps=%g fill=%d%s", width, heads, t, t_now,
-                               (double)eps, how, weight ? " weight" : "");
+    op_case *c = op_case_begin(run, PM_OP_RMS_NORM, "c=%d h=%d t=%d now=%d eps=%g fill=%d%s", width, heads, t,
+                               t_now, (double)eps, how, weight ? " weight" : "");
     if (!c)
         return;
     pm_tensor *x = heads ? op_case_input(c, how, PM_ROWS_TOKENS, 3, width, heads, t)
@@ -103,9 +104,10 @@ static void cases_rms_norm(op_run *run)
     }
 }
 
-/* ---- softmax ----------------------------------------------------------------------------------------------------- */
+/* ---- softmax ------------------------------------------------------------------------------------------------ */
 
-/* exp of -x is good to 3 + 2 |x| units in Vulkan: for the values that matter (x to about 10) 1.4e-6, squared 2e-12. */
+/* exp of -x is good to 3 + 2 |x| units in Vulkan: for the values that matter (x to about 10) 1.4e-6, squared
+ * 2e-12. */
 static void softmax_case(op_run *run, int width, int t, int t_now, fill how)
 {
     op_case *c = op_case_begin(run, PM_OP_SOFTMAX, "c=%d t=%d now=%d fill=%d", width, t, t_now, how);
@@ -147,7 +149,7 @@ static void cases_softmax(op_run *run)
     softmax_special(run, "values near the largest float", (const float[]){3e38f, 3.1e38f, -3e38f}, 3);
 }
 
-/* ---- element by element ------------------------------------------------------------------------------------------ */
+/* ---- element by element ------------------------------------------------------------------------------------- */
 
 static pm_tensor *build_silu(op_case *c, pm_tensor *a, pm_tensor *b)
 {
@@ -190,7 +192,8 @@ static void elementwise_case(op_run *run, const elementwise *e, int width, int t
 /* Inf, NaN, and where exp over- and underflows. -Inf is left out: -Inf / (1 + Inf) is NaN by IEEE. */
 static void elementwise_special(op_run *run, const elementwise *e)
 {
-    static const float values[] = {0, -0.0f, INFINITY, NAN, 88.8f, -88.8f, 104, -104, 1e30f, -1e30f, 3e38f, 1e-38f};
+    static const float values[] = {0,   -0.0f, INFINITY, NAN,    88.8f, -88.8f,
+                                   104, -104,  1e30f,    -1e30f, 3e38f, 1e-38f};
     op_case *c = op_case_begin(run, e->op, "NaN, Inf and extremes");
     if (!c)
         return;

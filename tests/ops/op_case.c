@@ -83,7 +83,8 @@ static void fix_scales(op_case *c, pm_type type, unsigned char *block)
     bool has_min = k || type == PM_TYPE_Q4_1 || type == PM_TYPE_Q5_1;
     float size = type == PM_TYPE_Q8_0 ? 0.01f : type == PM_TYPE_Q6_K ? 5e-4f : k ? 3e-3f : 0.1f;
     for (int i = 0; i < 1 + has_min; i++) {
-        float scale = size * (0.25f + (float)(op_random(c) >> 8) * 0x1p-24f) * (op_random(c) % 4 == 0 ? -1.0f : 1.0f);
+        float scale =
+            size * (0.25f + (float)(op_random(c) >> 8) * 0x1p-24f) * (op_random(c) % 4 == 0 ? -1.0f : 1.0f);
         if (i == 1 && !k)
             scale *= -8; /* these minima are added: about zero in all */
         uint16_t bits = pm_f32_to_f16(scale);
@@ -124,12 +125,12 @@ static void *keep(op_case *c, case_tensor *list, int *n, int most, pm_tensor *te
     return kept->data;
 }
 
-#define TAKE_DIMS(dims, n_dims)                                                                                    \
-    int64_t dims[PM_MAX_DIMS];                                                                                     \
-    va_list args;                                                                                                  \
-    va_start(args, n_dims);                                                                                        \
-    for (int d = 0; d < n_dims; d++)                                                                               \
-        dims[d] = va_arg(args, int);                                                                               \
+#define TAKE_DIMS(dims, n_dims)                                                                                   \
+    int64_t dims[PM_MAX_DIMS];                                                                                    \
+    va_list args;                                                                                                 \
+    va_start(args, n_dims);                                                                                       \
+    for (int d = 0; d < n_dims; d++)                                                                              \
+        dims[d] = va_arg(args, int);                                                                              \
     va_end(args)
 
 pm_tensor *op_case_weight(op_case *c, pm_type type, unsigned uses, fill how, int n_dims, ...)
@@ -236,7 +237,7 @@ void op_case_output(op_case *c, pm_tensor *tensor, double nmse_limit)
     c->out_of_memory |= !output->want || !output->got || !output->canary;
 }
 
-/* ---- the end of a case ------------------------------------------------------------------------------------------- */
+/* ---- the end of a case -------------------------------------------------------------------------------------- */
 
 static void free_list(case_tensor *list, int n)
 {
@@ -305,8 +306,8 @@ static void report(op_run *run, const op_case *c, const pm_tensor *output, const
     if (v->problem[0])
         printf(": %s", v->problem);
     if (v->worst >= 0)
-        printf(" (nmse %.2g, max err %.3g at %lld: %.9g, expected %.9g)", v->nmse, v->max_error, (long long)v->worst,
-               v->got, v->want);
+        printf(" (nmse %.2g, max err %.3g at %lld: %.9g, expected %.9g)", v->nmse, v->max_error,
+               (long long)v->worst, v->got, v->want);
     printf("\n");
 }
 
@@ -349,7 +350,8 @@ void op_case_end(op_run *run, op_case *c)
     make_warm_data(c);
     const pm_node *missing = NULL;
     if (pm_graph_status(c->g, &err) != PM_OK || c->out_of_memory || c->n_outputs == 0) {
-        snprintf(failed.problem, sizeof failed.problem, "not built: %.180s", c->out_of_memory ? "no memory" : err.message);
+        snprintf(failed.problem, sizeof failed.problem, "not built: %.180s",
+                 c->out_of_memory ? "no memory" : err.message);
         report(run, c, NULL, &failed);
     } else if ((missing = op_case_unsupported(c, run->device))) {
         printf("skip: %s: device %s does not support this %s\n", c->name, run->device->info.name,

@@ -1,8 +1,8 @@
-/* The op test table: every case is one op (or a short chain) with deterministic data, run on the device under test and
- * on the reference backend, and compared.
+/* The op test table: every case is one op (or a short chain) with deterministic data, run on the device under test
+ * and on the reference backend, and compared.
  *
- * A group of cases is a function that goes through its rows; for each it calls op_case_begin, makes the tensors and
- * the op with the functions below, and ends with op_case_end, which runs and judges it:
+ * A group of cases is a function that goes through its rows; for each it calls op_case_begin, makes the tensors
+ * and the op with the functions below, and ends with op_case_end, which runs and judges it:
  *
  *     op_case *c = op_case_begin(run, PM_OP_SILU, "c=%d t=%d", n, t);
  *     if (!c)
@@ -56,16 +56,16 @@ typedef struct op_case {
     int n_weights, n_inputs, n_states, n_outputs;
     case_output outputs[CASE_OUTPUTS];
     const void *golden; /* the expected output from outside, in place of the reference's; borrowed */
-    bool fuse;    /* run the fusion pass with what the device supports */
-    bool sampled; /* outputs are draws: judged as such, see op_judge_draws */
+    bool fuse;          /* run the fusion pass with what the device supports */
+    bool sampled;       /* outputs are draws: judged as such, see op_judge_draws */
     bool out_of_memory;
     uint64_t random;
 } op_case;
 
 typedef struct op_run {
     pm_device *device, *reference;
-    int only_op;             /* -1: all */
-    const char *only_case;   /* NULL: all */
+    int only_op;           /* -1: all */
+    const char *only_case; /* NULL: all */
     bool list, quiet;
     int repeat;
     int n_passed, n_failed, n_skipped, n_listed;
@@ -73,7 +73,7 @@ typedef struct op_run {
     bool validation;
 } op_run;
 
-/* ---- making a case: op_case.c ------------------------------------------------------------------------------------ */
+/* ---- making a case: op_case.c ------------------------------------------------------------------------------- */
 
 op_case *op_case_begin(op_run *run, pm_op op, const char *format, ...) PM_PRINTF(3, 4);
 
@@ -96,9 +96,9 @@ void op_case_end(op_run *run, op_case *c);
 uint32_t op_random(op_case *c);
 float op_random_normal(op_case *c);
 
-/* ---- running it: op_run.c ---------------------------------------------------------------------------------------- */
+/* ---- running it: op_run.c ----------------------------------------------------------------------------------- */
 
-/* Writes the inputs (twice, for canaries, where rows are left out), runs, reads every output into `got` or `want`. */
+/* Writes the inputs (twice where rows are left out, for canaries), runs, reads outputs into `got` or `want`. */
 pm_status op_case_run(op_case *c, pm_device *device, bool is_reference, pm_error *err);
 bool op_case_has_left_out_rows(const op_case *c);
 /* Sets n_tokens and n_outputs to what the inputs' shapes hold. */
@@ -106,7 +106,7 @@ void op_case_full_counts(const op_case *c, pm_run_params *params);
 /* NULL, or why the device says that it cannot run the case. */
 const pm_node *op_case_unsupported(const op_case *c, const pm_device *device);
 
-/* ---- judging it: op_judge.c -------------------------------------------------------------------------------------- */
+/* ---- judging it: op_judge.c --------------------------------------------------------------------------------- */
 
 typedef struct op_verdict {
     bool ok;
@@ -121,7 +121,7 @@ op_verdict op_judge(const op_case *c, const case_output *output);
  * given, and the thresholds can be moved a little. Independent of the reference kernel. */
 int32_t op_expected_draw(const float *logits, int64_t n, const pm_run_params *params, double u, double nudge);
 
-/* ---- the groups -------------------------------------------------------------------------------------------------- */
+/* ---- the groups --------------------------------------------------------------------------------------------- */
 
 void op_cases_matmul(op_run *run);
 void op_cases_big(op_run *run); /* tensors beyond a storage-buffer range of 128 MiB */

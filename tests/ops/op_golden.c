@@ -102,7 +102,8 @@ static void set_params(op_case *c, const golden_head *h)
 /* Reads one tensor with its data; the data is the caller's to free. NULL where the file is cut short or odd. */
 static void *read_tensor(FILE *file, golden_tensor *g, pm_type *type, size_t *bytes)
 {
-    if (fread(g, sizeof *g, 1, file) != 1 || !pm_type_from_gguf(g->gguf_type, type) || g->n_dims < 1 || g->n_dims > 4)
+    if (fread(g, sizeof *g, 1, file) != 1 || !pm_type_from_gguf(g->gguf_type, type) || g->n_dims < 1 ||
+        g->n_dims > 4)
         return NULL;
     *bytes = pm_type_row_bytes(*type, g->dims[0]);
     for (uint32_t d = 1; d < g->n_dims && *bytes <= GOLDEN_MAX_BYTES; d++)

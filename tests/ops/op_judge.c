@@ -1,8 +1,8 @@
 /* Comparing a device's output with the reference's. See op_case.h.
  *
  * Two limits hold for every output: the normalised mean squared error over all of it, and the largest error of one
- * element, so that a single wrong element in a large tensor is seen. NaN and infinities must be where the reference
- * has them. Rows that the run left out must hold the very bits that an earlier run left there. */
+ * element, so that a single wrong element in a large tensor is seen. NaN and infinities must be where the
+ * reference has them. Rows that the run left out must hold the very bits that an earlier run left there. */
 #include "op_case.h"
 
 #include <math.h>
@@ -13,8 +13,8 @@
 #include "formats/block_types.h"
 
 /* How many times the root mean square error one element may be off. Rounding errors of sums are about normally
- * distributed: the largest of a million of them is 5 deviations. Errors that come with the size of a value (exp, half
- * precision) are spread wider. */
+ * distributed: the largest of a million of them is 5 deviations. Errors that come with the size of a value (exp,
+ * half precision) are spread wider. */
 #define MAX_OVER_RMS 16.0
 
 static double value_at(const pm_tensor *tensor, const void *data, int64_t i)
@@ -119,7 +119,7 @@ op_verdict op_judge(const op_case *c, const case_output *output)
     return v;
 }
 
-/* ---- sampling, the sorted way ------------------------------------------------------------------------------------ */
+/* ---- sampling, the sorted way ------------------------------------------------------------------------------- */
 
 typedef struct candidate {
     double logit;

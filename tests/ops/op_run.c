@@ -60,8 +60,12 @@ static pm_status load(const op_case *c, pm_device *device, loaded *l, pm_error *
     *l = (loaded){.device = device};
     for (int i = 0; i < c->n_weights; i++) {
         const pm_tensor *t = c->weights[i].tensor;
-        weights[i] = (pm_weight){.name = t->name, .type = t->type, .n_dims = t->n_dims, .data = c->weights[i].data,
-                                 .n_bytes = c->weights[i].bytes, .uses = c->weight_uses[i]};
+        weights[i] = (pm_weight){.name = t->name,
+                                 .type = t->type,
+                                 .n_dims = t->n_dims,
+                                 .data = c->weights[i].data,
+                                 .n_bytes = c->weights[i].bytes,
+                                 .uses = c->weight_uses[i]};
         memcpy(weights[i].dim, t->dim, sizeof t->dim);
     }
     for (int i = 0; i < c->n_states; i++) {
@@ -85,8 +89,8 @@ static pm_status write_and_run(const op_case *c, const loaded *l, bool warm, con
         PM_TRY(b->tensor_write(l->device, l->program, c->inputs[i].tensor, 0,
                                warm ? c->inputs[i].warm_data : c->inputs[i].data, c->inputs[i].bytes, err));
     for (int i = 0; i < c->n_states; i++)
-        PM_TRY(b->tensor_write(l->device, l->program, c->states[i].tensor, 0, c->states[i].data, c->states[i].bytes,
-                               err));
+        PM_TRY(b->tensor_write(l->device, l->program, c->states[i].tensor, 0, c->states[i].data,
+                               c->states[i].bytes, err));
     const pm_run_options options = {0};
     return b->program_run(l->device, l->program, params, &options, err);
 }

@@ -4,8 +4,8 @@
  *             [--golden FILE] [--no-big] [--max-skipped N]
  *
  * Prints a line a case, then "N passed, N failed, N skipped". Exit status: 0, 1 where a case failed (or more were
- * skipped than --max-skipped allows), 2 for wrong usage or a device that cannot be opened, 77 where the device has no
- * such tier. */
+ * skipped than --max-skipped allows), 2 for wrong usage or a device that cannot be opened, 77 where the device has
+ * no such tier. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,11 +23,12 @@ typedef struct options {
 
 static int usage(const char *problem, const char *argument)
 {
-    fprintf(stderr,
-            "op_test: %s%s\n"
-            "usage: op_test [--device NAME] [--tier N] [--op NAME] [--case TEXT] [--list] [--repeat N] [--threads N]\n"
-            "               [--quiet] [--golden FILE] [--no-big] [--max-skipped N]\n",
-            problem, argument);
+    fprintf(
+        stderr,
+        "op_test: %s%s\n"
+        "usage: op_test [--device NAME] [--tier N] [--op NAME] [--case TEXT] [--list] [--repeat N] [--threads N]\n"
+        "               [--quiet] [--golden FILE] [--no-big] [--max-skipped N]\n",
+        problem, argument);
     return 2;
 }
 

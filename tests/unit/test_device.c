@@ -1,4 +1,5 @@
-/* Devices: the list, its order, the choice by name, errors that say what there is; the reference backend's door. */
+/* Devices: the list, its order, the choice by name, errors that say what there is; the reference backend's door.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,7 +78,8 @@ static void auto_is_the_best(void **state)
 static void unknown_names_list_what_there_is(void **state)
 {
     (void)state;
-    static const char *const names[] = {"gpu", "", "vulkan:99", "vulkan:", "vulkan:x", "CPU", "cpu:0", "reference "};
+    static const char *const names[] = {
+        "gpu", "", "vulkan:99", "vulkan:", "vulkan:x", "CPU", "cpu:0", "reference "};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         pm_device *device = (pm_device *)1;
         pm_error err = {0};
@@ -100,7 +102,7 @@ static void kinds_have_names(void **state)
     assert_string_equal(pm_device_kind_name((pm_device_kind)-1), "?");
 }
 
-/* ---- the reference backend --------------------------------------------------------------------------------------- */
+/* ---- the reference backend ---------------------------------------------------------------------------------- */
 
 typedef struct fixture {
     pm_device *device;
@@ -118,8 +120,13 @@ static int open_fixture(void **state)
     static const int64_t dims[] = {4, 3}, row[] = {4};
     f = (fixture){.weight = {1, 2, 3, 4}};
     const pm_device_options options = {.name = "reference", .n_threads = 2};
-    const pm_weight weight = {.name = "w", .type = PM_TYPE_F32, .n_dims = 1, .dim = {4, 1, 1, 1}, .data = f.weight,
-                              .n_bytes = sizeof f.weight, .uses = PM_USE_PLAIN};
+    const pm_weight weight = {.name = "w",
+                              .type = PM_TYPE_F32,
+                              .n_dims = 1,
+                              .dim = {4, 1, 1, 1},
+                              .data = f.weight,
+                              .n_bytes = sizeof f.weight,
+                              .uses = PM_USE_PLAIN};
     if (pm_device_open(&options, &f.device, NULL) != PM_OK || pm_graph_create(&f.g, NULL) != PM_OK)
         return -1;
     const pm_backend *b = f.device->backend;

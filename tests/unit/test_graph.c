@@ -85,21 +85,21 @@ static void kv_store_gives_the_cache(void **state)
 {
     fixture *f = *state;
     const int64_t dims[] = {16, 2, T};
-    pm_tensor *rows = pm_reshape(f->g, pm_graph_input(f->g, 30, PM_TYPE_F32, 2, (const int64_t[]){32, T},
-                                                      PM_ROWS_TOKENS, "rows"), 3, dims);
+    pm_tensor *rows = pm_reshape(
+        f->g, pm_graph_input(f->g, 30, PM_TYPE_F32, 2, (const int64_t[]){32, T}, PM_ROWS_TOKENS, "rows"), 3, dims);
     assert_ptr_equal(pm_kv_store(f->g, f->cache_k, rows, f->ids), f->cache_k);
     assert_ptr_equal(f->g->nodes[0]->out, f->cache_k);
 }
 
 /* Each call is a mistake; it must be refused with a message that has `text` in it. */
-#define REFUSED(call, text)                                                                                        \
-    do {                                                                                                           \
-        pm_error refused_err = {0};                                                                                \
-        assert_null(call);                                                                                         \
-        assert_int_equal(pm_graph_status(f->g, &refused_err), PM_ERR_ARGUMENT);                                    \
-        if (!strstr(refused_err.message, text))                                                                    \
-            fail_msg("'%s' is not in: %s", text, refused_err.message);                                             \
-        f->g->error.status = PM_OK;                                                                                \
+#define REFUSED(call, text)                                                                                       \
+    do {                                                                                                          \
+        pm_error refused_err = {0};                                                                               \
+        assert_null(call);                                                                                        \
+        assert_int_equal(pm_graph_status(f->g, &refused_err), PM_ERR_ARGUMENT);                                   \
+        if (!strstr(refused_err.message, text))                                                                   \
+            fail_msg("'%s' is not in: %s", text, refused_err.message);                                            \
+        f->g->error.status = PM_OK;                                                                               \
     } while (0)
 
 static void wrong_inputs_are_refused(void **state)
@@ -110,7 +110,8 @@ static void wrong_inputs_are_refused(void **state)
     pm_tensor *fixed = pm_graph_input(g, 21, PM_TYPE_F32, 2, dims_x, PM_ROWS_FIXED, "fixed");
     pm_tensor *wide = pm_graph_input(g, 22, PM_TYPE_F32, 3, (const int64_t[]){513, 4, T}, PM_ROWS_TOKENS, "wide");
     pm_tensor *flat = pm_graph_input(g, 23, PM_TYPE_F32, 1, dims_t, PM_ROWS_TOKENS, "flat");
-    REFUSED(pm_matmul(g, f->w, f->q, NULL, NULL), "matmul('blk.0.attn_q.weight' Q8_0 [64, 96], 'q' F32 [16, 4, 8]");
+    REFUSED(pm_matmul(g, f->w, f->q, NULL, NULL),
+            "matmul('blk.0.attn_q.weight' Q8_0 [64, 96], 'q' F32 [16, 4, 8]");
     REFUSED(pm_matmul(g, f->x, f->w, NULL, NULL), "x must be F32");
     REFUSED(pm_matmul(g, f->w, NULL, NULL, NULL), "input 1 is missing");
     REFUSED(pm_matmul(g, f->w, f->x, f->norm, NULL), "bias");
@@ -150,7 +151,8 @@ static void wrong_shapes_are_refused(void **state)
 {
     fixture *f = *state;
     pm_graph *g = f->g;
-    const int64_t zero[] = {4, 0}, huge[] = {1 << 30, 1 << 30}, ragged[] = {33, 2}, square[] = {C * T}, moved[] = {T, C};
+    const int64_t zero[] = {4, 0}, huge[] = {1 << 30, 1 << 30}, ragged[] = {33, 2}, square[] = {C * T},
+                  moved[] = {T, C};
     REFUSED(pm_graph_input(g, 20, PM_TYPE_F32, 2, zero, PM_ROWS_FIXED, "zero"), "dimension 1 is 0");
     REFUSED(pm_graph_input(g, 20, PM_TYPE_F32, 2, huge, PM_ROWS_FIXED, "huge"), "2^48");
     REFUSED(pm_graph_input(g, 20, PM_TYPE_F32, 5, zero, PM_ROWS_FIXED, "deep"), "5 dimensions");
@@ -239,7 +241,7 @@ static void shares_cover_everything_once(void **state)
     }
 }
 
-/* ---- fusion ------------------------------------------------------------------------------------------------------ */
+/* ---- fusion ------------------------------------------------------------------------------------------------- */
 
 static bool always(void *context, const pm_node *node)
 {
@@ -258,7 +260,8 @@ static bool never(void *context, const pm_node *node)
 static pm_tensor *square_product(fixture *f, const pm_tensor *x, int32_t slot)
 {
     const int64_t dims[] = {C, C};
-    return pm_matmul(f->g, pm_graph_weight(f->g, slot, PM_TYPE_F32, 2, dims, NULL, "blk.1.wo.weight"), x, f->norm, NULL);
+    return pm_matmul(f->g, pm_graph_weight(f->g, slot, PM_TYPE_F32, 2, dims, NULL, "blk.1.wo.weight"), x, f->norm,
+                     NULL);
 }
 
 static size_t fuse(fixture *f, pm_supports_fn supports, int *asked)

@@ -79,7 +79,8 @@ static void every_small_plan_is_sound(void **state)
     }
 }
 
-/* Random plans; the packing that no order of placement can do better than is not asked for, but its neighbourhood. */
+/* Random plans; the packing that no order of placement can do better than is not asked for, but its neighbourhood.
+ */
 static void random_plans_are_sound_and_tight(void **state)
 {
     (void)state;
@@ -94,7 +95,8 @@ static void random_plans_are_sound_and_tight(void **state)
         for (size_t i = 0; i < n; i++) {
             int32_t first = (int32_t)random_below(&random, steps);
             items[i] = (pm_plan_item){.size = random_below(&random, 8) ? random_below(&random, 10000) : 0,
-                                      .first = first, .last = first + (int32_t)random_below(&random, longest),
+                                      .first = first,
+                                      .last = first + (int32_t)random_below(&random, longest),
                                       .offset = 12345};
         }
         assert_int_equal(pm_plan_memory(items, n, align, &total, NULL), PM_OK);
@@ -105,7 +107,8 @@ static void random_plans_are_sound_and_tight(void **state)
             double waste = (double)total / (double)least - 1;
             sum_waste += waste;
             if (waste > 0.5)
-                fail_msg("plan %d of %zu items takes %zu bytes where %zu are alive at once", plan, n, total, least);
+                fail_msg("plan %d of %zu items takes %zu bytes where %zu are alive at once", plan, n, total,
+                         least);
         }
     }
     assert_true(sum_waste / PLANS < 0.05);

@@ -20,7 +20,8 @@ static void known_values(void **state)
     assert_true(pm_random_unit(1, 2, 3) == (float)(0xFA9F79A6u >> 8) / 16777216.0f);
 }
 
-/* Chi-square over 256 cells of 2^20 draws: 255 degrees of freedom, deviation sqrt(2 * 255) = 22.6; five of them. */
+/* Chi-square over 256 cells of 2^20 draws: 255 degrees of freedom, deviation sqrt(2 * 255) = 22.6; five of them.
+ */
 static double chi_square(const uint32_t *cells, double expected)
 {
     double sum = 0;

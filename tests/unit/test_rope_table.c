@@ -32,7 +32,8 @@ static float *table_of_line(const char *line, int64_t dims[3])
     float *table;
     assert_int_equal(sscanf(line, "form %15s %d %f %f %d %f %f %f %f %f %d", name, &s.n_rot, &s.base, &s.factor,
                             &s.n_ctx_original, &s.low_freq_factor, &s.high_freq_factor, &s.beta_fast, &s.beta_slow,
-                            &s.attn_factor, &uses_factors), 11);
+                            &s.attn_factor, &uses_factors),
+                     11);
     s.form = parse_form(name);
     for (int i = 0; i < MAX_PAIRS; i++)
         factors[i] = (float)(1 + i / 7.0);
@@ -44,7 +45,8 @@ static float *table_of_line(const char *line, int64_t dims[3])
     return table;
 }
 
-/* The two entries that make an angle are floats: each is off by at most 2^-25 times the magnitude, here below 2. */
+/* The two entries that make an angle are floats: each is off by at most 2^-25 times the magnitude, here below 2.
+ */
 static void check_value(const char *line, const float *table, int64_t n_pairs)
 {
     int position, pair;
@@ -55,8 +57,8 @@ static void check_value(const char *line, const float *table, int64_t n_pairs)
     double got_cosine = (double)fine[0] * (double)coarse[0] - (double)fine[1] * (double)coarse[1];
     double got_sine = (double)fine[1] * (double)coarse[0] + (double)fine[0] * (double)coarse[1];
     if (fabs(got_cosine - cosine) > 3e-7 || fabs(got_sine - sine) > 3e-7)
-        fail_msg("position %d pair %d: %.9g %.9g instead of %.9g %.9g", position, pair, got_cosine, got_sine, cosine,
-                 sine);
+        fail_msg("position %d pair %d: %.9g %.9g instead of %.9g %.9g", position, pair, got_cosine, got_sine,
+                 cosine, sine);
 }
 
 static void agrees_with_golden_numbers(void **state)
@@ -88,8 +90,14 @@ static void refuses_nonsense(void **state)
 {
     (void)state;
     static const float bad_factors[2] = {1, 0};
-    const pm_rope_scaling good = {.n_rot = 4, .base = 10000, .factor = 2, .n_ctx_original = 64, .low_freq_factor = 1,
-                                  .high_freq_factor = 4, .beta_fast = 32, .beta_slow = 1};
+    const pm_rope_scaling good = {.n_rot = 4,
+                                  .base = 10000,
+                                  .factor = 2,
+                                  .n_ctx_original = 64,
+                                  .low_freq_factor = 1,
+                                  .high_freq_factor = 4,
+                                  .beta_fast = 32,
+                                  .beta_slow = 1};
     pm_rope_scaling bad[12];
     for (int i = 0; i < 12; i++)
         bad[i] = good;

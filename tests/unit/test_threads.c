@@ -146,8 +146,8 @@ static void odd_numbers_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everybody_runs_once),  cmocka_unit_test(barriers_hold),
-        cmocka_unit_test(sleepers_are_woken),   cmocka_unit_test(idle_threads_sleep),
+        cmocka_unit_test(everybody_runs_once),     cmocka_unit_test(barriers_hold),
+        cmocka_unit_test(sleepers_are_woken),      cmocka_unit_test(idle_threads_sleep),
         cmocka_unit_test(odd_numbers_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

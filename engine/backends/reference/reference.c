@@ -1,8 +1,9 @@
 /* The reference backend: the meaning of a program. Every node is run by its reference kernel (ops/<op>.c) on host
  * memory, in order, its parts shared among threads.
  *
- * Weights are used where they lie in the model file; activations share an arena by the memory plan, or have a place of
- * their own each in a by_node program. Nothing here is fast, and nothing is chosen: it is what others are compared with.
+ * Weights are used where they lie in the model file; activations share an arena by the memory plan, or have a
+ * place of their own each in a by_node program. Nothing here is fast, and nothing is chosen: it is what others are
+ * compared with.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +42,7 @@ struct pm_program {
     size_t arena_bytes;
 };
 
-/* ---- device ------------------------------------------------------------------------------------------------------ */
+/* ---- device ------------------------------------------------------------------------------------------------- */
 
 static void fill_info(pm_device_info *info, int n_threads)
 {
@@ -95,7 +96,7 @@ static bool ref_supports(const pm_device *device, const pm_node *node)
     return pm_op_reference(node->op) != NULL; /* what the builders let through, the kernels do */
 }
 
-/* ---- weights and states ------------------------------------------------------------------------------------------ */
+/* ---- weights and states ------------------------------------------------------------------------------------- */
 
 static void ref_weights_destroy(pm_device *device, pm_weights *weights)
 {
@@ -183,7 +184,7 @@ static pm_status ref_states_create(pm_device *device, const pm_state_desc *descs
     return PM_OK;
 }
 
-/* ---- programs ---------------------------------------------------------------------------------------------------- */
+/* ---- programs ----------------------------------------------------------------------------------------------- */
 
 static void ref_program_destroy(pm_device *device, pm_program *program)
 {
@@ -231,8 +232,8 @@ static pm_status find_data(pm_program *program, const pm_tensor *tensor, const p
     return PM_OK;
 }
 
-static pm_status build_program(pm_program *program, const pm_weights *weights, pm_states *states, pm_plan_item *items,
-                               pm_error *err)
+static pm_status build_program(pm_program *program, const pm_weights *weights, pm_states *states,
+                               pm_plan_item *items, pm_error *err)
 {
     const pm_graph *graph = program->graph;
     PM_TRY(plan_arena(graph, program->by_node, items, &program->arena_bytes, err));
@@ -285,7 +286,8 @@ static void run_part(void *user, int thread, int n_threads)
     work->kernel(&call);
 }
 
-static void run_node(ref_device *device, const pm_program *program, const pm_node *node, const pm_run_params *params)
+static void run_node(ref_device *device, const pm_program *program, const pm_node *node,
+                     const pm_run_params *params)
 {
     node_work work = {.call = {.node = node, .params = params, .out = program->data[node->out->id]},
                       .kernel = pm_op_reference(node->op)};
@@ -318,7 +320,7 @@ static pm_status ref_program_run(pm_device *device, pm_program *program, const p
     return PM_OK;
 }
 
-/* ---- tensors in and out, explanations ---------------------------------------------------------------------------- */
+/* ---- tensors in and out, explanations ----------------------------------------------------------------------- */
 
 static pm_status check_access(const pm_program *program, const pm_tensor *tensor, bool write, size_t offset,
                               size_t size, pm_error *err)
@@ -354,8 +356,8 @@ static pm_status ref_tensor_read(pm_device *device, pm_program *program, const p
     return PM_OK;
 }
 
-static void ref_explain(const pm_device *device, const pm_program *program, void (*put)(void *user, const char *line),
-                        void *user)
+static void ref_explain(const pm_device *device, const pm_program *program,
+                        void (*put)(void *user, const char *line), void *user)
 {
     const pm_graph *graph = program->graph;
     char line[640], shape[96];
