@@ -2,10 +2,12 @@
  *
  * Layouts are the same for every instruction set, so that weights are repacked in one way only.
  *
- * Weights of matrix products lie in panels of 16 rows, one panel after the other. A panel of quantised weights holds,
- * block by block of 32 values of k, vectors of 64 bytes, each with 4 consecutive k of every row (row r in bytes 4 r to
- * 4 r + 3): what one multiply-add of four bytes a lane wants. Then come the blocks' scales, 16 of them side by side,
- * and the minima. The meaning of a value is scale * (q - offset) + min, q unsigned.
+ * Weights of matrix products lie in panels of 16 rows, one panel after the other. A panel of quantised weights goes in
+ * blocks of 32 values of k, two blocks after another: the scales of both, 16 side by side, the minima of both, the values
+ * of both, so that a panel is read as one stream of whole cache lines (with scales apart from values the processor's
+ * prefetcher loses its way, and decoding takes twice as long). Values are vectors of 64 bytes, each with 4 consecutive k
+ * of every row (row r in bytes 4 r to 4 r + 3): what one multiply-add of four bytes a lane wants. The meaning of a value
+ * is scale * (q - offset) + min, q unsigned.
  *     nibbles: 4 vectors a block; vector j holds k = 4 j .. 4 j + 3 in the low halves and 16 + 4 j .. in the high ones
  *     bytes:   8 vectors a block; vector j holds k = 4 j .. 4 j + 3
  *     floats:  k after k, 16 values each, in the weight's own type; any k
@@ -36,13 +38,34 @@ typedef struct pm_cpu_panels {
     pm_type type;
     pm_cpu_layout layout;
     int64_t k, n, n_panels, n_blocks;
-    size_t panel_bytes, scales_at, mins_at; /* bytes a panel, and where in it the scales and minima begin */
+    size_t panel_bytes;
+    int64_t pair_bytes;  /* two blocks */
+    int64_t value_bytes; /* the values of one block */
     int offset_shift;                       /* offset = 1 << offset_shift; -1: none */
     bool f32_scales;                        /* scales and minima are F32, else F16 */
     bool has_mins;
     bool halves; /* a scale serves 16 values, two a block */
     unsigned char *data;
 } pm_cpu_panels;
+
+/* Where in a panel block b has its values, its scales (span 1: of its second half), its minima. */
+static inline const unsigned char *pm_cpu_block_values(const pm_cpu_panels *p, const unsigned char *panel, int64_t b)
+{
+    return panel + (b / 2 + 1) * p->pair_bytes - (2 - b % 2) * p->value_bytes;
+}
+
+static inline const unsigned char *pm_cpu_block_scales(const pm_cpu_panels *p, const unsigned char *panel, int64_t b,
+                                                       int span)
+{
+    int64_t index = (b % 2) * (p->halves ? 2 : 1) + span;
+    return panel + b / 2 * p->pair_bytes + index * PM_CPU_PANEL * (p->f32_scales ? 4 : 2);
+}
+
+static inline const unsigned char *pm_cpu_block_mins(const pm_cpu_panels *p, const unsigned char *panel, int64_t b)
+{
+    int64_t index = (p->halves ? 4 : 2) + b % 2;
+    return panel + b / 2 * p->pair_bytes + index * PM_CPU_PANEL * (p->f32_scales ? 4 : 2);
+}
 
 /* What goes with 32 quantised activations x ~ d q. */
 typedef struct pm_cpu_act_block {

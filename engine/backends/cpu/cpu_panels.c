@@ -54,10 +54,10 @@ bool pm_cpu_panels_describe(pm_type type, int64_t k, int64_t n, pm_cpu_panels *o
         p.panel_bytes = (size_t)k * PM_CPU_PANEL * pm_type_get(type)->block_bytes;
     } else {
         p.n_blocks = k / PM_CPU_BLOCK;
-        size_t blocks = (size_t)p.n_blocks * PM_CPU_PANEL, one = p.f32_scales ? 4 : 2;
-        p.scales_at = blocks * (p.layout == PM_CPU_NIBBLES ? PM_CPU_BLOCK / 2 : PM_CPU_BLOCK);
-        p.mins_at = p.scales_at + blocks * one * (p.halves ? 2 : 1);
-        p.panel_bytes = p.mins_at + (p.has_mins ? blocks * one : 0);
+        p.value_bytes = (p.layout == PM_CPU_NIBBLES ? PM_CPU_BLOCK / 2 : PM_CPU_BLOCK) * PM_CPU_PANEL;
+        int64_t vectors = (p.halves ? 2 : 1) + (p.has_mins ? 1 : 0);
+        p.pair_bytes = 2 * (p.value_bytes + vectors * PM_CPU_PANEL * (p.f32_scales ? 4 : 2));
+        p.panel_bytes = (size_t)((p.n_blocks + 1) / 2 * p.pair_bytes);
     }
     p.panel_bytes = (p.panel_bytes + 63) & ~(size_t)63;
     *out = p;
@@ -145,32 +145,37 @@ static void unpack(pm_type type, const uint8_t *row, int64_t b, raw_block *out)
     }
 }
 
-static void put_scale(const pm_cpu_panels *p, unsigned char *scales, int64_t index, int r, float value, uint16_t bits)
+static void put_scale(const pm_cpu_panels *p, const unsigned char *scales, int r, float value, uint16_t bits)
 {
-    int64_t at = index * PM_CPU_PANEL + r;
+    unsigned char *to = (unsigned char *)(uintptr_t)scales;
     if (p->f32_scales)
-        ((float *)(void *)scales)[at] = value;
+        ((float *)(void *)to)[r] = value;
     else
-        ((uint16_t *)(void *)scales)[at] = bits;
+        ((uint16_t *)(void *)to)[r] = bits;
+}
+
+static unsigned char *values_of(const pm_cpu_panels *p, unsigned char *panel, int64_t b)
+{
+    return panel + (pm_cpu_block_values(p, panel, b) - panel);
 }
 
 /* Puts row r's block into its panel. */
 static void put_block(const pm_cpu_panels *p, unsigned char *panel, int64_t b, int r, const raw_block *raw)
 {
     if (p->layout == PM_CPU_NIBBLES) {
-        unsigned char *to = panel + b * 256 + r * 4;
+        unsigned char *to = values_of(p, panel, b) + r * 4;
         for (int j = 0; j < 4; j++)
             for (int i = 0; i < 4; i++)
                 to[j * 64 + i] = (uint8_t)(raw->q[4 * j + i] | raw->q[16 + 4 * j + i] << 4);
     } else {
         for (int j = 0; j < 8; j++)
-            memcpy(panel + b * 512 + j * 64 + r * 4, raw->q + 4 * j, 4);
+            memcpy(values_of(p, panel, b) + j * 64 + r * 4, raw->q + 4 * j, 4);
     }
     int spans = p->halves ? 2 : 1;
     for (int s = 0; s < spans; s++)
-        put_scale(p, panel + p->scales_at, b * spans + s, r, raw->scales[s], raw->scale_bits);
+        put_scale(p, pm_cpu_block_scales(p, panel, b, s), r, raw->scales[s], raw->scale_bits);
     if (p->has_mins)
-        put_scale(p, panel + p->mins_at, b, r, raw->min, raw->min_bits);
+        put_scale(p, pm_cpu_block_mins(p, panel, b), r, raw->min, raw->min_bits);
 }
 
 /* Q4_0, Q4_1 and Q8_0 have their values in the panels' order already: four bytes at a time go to their places. */
@@ -178,10 +183,10 @@ static void put_plain_block(const pm_cpu_panels *p, unsigned char *panel, int64_
 {
     bool nibbles = p->layout == PM_CPU_NIBBLES;
     uint32_t flip = nibbles ? 0 : 0x80808080u, four;
-    unsigned char *to = panel + b * (nibbles ? 256 : 512) + r * 4;
-    put_scale(p, panel + p->scales_at, b, r, 0, load_u16(block));
+    unsigned char *to = values_of(p, panel, b) + r * 4;
+    put_scale(p, pm_cpu_block_scales(p, panel, b, 0), r, 0, load_u16(block));
     if (p->has_mins)
-        put_scale(p, panel + p->mins_at, b, r, 0, load_u16(block + 2));
+        put_scale(p, pm_cpu_block_mins(p, panel, b), r, 0, load_u16(block + 2));
     block += p->has_mins ? 4 : 2;
     for (int j = 0; j < (nibbles ? 4 : 8); j++) {
         memcpy(&four, block + 4 * j, sizeof four);
@@ -194,6 +199,8 @@ static void pack_blocks(const pm_cpu_panels *p, unsigned char *panel, const uint
 {
     bool plain = p->type == PM_TYPE_Q4_0 || p->type == PM_TYPE_Q4_1 || p->type == PM_TYPE_Q8_0;
     size_t block_bytes = pm_type_get(p->type)->block_bytes;
+    if (p->n_blocks % 2) /* half of the last pair is never written, nor read */
+        memset(panel + p->panel_bytes - p->pair_bytes, 0, (size_t)p->pair_bytes);
     if (n_rows == PM_CPU_PANEL && plain) {
         for (int64_t b = 0; b < p->n_blocks; b++)
             for (int r = 0; r < PM_CPU_PANEL; r++)

@@ -21,21 +21,20 @@ typedef struct int_format {
 } int_format;
 
 /* The scales of half a panel. */
-INLINE __m256 load_scales(const unsigned char *at, int64_t index, int half, bool f32_scales)
+INLINE __m256 load_scales(const unsigned char *at, int half, bool f32_scales)
 {
-    int64_t first = index * PM_CPU_PANEL + half * HALF_PANEL;
     if (f32_scales)
-        return _mm256_loadu_ps((const float *)(const void *)at + first);
-    const uint16_t *halves = (const uint16_t *)(const void *)at + first;
+        return _mm256_loadu_ps((const float *)(const void *)at + half * HALF_PANEL);
+    const uint16_t *halves = (const uint16_t *)(const void *)at + half * HALF_PANEL;
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)halves));
 }
 
 /* Values of k 4 j to 4 j + 3 of half a panel. */
-INLINE __m256i load_four(const unsigned char *panel, int64_t block, int j, int half, bool nibbles)
+INLINE __m256i load_four(const unsigned char *values, int j, int half, bool nibbles)
 {
     const __m256i low = _mm256_set1_epi8(15);
-    int64_t at = nibbles ? block * 256 + j % 4 * 64 : block * 512 + j * 64;
-    __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(panel + at + half * 32));
+    int at = nibbles ? j % 4 * 64 : j * 64;
+    __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(values + at + half * 32));
     if (!nibbles)
         return w;
     return _mm256_and_si256(j < 4 ? w : _mm256_srli_epi16(w, 4), low);
@@ -55,7 +54,7 @@ INLINE __m256i add_dot(__m256i sum, __m256i w, __m256i acts)
 }
 
 /* Adds the vectors j0 to j1 of a block for n_rows rows of activations, scaled, to sums. */
-INLINE void add_span(const unsigned char *panel, int64_t block, int half, int j0, int j1, const int8_t *q, int64_t k,
+INLINE void add_span(const unsigned char *values, int64_t block, int half, int j0, int j1, const int8_t *q, int64_t k,
                      const pm_cpu_act_block *a, int64_t n_blocks, __m256 scale, int n_rows, int_format f,
                      __m256 *sums)
 {
@@ -67,7 +66,7 @@ INLINE void add_span(const unsigned char *panel, int64_t block, int half, int j0
                                                : _mm256_slli_epi32(_mm256_set1_epi32(minus_sum), f.offset_shift);
     }
     for (int j = j0; j < j1; j++) {
-        __m256i w = load_four(panel, block, j, half, f.nibbles);
+        __m256i w = load_four(values, j, half, f.nibbles);
         __m256i value = f.wide ? _mm256_xor_si256(w, _mm256_set1_epi8(-128)) : w;
         __m256i magnitude = f.wide ? _mm256_abs_epi8(value) : w;
         for (int r = 0; r < n_rows; r++) {
@@ -113,18 +112,18 @@ INLINE void panel_rows(const pm_cpu_matmul *job, int64_t panel, int half, int64_
     for (int r = 0; r < n_rows; r++)
         sums[r] = _mm256_setzero_ps();
     for (int64_t b = 0; b < n_blocks; b++) {
-        const unsigned char *scales = data + weight->scales_at;
+        const unsigned char *values = pm_cpu_block_values(weight, data, b);
         if (f.halves) {
-            __m256 scale = load_scales(scales, 2 * b, half, f.f32_scales);
-            add_span(data, b, half, 0, 4, q, k, a, n_blocks, scale, n_rows, f, sums);
-            scale = load_scales(scales, 2 * b + 1, half, f.f32_scales);
-            add_span(data, b, half, 4, 8, q, k, a, n_blocks, scale, n_rows, f, sums);
+            __m256 scale = load_scales(pm_cpu_block_scales(weight, data, b, 0), half, f.f32_scales);
+            add_span(values, b, half, 0, 4, q, k, a, n_blocks, scale, n_rows, f, sums);
+            scale = load_scales(pm_cpu_block_scales(weight, data, b, 1), half, f.f32_scales);
+            add_span(values, b, half, 4, 8, q, k, a, n_blocks, scale, n_rows, f, sums);
         } else {
-            __m256 scale = load_scales(scales, b, half, f.f32_scales);
-            add_span(data, b, half, 0, 8, q, k, a, n_blocks, scale, n_rows, f, sums);
+            __m256 scale = load_scales(pm_cpu_block_scales(weight, data, b, 0), half, f.f32_scales);
+            add_span(values, b, half, 0, 8, q, k, a, n_blocks, scale, n_rows, f, sums);
         }
         if (f.has_mins) {
-            __m256 min = load_scales(data + weight->mins_at, b, half, f.f32_scales);
+            __m256 min = load_scales(pm_cpu_block_mins(weight, data, b), half, f.f32_scales);
             for (int r = 0; r < n_rows; r++)
                 sums[r] = _mm256_fmadd_ps(min, _mm256_set1_ps(a[r * n_blocks + b].ds), sums[r]);
         }

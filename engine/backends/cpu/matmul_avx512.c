@@ -14,43 +14,33 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { MOST_ROWS = 8, AHEAD = 4096 };
+enum { MOST_ROWS = 8 };
 
 typedef struct int_format {
     bool nibbles, f32_scales, has_mins, halves;
     int offset_shift;
 } int_format;
 
-INLINE __m512 load_scales(const unsigned char *at, int64_t index, bool f32_scales)
+INLINE __m512 load_scales(const unsigned char *at, bool f32_scales)
 {
     if (f32_scales)
-        return _mm512_loadu_ps((const float *)(const void *)at + index * PM_CPU_PANEL);
-    const uint16_t *halves = (const uint16_t *)(const void *)at + index * PM_CPU_PANEL;
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)halves));
+        return _mm512_loadu_ps((const float *)(const void *)at);
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)at));
 }
 
-INLINE void load_block(const unsigned char *panel, int64_t block, bool nibbles, __m512i *w)
+INLINE void load_block(const unsigned char *values, bool nibbles, __m512i *w)
 {
     if (!nibbles) {
         for (int j = 0; j < 8; j++)
-            w[j] = _mm512_loadu_si512(panel + block * 512 + j * 64);
+            w[j] = _mm512_loadu_si512(values + j * 64);
         return;
     }
     const __m512i low = _mm512_set1_epi8(15);
     for (int j = 0; j < 4; j++) {
-        __m512i both = _mm512_loadu_si512(panel + block * 256 + j * 64);
+        __m512i both = _mm512_loadu_si512(values + j * 64);
         w[j] = _mm512_and_si512(both, low);
         w[4 + j] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
     }
-}
-
-/* Asks for what lies AHEAD bytes further on. Panels follow each other, but are read in two or three places at a time,
- * which the processor's own prefetcher takes for jumps. `bytes` is a block's share of its panel. */
-INLINE void prefetch(const unsigned char *panel, int64_t block, int64_t bytes)
-{
-    const unsigned char *at = panel + block * bytes + AHEAD;
-    for (int64_t i = 0; i < bytes; i += 64)
-        _mm_prefetch((const char *)at + i, _MM_HINT_T0);
 }
 
 /* The four activations number `group`, in every lane. */
@@ -78,6 +68,14 @@ INLINE void finish_row(const pm_cpu_matmul *job, int64_t panel, int64_t t, __m51
     _mm512_mask_storeu_ps(job->out + t * n + n0, mask, sum);
 }
 
+/* The format's constants in the form that pm_cpu_block_values and the like take. */
+INLINE pm_cpu_panels places(int_format f)
+{
+    int64_t values = f.nibbles ? 256 : 512, vectors = (f.halves ? 2 : 1) + (f.has_mins ? 1 : 0);
+    return (pm_cpu_panels){.f32_scales = f.f32_scales, .halves = f.halves, .value_bytes = values,
+                           .pair_bytes = 2 * (values + vectors * PM_CPU_PANEL * (f.f32_scales ? 4 : 2))};
+}
+
 /* Rows t to t + n_rows of one panel. */
 INLINE void panel_rows(const pm_cpu_matmul *job, int64_t panel, int64_t t, int n_rows, int_format f)
 {
@@ -85,21 +83,19 @@ INLINE void panel_rows(const pm_cpu_matmul *job, int64_t panel, int64_t t, int n
     const unsigned char *data = weight->data + (size_t)panel * weight->panel_bytes;
     const int8_t *q = job->acts.q + t * weight->k;
     const pm_cpu_act_block *a = job->acts.blocks + t * weight->n_blocks;
-    int64_t k = weight->k, n_blocks = weight->n_blocks, block_bytes = (int64_t)weight->panel_bytes / n_blocks;
+    int64_t k = weight->k, n_blocks = weight->n_blocks;
+    const pm_cpu_panels p = places(f);
     __m512 sums[MOST_ROWS];
     for (int r = 0; r < n_rows; r++)
         sums[r] = _mm512_setzero_ps();
     for (int64_t b = 0; b < n_blocks; b++) {
         __m512i w[8];
-        if (n_rows == 1)
-            prefetch(data, b, block_bytes);
-        load_block(data, b, f.nibbles, w);
-        __m512 scale = load_scales(data + weight->scales_at, f.halves ? 2 * b : b, f.f32_scales), scale_hi = scale;
-        __m512 min = scale;
+        load_block(pm_cpu_block_values(&p, data, b), f.nibbles, w);
+        __m512 scale = load_scales(pm_cpu_block_scales(&p, data, b, 0), f.f32_scales), scale_hi = scale, min = scale;
         if (f.halves)
-            scale_hi = load_scales(data + weight->scales_at, 2 * b + 1, f.f32_scales);
+            scale_hi = load_scales(pm_cpu_block_scales(&p, data, b, 1), f.f32_scales);
         if (f.has_mins)
-            min = load_scales(data + weight->mins_at, b, f.f32_scales);
+            min = load_scales(pm_cpu_block_mins(&p, data, b), f.f32_scales);
 #pragma GCC unroll 8
         for (int r = 0; r < n_rows; r++) {
             const int8_t *qr = q + r * k + b * PM_CPU_BLOCK;

@@ -7,14 +7,12 @@
 
 #include "formats/block_types.h"
 
-/* The 16 scales (or minima) number `index` of a panel. */
-static void load_scales(const pm_cpu_panels *w, const unsigned char *scales, int64_t index, float *out)
+/* 16 scales or minima as floats. */
+static void load_scales(const pm_cpu_panels *w, const unsigned char *scales, float *out)
 {
-    for (int r = 0; r < PM_CPU_PANEL; r++) {
-        int64_t at = index * PM_CPU_PANEL + r;
-        out[r] = w->f32_scales ? ((const float *)(const void *)scales)[at]
-                               : pm_f16_to_f32(((const uint16_t *)(const void *)scales)[at]);
-    }
+    for (int r = 0; r < PM_CPU_PANEL; r++)
+        out[r] = w->f32_scales ? ((const float *)(const void *)scales)[r]
+                               : pm_f16_to_f32(((const uint16_t *)(const void *)scales)[r]);
 }
 
 /* One block as 32 bytes a row, rows side by side as in the layout PM_CPU_BYTES. */
@@ -22,8 +20,8 @@ static const uint8_t *block_bytes(const pm_cpu_panels *w, const unsigned char *p
 {
     enum { HALF = PM_CPU_BLOCK / 2 * PM_CPU_PANEL };
     if (w->layout == PM_CPU_BYTES)
-        return panel + block * 2 * HALF;
-    const uint8_t *nibbles = panel + block * HALF;
+        return pm_cpu_block_values(w, panel, block);
+    const uint8_t *nibbles = pm_cpu_block_values(w, panel, block);
     for (int i = 0; i < HALF; i++) {
         bytes[i] = nibbles[i] & 15;
         bytes[HALF + i] = nibbles[i] >> 4;
@@ -58,16 +56,16 @@ static void add_block(const pm_cpu_panels *w, const unsigned char *panel, int64_
     float scales[PM_CPU_PANEL];
     const uint8_t *weights = block_bytes(w, panel, block, bytes);
     if (w->halves) {
-        load_scales(w, panel + w->scales_at, block * 2, scales);
+        load_scales(w, pm_cpu_block_scales(w, panel, block, 0), scales);
         add_span(w, weights, q, 4, a->minus_sum - a->minus_sum_hi, a->d, scales, totals);
-        load_scales(w, panel + w->scales_at, block * 2 + 1, scales);
+        load_scales(w, pm_cpu_block_scales(w, panel, block, 1), scales);
         add_span(w, weights + sizeof bytes / 2, q + PM_CPU_BLOCK / 2, 4, a->minus_sum_hi, a->d, scales, totals);
     } else {
-        load_scales(w, panel + w->scales_at, block, scales);
+        load_scales(w, pm_cpu_block_scales(w, panel, block, 0), scales);
         add_span(w, weights, q, 8, a->minus_sum, a->d, scales, totals);
     }
     if (w->has_mins) {
-        load_scales(w, panel + w->mins_at, block, scales);
+        load_scales(w, pm_cpu_block_mins(w, panel, block), scales);
         for (int r = 0; r < PM_CPU_PANEL; r++)
             totals[r] += scales[r] * a->ds;
     }
