@@ -162,6 +162,14 @@ static uint32_t query_features(VkPhysicalDevice physical, const bool has[EXT_COU
     return features;
 }
 
+/* PUMICE_VK_PLAY_GPU=1: tests have a software device use the kernels for GPUs, and memory that the host cannot
+ * see. */
+static bool plays_gpu(void)
+{
+    const char *play = getenv("PUMICE_VK_PLAY_GPU");
+    return play && *play == '1';
+}
+
 static pm_device_kind kind_of(VkPhysicalDeviceType type)
 {
     switch (type) {
@@ -337,7 +345,8 @@ void pm_vk_facts_query(VkInstance instance, VkPhysicalDevice physical, uint32_t 
     query_properties(instance, physical, has, driver_properties, out);
     out->memory_budget = extension_listed(known, n, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
     out->calibrated_timestamps = extension_listed(known, n, VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME);
-    out->unified_memory = out->kind == PM_DEVICE_INTEGRATED_GPU || out->kind == PM_DEVICE_SOFTWARE_GPU;
+    out->unified_memory =
+        out->kind == PM_DEVICE_INTEGRATED_GPU || (out->kind == PM_DEVICE_SOFTWARE_GPU && !plays_gpu());
 }
 
 /* ---- tiers --------------------------------------------------------------------------------------------- */
@@ -425,8 +434,7 @@ void pm_vk_caps_make(const pm_vk_facts *facts, pm_tier most, pm_vk_caps *out)
     pm_tier own = pm_vk_tier_of(facts);
     out->tier = own;
     out->kind = facts->kind;
-    const char *play = getenv("PUMICE_VK_PLAY_GPU"); /* tests run the kernels for GPUs on software devices too */
-    out->software = facts->kind == PM_DEVICE_SOFTWARE_GPU && !(play && *play == '1');
+    out->software = facts->kind == PM_DEVICE_SOFTWARE_GPU && !plays_gpu();
     out->vendor_id = facts->vendor_id;
     out->limits = facts->limits;
     out->features = facts->features;

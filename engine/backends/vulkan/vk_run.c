@@ -27,7 +27,7 @@ static void learn_speed(pm_vk_device *device, const pm_vk_segment *segment, doub
 {
     if (seconds < 1.0 || seconds < 2 * segment->seconds || device->caps.software)
         return;
-    double off = seconds / segment->seconds;
+    double off = seconds / segment->seconds < 4 ? seconds / segment->seconds : 4; /* it may be another's doing */
     device->caps.flops_per_s /= off;
     device->caps.bytes_per_s /= off;
     pm_vk_log(device, "%s took %.1f s for a submission that should take %.2f s; the next ones will be shorter",
