@@ -20,10 +20,17 @@
 #define PM_X(t, j) pm_x4(min(t0 + t, rows - 1), block * 32 + 4 * j)
 #endif
 
+#if defined(W_PLAIN) && !defined(PM_SUBGROUP)
+#define PM_UNIT_VALUES(r, j) pm_values_at(unit, r, j) // in a loop: unrolled, weak compilers take seconds
+#else
+#define PM_UNIT_VALUES(r, j) pm_values(u, r, j)
+#endif
+
 // Values 4 j .. 4 j + 3 of the block; j is a literal, so that shuffles are known when the shader is compiled.
 #define PM_STEP(j)                                                                                                 \
     {                                                                                                              \
-        vec4 w0 = pm_values(u, 0, j), w1 = pm_values(u, 1, j), w2 = pm_values(u, 2, j), w3 = pm_values(u, 3, j);   \
+        vec4 w0 = PM_UNIT_VALUES(0, j), w1 = PM_UNIT_VALUES(1, j), w2 = PM_UNIT_VALUES(2, j);                      \
+        vec4 w3 = PM_UNIT_VALUES(3, j);                                                                            \
         [[unroll]] for (int t = 0; t < PM_TILE; t++) {                                                             \
             vec4 v = PM_X(t, j);                                                                                   \
             sums[t] += vec4(w0.x, w1.x, w2.x, w3.x) * v.x;                                                         \
@@ -46,13 +53,19 @@ void main()
     [[unroll]] for (int t = 0; t < PM_TILE; t++)
         sums[t] = vec4(0.0);
     for (uint block = 0; block < push.n_blocks; block++) {
-        pm_unit u = pm_load_unit(group * push.n_blocks + block);
+        uint unit = group * push.n_blocks + block;
+#if defined(W_PLAIN) && !defined(PM_SUBGROUP)
+        for (int j = 0; j < 8; j++)
+            PM_STEP(j)
+#else
+        pm_unit u = pm_load_unit(unit);
 #ifdef PM_SUBGROUP
         vec4 part[PM_TILE];
         [[unroll]] for (int t = 0; t < PM_TILE; t++)
             part[t] = pm_x4(min(t0 + t, rows - 1), block * 32 + (gl_SubgroupInvocationID & 7u) * 4);
 #endif
         PM_STEP(0) PM_STEP(1) PM_STEP(2) PM_STEP(3) PM_STEP(4) PM_STEP(5) PM_STEP(6) PM_STEP(7)
+#endif
     }
     [[unroll]] for (int t = 0; t < PM_TILE; t++)
         if (mine && t0 + t < rows)

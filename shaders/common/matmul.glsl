@@ -45,10 +45,13 @@ void pm_matmul_finish(uint group, uint t, vec4 sum)
 }
 
 #ifdef PM_X_FLOAT
-// Values k .. k + 3 of row t of x, zeros beyond its end; k a multiple of 4.
+// Values k .. k + 3 of row t of x, zeros beyond its end; k a multiple of 4. Rows of quantised types have no tail.
 vec4 pm_x4(uint t, uint k)
 {
     uint at = t * push.n_k + k;
+#ifndef W_PLAIN
+    return x[at >> 2];
+#else
     if (PM_X_ALIGNED != 0)
         return x[at >> 2];
     vec4 v = vec4(0.0);
@@ -56,6 +59,7 @@ vec4 pm_x4(uint t, uint k)
         if (k + i < push.n_k)
             v[i] = PM_AT(x, at + i);
     return v;
+#endif
 }
 #endif
 

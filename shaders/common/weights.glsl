@@ -162,6 +162,24 @@ vec4 pm_quants_float(const pm_unit u, int r, int j)
 }
 #endif
 
+#ifdef W_PLAIN
+// Values 4 j .. 4 j + 3 of row r of a unit that is not loaded as a whole; j and r need not be constants.
+vec4 pm_values_at(uint unit, int r, int j)
+{
+#if defined(W_F32)
+    return uintBitsToFloat(w_quants[unit * W_UNIT + 8 * r + j]);
+#else
+    uvec4 p = w_quants[unit * W_UNIT + 4 * r + j / 2];
+    uvec2 h = j % 2 == 0 ? p.xy : p.zw;
+#if defined(W_F16)
+    return vec4(unpackHalf2x16(h.x), unpackHalf2x16(h.y));
+#else
+    return uintBitsToFloat(uvec4(h.x << 16, h.x & 0xffff0000u, h.y << 16, h.y & 0xffff0000u));
+#endif
+#endif
+}
+#endif
+
 // Values 4 j .. 4 j + 3 of row r; j and r constants.
 vec4 pm_values(const pm_unit u, int r, int j)
 {
