@@ -3,8 +3,8 @@
  *   attention_<cache>[_sg]     one workgroup a token and query head
  *   attention_rows<D>_<cache>  one subgroup for as many query rows of a cache head, on software devices
  *
- * Where few tokens meet a long context, the range of positions is split as well and a second pass merges the parts.
- * Dispatches over the work limit are cut by tokens. */
+ * Where few tokens meet a long context, the range of positions is split as well and a second pass merges the
+ * parts. Dispatches over the work limit are cut by tokens. */
 #include "attention.push.h"
 #include "backends/vulkan/op_lowering.h"
 #include "ops/ops.h"
@@ -63,7 +63,8 @@ static uint32_t choose_splits(const pm_vk_caps *caps, const variant *v, const pm
 {
     int64_t n_workgroups = (q->dim[1] * q->dim[2] + v->rows_each - 1) / v->rows_each;
     int64_t enough = caps->software ? 8 : ENOUGH_WORKGROUPS;
-    int64_t splits = (enough + n_workgroups - 1) / n_workgroups, most = (n_ctx + PART_POSITIONS - 1) / PART_POSITIONS;
+    int64_t splits = (enough + n_workgroups - 1) / n_workgroups,
+            most = (n_ctx + PART_POSITIONS - 1) / PART_POSITIONS;
     splits = splits < most ? splits : most;
     if (caps->software) { /* the loops of one invocation must end before lavapipe ends them: see pm_vk_team_of */
         int64_t n_pairs = (q->dim[0] + 1) / 2, sums = v->rows_each > 1 ? 1 : (n_pairs + v->local - 1) / v->local;
@@ -92,8 +93,8 @@ static pm_status emit_rows(pm_vk_lowering *l, const pm_node *node, const variant
         d->bytes = cache_bytes * push->count / push->per_kv + 8.0 * push->n_head * push->count * count;
         uint64_t n_workgroups = (uint64_t)count * push->count;
         if (v->rows_each > 1)
-            n_workgroups = ((uint64_t)count * push->per_kv + v->rows_each - 1) / v->rows_each *
-                           (push->count / push->per_kv);
+            n_workgroups =
+                ((uint64_t)count * push->per_kv + v->rows_each - 1) / v->rows_each * (push->count / push->per_kv);
         pm_vk_grid(caps, n_workgroups * push->n_splits, d->groups);
         PM_TRY(pm_vk_emit(l, d, err));
     }
@@ -141,8 +142,8 @@ pm_status pm_vk_lower_attention(pm_vk_lowering *l, const pm_node *node, pm_error
     PM_VK_PUSH_OUTER(&push, q);
     bool split = push.n_splits > 1;
     uint64_t part_bytes = sizeof(float) * (push.n_head + 2ull);
-    pm_vk_slice parts = split ? pm_vk_scratch(l, part_bytes * push.n_splits * push.n_heads * push.n_rows)
-                              : pm_vk_slice_none(l);
+    pm_vk_slice parts =
+        split ? pm_vk_scratch(l, part_bytes * push.n_splits * push.n_heads * push.n_rows) : pm_vk_slice_none(l);
     pm_vk_dispatch d = {
         .shader = chosen.shader,
         .spec = {chosen.local, chosen.one_subgroup, q->dim[0] % 8 == 0},
@@ -158,13 +159,12 @@ pm_status pm_vk_lower_attention(pm_vk_lowering *l, const pm_node *node, pm_error
         pm_vk_chunk keys = pm_vk_get_chunk(l, k, i), values = pm_vk_get_chunk(l, v, i);
         push.first_head = (uint32_t)keys.first * push.per_kv;
         push.count = (uint32_t)keys.count * push.per_kv;
-        const pm_vk_binding bind[] = {
-            {pm_vk_tensor_slice(l, q), PM_VK_READ},
-            {keys.plane[0], PM_VK_READ},
-            {values.plane[0], PM_VK_READ},
-            {pm_vk_tensor_slice(l, node->in[POSITIONS]), PM_VK_READ},
-            {split ? pm_vk_slice_none(l) : out, split ? PM_VK_READ : PM_VK_WRITE},
-            {parts, split ? PM_VK_WRITE : PM_VK_READ}};
+        const pm_vk_binding bind[] = {{pm_vk_tensor_slice(l, q), PM_VK_READ},
+                                      {keys.plane[0], PM_VK_READ},
+                                      {values.plane[0], PM_VK_READ},
+                                      {pm_vk_tensor_slice(l, node->in[POSITIONS]), PM_VK_READ},
+                                      {split ? pm_vk_slice_none(l) : out, split ? PM_VK_READ : PM_VK_WRITE},
+                                      {parts, split ? PM_VK_WRITE : PM_VK_READ}};
         for (uint32_t b = 0; b < d.n_bind; b++)
             d.bind[b] = bind[b];
         PM_TRY(emit_rows(l, node, &chosen, &d, &push, err));

@@ -8,7 +8,8 @@ bool pm_vk_supports_embedding(const pm_vk_caps *caps, const pm_node *node)
     (void)caps;
     const pm_tensor *table = node->in[0];
     return pm_vk_small_enough(node) && table->dim[1] < INT32_MAX &&
-           (table->role == PM_ROLE_WEIGHT ? pm_vk_weight_type_index(table->type) >= 0 : table->type == PM_TYPE_F32);
+           (table->role == PM_ROLE_WEIGHT ? pm_vk_weight_type_index(table->type) >= 0
+                                          : table->type == PM_TYPE_F32);
 }
 
 pm_status pm_vk_lower_embedding(pm_vk_lowering *l, const pm_node *node, pm_error *err)

@@ -3,12 +3,12 @@
  *   matmul_vec[_sg]    few rows of x on a GPU: a workgroup for 4 weight rows, sums reduced
  *   matmul_tile1[_sg]  one row of x on a software device: an invocation for 4 weight rows, nothing to reduce
  *   matmul_tile4[_sg]  many rows of x: an invocation for 4 weight rows x 4 rows of x
- *   matmul_vec_i8[_sg], matmul_tile4_i8  the same on GPUs with integer dot products, for quantised weights: x is made
- *                      8-bit blocks first, once for all products that read it. Software devices emulate the dot
- *                      product with more instructions than the fp32 sums take.
+ *   matmul_vec_i8[_sg], matmul_tile4_i8  the same on GPUs with integer dot products, for quantised weights: x is
+ * made 8-bit blocks first, once for all products that read it. Software devices emulate the dot product with more
+ * instructions than the fp32 sums take.
  *
- * A product is cut by the chunks of its weight, and further by weight rows where a dispatch would hold more work than
- * the device should get at once. */
+ * A product is cut by the chunks of its weight, and further by weight rows where a dispatch would hold more work
+ * than the device should get at once. */
 #include "backends/vulkan/op_lowering.h"
 #include "backends/vulkan/weight_layout.h"
 #include "matmul.push.h"
@@ -53,13 +53,21 @@ static variant choose_gpu(const pm_vk_caps *caps, int type, int64_t n_rows)
     if (n_rows > FEW_ROWS) {
         uint32_t local = pm_vk_local_size(caps, 64);
         pm_shader shader = of_type(i8 ? PM_SHADER_MATMUL_TILE4_I8_Q8_0 : PM_SHADER_MATMUL_TILE4_F32, t);
-        return (variant){shader, local, 0, 0, local, 4, i8,
-                         i8 ? "tiles in registers, integer dot products" : "fp32 tiles in registers"};
+        return (variant){
+            shader, local, 0,  0,
+            local,  4,     i8, i8 ? "tiles in registers, integer dot products" : "fp32 tiles in registers"};
     }
-    pm_vk_team team =
-        i8 ? pm_vk_team_of(caps, of_type(PM_SHADER_MATMUL_VEC_I8_Q8_0, t), of_type(PM_SHADER_MATMUL_VEC_I8_SG_Q8_0, t), 32, 0)
-           : pm_vk_team_of(caps, of_type(PM_SHADER_MATMUL_VEC_F32, t), of_type(PM_SHADER_MATMUL_VEC_SG_F32, t), 32, 0);
-    return (variant){team.shader, team.local, team.one_subgroup, team.subgroup_size, 1, 1, i8,
+    pm_vk_team team = i8 ? pm_vk_team_of(caps, of_type(PM_SHADER_MATMUL_VEC_I8_Q8_0, t),
+                                         of_type(PM_SHADER_MATMUL_VEC_I8_SG_Q8_0, t), 32, 0)
+                         : pm_vk_team_of(caps, of_type(PM_SHADER_MATMUL_VEC_F32, t),
+                                         of_type(PM_SHADER_MATMUL_VEC_SG_F32, t), 32, 0);
+    return (variant){team.shader,
+                     team.local,
+                     team.one_subgroup,
+                     team.subgroup_size,
+                     1,
+                     1,
+                     i8,
                      i8 ? "integer dot products, blocks shared along K" : "fp32, blocks shared along K"};
 }
 
@@ -117,7 +125,7 @@ static pm_status emit_groups(pm_vk_lowering *l, const variant *v, pm_vk_dispatch
     const pm_vk_caps *caps = pm_vk_lowering_caps(l);
     double flops_of_group = 2.0 * GROUP * (double)push->n_k * (double)push->n_rows;
     double most = pm_vk_work_limit(l) / flops_of_group / v->groups_of_workgroup;
-    uint32_t piece = most < 1 ? v->groups_of_workgroup
+    uint32_t piece = most < 1                                   ? v->groups_of_workgroup
                      : most * v->groups_of_workgroup < n_groups ? (uint32_t)most * v->groups_of_workgroup
                                                                 : n_groups;
     uint32_t n_tiles = (push->n_rows + v->tile - 1) / v->tile;
@@ -157,7 +165,8 @@ pm_status pm_vk_lower_matmul(pm_vk_lowering *l, const pm_node *node, pm_error *e
         PM_TRY(emit_i8_blocks(l, x, &read, err));
     pm_vk_dispatch d = {
         .shader = v.shader,
-        .spec = {v.local, v.one_subgroup, x->dim[0] % 32 == 0, out->dim[0] % 4 == 0, bias != NULL, residual != NULL},
+        .spec = {v.local, v.one_subgroup, x->dim[0] % 32 == 0, out->dim[0] % 4 == 0, bias != NULL,
+                 residual != NULL},
         .n_spec = 6,
         .push = &push,
         .push_size = sizeof push,

@@ -6,12 +6,11 @@
 #include "backends/vulkan/vk_lower.h"
 
 /* Fills the PM_PUSH_ROWS of a push-constant struct: the rows of `tensor`, counted as it counts them. */
-#define PM_VK_PUSH_ROWS(push, tensor)                                                                              \
-    pm_vk_push_rows(tensor, &(push)->n_rows, &(push)->rows_of, &(push)->rows_per)
+#define PM_VK_PUSH_ROWS(push, tensor) pm_vk_push_rows(tensor, &(push)->n_rows, &(push)->rows_of, &(push)->rows_per)
 void pm_vk_push_rows(const pm_tensor *tensor, uint32_t *n_rows, uint32_t *rows_of, uint32_t *rows_per);
 
 /* The same where what matters is the outermost dimension alone: tokens, outputs. */
-#define PM_VK_PUSH_OUTER(push, tensor)                                                                             \
+#define PM_VK_PUSH_OUTER(push, tensor)                                                                            \
     pm_vk_push_outer(tensor, &(push)->n_rows, &(push)->rows_of, &(push)->rows_per)
 void pm_vk_push_outer(const pm_tensor *tensor, uint32_t *n_rows, uint32_t *rows_of, uint32_t *rows_per);
 
@@ -25,13 +24,14 @@ typedef struct pm_vk_team {
     const char *why;
 } pm_vk_team;
 
-/* The team of about `want` invocations for a shader with a plain form and one with subgroup arithmetic. On a software
- * device a single subgroup, as invocations beyond its width run one after another there and barriers cost most; but
- * not where `steps`, the loop iterations that one invocation alone would make, are too many for it: lavapipe ends
- * every loop when an invocation has made 65535 iterations, and says nothing. */
+/* The team of about `want` invocations for a shader with a plain form and one with subgroup arithmetic. On a
+ * software device a single subgroup, as invocations beyond its width run one after another there and barriers cost
+ * most; but not where `steps`, the loop iterations that one invocation alone would make, are too many for it:
+ * lavapipe ends every loop when an invocation has made 65535 iterations, and says nothing. */
 pm_vk_team pm_vk_team_of(const pm_vk_caps *caps, pm_shader plain, pm_shader subgroup, uint32_t want, double steps);
 
-/* Whether a subgroup of exactly limits.subgroup_size can be had, and the .subgroup_size to ask for (0: none needed). */
+/* Whether a subgroup of exactly limits.subgroup_size can be had, and the .subgroup_size to ask for (0: none
+ * needed). */
 bool pm_vk_subgroup_known(const pm_vk_caps *caps, uint32_t *size_to_ask);
 
 /* The number of a weight type in the list of weight shaders (shaders/CMakeLists.txt); -1: not a weight's type. */

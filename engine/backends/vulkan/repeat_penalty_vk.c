@@ -12,7 +12,8 @@ pm_status pm_vk_lower_repeat_penalty(pm_vk_lowering *l, const pm_node *node, pm_
 {
     const pm_vk_caps *caps = pm_vk_lowering_caps(l);
     const pm_tensor *logits = node->in[0], *history = node->in[1];
-    struct pm_repeat_penalty_push push = {.n_row = (uint32_t)logits->dim[0], .n_history = (uint32_t)history->dim[0]};
+    struct pm_repeat_penalty_push push = {.n_row = (uint32_t)logits->dim[0],
+                                          .n_history = (uint32_t)history->dim[0]};
     PM_VK_PUSH_ROWS(&push, logits);
     uint64_t n = (uint64_t)pm_tensor_elems(logits), n_marks = (uint64_t)push.n_rows * push.n_history;
     uint32_t local = pm_vk_local_size(caps, 64);

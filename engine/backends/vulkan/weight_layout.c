@@ -1,7 +1,8 @@
-/* Weight layouts: see weight_layout.h, and shaders/common/weights.glsl for a drawing of the units that are packed here.
+/* Weight layouts: see weight_layout.h, and shaders/common/weights.glsl for a drawing of the units that are packed
+ * here.
  *
- * One function a family of types packs one row's block of 32 values into its places of a unit; the loop over rows and
- * blocks is common. Bytes of the file are only moved: scales, minima and quants stay what they were. */
+ * One function a family of types packs one row's block of 32 values into its places of a unit; the loop over rows
+ * and blocks is common. Bytes of the file are only moved: scales, minima and quants stay what they were. */
 #include "backends/vulkan/weight_layout.h"
 
 #include <string.h>
@@ -74,7 +75,8 @@ pm_status pm_vk_weight_layout_choose(const pm_vk_caps *caps, const pm_weight *we
     return PM_OK;
 }
 
-/* ---- one row's block of a unit ------------------------------------------------------------------------------------ */
+/* ---- one row's block of a unit
+ * ------------------------------------------------------------------------------------ */
 
 static uint16_t load_u16(const uint8_t *p)
 {
@@ -209,7 +211,8 @@ static void pack_block(pm_type type, const uint8_t *row, int64_t k, uint32_t b, 
     case PM_TYPE_F32:
     case PM_TYPE_F16:
     case PM_TYPE_BF16:
-        pack_plain(row + (size_t)b * BLOCK * info->block_bytes, info->block_bytes, k - (int64_t)b * BLOCK, to.quants, r);
+        pack_plain(row + (size_t)b * BLOCK * info->block_bytes, info->block_bytes, k - (int64_t)b * BLOCK,
+                   to.quants, r);
         break;
     case PM_TYPE_Q4_K:
     case PM_TYPE_Q5_K:
@@ -223,7 +226,8 @@ static void pack_block(pm_type type, const uint8_t *row, int64_t k, uint32_t b, 
     }
 }
 
-/* ---- all of them -------------------------------------------------------------------------------------------------- */
+/* ---- all of them
+ * -------------------------------------------------------------------------------------------------- */
 
 static void pack_units(const pm_vk_weight_layout *layout, const pm_weight *weight, int64_t first, int64_t count,
                        void *const planes[PM_VK_MAX_PLANES])

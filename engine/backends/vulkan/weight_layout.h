@@ -1,7 +1,7 @@
 /* How each weight type is laid out on the device: the file's blocks are rewritten, once, at load, into planes that
  * shaders read with aligned 32-bit loads (for instance the scales of a row in one plane and its packed values in
- * another). Rows are independent or come in groups, so that a weight can be split by rows. No bit of information is
- * lost. shaders/common/weights.glsl draws the planes of every type and reads them.
+ * another). Rows are independent or come in groups, so that a weight can be split by rows. No bit of information
+ * is lost. shaders/common/weights.glsl draws the planes of every type and reads them.
  *
  * vk_weights.c asks for the layout, allocates and splits, and has rows packed into staging memory piece by piece.
  */
@@ -19,7 +19,8 @@ typedef struct pm_vk_weight_layout {
     pm_type type;    /* of the file */
     uint32_t format; /* pm_vk_weight_format, for the lowering code */
     uint32_t n_planes;
-    uint64_t row_bytes[PM_VK_MAX_PLANES]; /* bytes that a row takes in each plane; of row_group rows: multiples of 4 */
+    uint64_t
+        row_bytes[PM_VK_MAX_PLANES]; /* bytes that a row takes in each plane; of row_group rows: multiples of 4 */
     uint32_t row_group; /* rows are stored in groups of so many, the last one padded with zero rows; at least 1 */
 } pm_vk_weight_layout;
 
