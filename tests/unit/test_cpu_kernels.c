@@ -1,5 +1,5 @@
-/* The cpu backend's kernels, one instruction set after the other: what the op test table cannot see from outside, as
- * the accuracy of exp, blocks that cannot be quantised, and the two ways of attention against each other. */
+/* The cpu backend's kernels, one instruction set after the other: what the op test table cannot see from outside,
+ * as the accuracy of exp, blocks that cannot be quantised, and the two ways of attention against each other. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -126,7 +126,8 @@ static void check_norm(const pm_cpu_kernels *k)
         for (int i = 0; i < 37; i++) {
             double want = (double)x[i] / sqrt(sum / 37);
             if (!(fabs((double)y[i] - want) <= 1e-6))
-                fail_msg("%s: rms_norm at scale %g: %g instead of %g", k->name, (double)scales[s], (double)y[i], want);
+                fail_msg("%s: rms_norm at scale %g: %g instead of %g", k->name, (double)scales[s], (double)y[i],
+                         want);
         }
     }
 }
@@ -149,9 +150,18 @@ static void check_attention(const pm_cpu_kernels *k)
     for (int i = 0; i < GROUP * D; i++)
         q[i] = sinf((float)i);
     const int32_t position = 140;
-    pm_cpu_attention job = {.q = q, .out = tile, .row_stride = GROUP * D, .keys = keys, .values = values,
-                            .positions = &position, .head_dim = D, .group = GROUP, .n_ctx = CTX, .n_tokens = 1,
-                            .window = 100, .scale = 0.125f};
+    pm_cpu_attention job = {.q = q,
+                            .out = tile,
+                            .row_stride = GROUP * D,
+                            .keys = keys,
+                            .values = values,
+                            .positions = &position,
+                            .head_dim = D,
+                            .group = GROUP,
+                            .n_ctx = CTX,
+                            .n_tokens = 1,
+                            .window = 100,
+                            .scale = 0.125f};
     float *scratch = malloc(PM_CPU_ATTENTION_SCRATCH(D) * sizeof *scratch);
     assert_non_null(scratch);
     k->attention_tile(&job, 0, GROUP, scratch);

@@ -1,5 +1,6 @@
-/* Programs of the cpu backend: a whole block of a decoder against the reference backend, with what the op test table
- * does not reach: steps done in one go, shared 8-bit activations, storage used again, runs that are stopped, wrong slots.
+/* Programs of the cpu backend: a whole block of a decoder against the reference backend, with what the op test
+ * table does not reach: steps done in one go, shared 8-bit activations, storage used again, runs that are stopped,
+ * wrong slots.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,11 +20,11 @@
 
 enum { C = 128, HEADS = 6, KV_HEADS = 2, D = 32, FF = 160, V = 100, T = 40, CTX = 64, N_WEIGHTS = 11, LAYERS = 2 };
 
-static const char *const names[N_WEIGHTS] = {"norm", "wq", "wk", "wv", "wo", "ffn_norm", "gate", "up", "down",
-                                             "table", "rope"};
-static const int64_t shapes[N_WEIGHTS][2] = {{C, 0},          {C, HEADS * D}, {C, KV_HEADS * D}, {C, KV_HEADS * D},
-                                             {HEADS * D, C},  {C, 0},         {C, FF},           {C, FF},
-                                             {FF, C},         {C, V},         {0, 0}};
+static const char *const names[N_WEIGHTS] = {"norm", "wq", "wk",   "wv",    "wo",  "ffn_norm",
+                                             "gate", "up", "down", "table", "rope"};
+static const int64_t shapes[N_WEIGHTS][2] = {
+    {C, 0},  {C, HEADS *D}, {C, KV_HEADS *D}, {C, KV_HEADS *D}, {HEADS * D, C}, {C, 0},
+    {C, FF}, {C, FF},       {FF, C},          {C, V},           {0, 0}};
 enum { ROPE_PAIRS = D / 2, ROPE_ROWS = PM_ROPE_FINE + 1 };
 
 typedef struct decoder {
@@ -65,9 +66,17 @@ static void make_weight(decoder *d, int i, pm_type type, bool odd)
             pm_quantize_row(type, row, at + (size_t)r * row_bytes, k);
     }
     free(row);
-    d->weights[i] = (pm_weight){.name = names[i], .type = type, .n_dims = rope ? 3 : norm ? 1 : 2, .dim = {k, rows, 1, 1},
-                                .data = at, .n_bytes = bytes,
-                                .uses = norm || rope ? PM_USE_PLAIN : i == 9 ? PM_USE_MATMUL | PM_USE_EMBEDDING : PM_USE_MATMUL};
+    d->weights[i] = (pm_weight){.name = names[i],
+                                .type = type,
+                                .n_dims = rope   ? 3
+                                          : norm ? 1
+                                                 : 2,
+                                .dim = {k, rows, 1, 1},
+                                .data = at,
+                                .n_bytes = bytes,
+                                .uses = norm || rope ? PM_USE_PLAIN
+                                        : i == 9     ? PM_USE_MATMUL | PM_USE_EMBEDDING
+                                                     : PM_USE_MATMUL};
     if (rope) {
         d->weights[i].dim[1] = ROPE_PAIRS;
         d->weights[i].dim[2] = ROPE_ROWS;
@@ -83,7 +92,8 @@ static pm_tensor *weight(decoder *d, int i)
 static pm_tensor *layer(decoder *d, pm_tensor *x, int l)
 {
     pm_graph *g = d->graph;
-    const int64_t dims_q[] = {D, HEADS, T}, dims_k[] = {D, KV_HEADS, T}, cache[] = {D, CTX, KV_HEADS}, flat[] = {HEADS * D, T};
+    const int64_t dims_q[] = {D, HEADS, T}, dims_k[] = {D, KV_HEADS, T}, cache[] = {D, CTX, KV_HEADS},
+                  flat[] = {HEADS * D, T};
     pm_tensor *h = pm_rms_norm(g, x, weight(d, 0), 1e-5f);
     pm_tensor *q = pm_reshape(g, pm_matmul(g, weight(d, 1), h, NULL, NULL), 3, dims_q);
     pm_tensor *k = pm_reshape(g, pm_matmul(g, weight(d, 2), h, NULL, NULL), 3, dims_k);
@@ -95,7 +105,8 @@ static pm_tensor *layer(decoder *d, pm_tensor *x, int l)
     pm_tensor *a = pm_attention(g, q, keys, values, d->positions, 0.18f, 0);
     x = pm_add(g, x, pm_matmul(g, weight(d, 4), pm_reshape(g, a, 2, flat), NULL, NULL));
     h = pm_rms_norm(g, x, weight(d, 5), 1e-5f);
-    pm_tensor *gated = pm_swiglu(g, pm_matmul(g, weight(d, 6), h, NULL, NULL), pm_matmul(g, weight(d, 7), h, NULL, NULL));
+    pm_tensor *gated =
+        pm_swiglu(g, pm_matmul(g, weight(d, 6), h, NULL, NULL), pm_matmul(g, weight(d, 7), h, NULL, NULL));
     return pm_add(g, x, pm_matmul(g, weight(d, 8), gated, NULL, NULL));
 }
 
@@ -116,7 +127,8 @@ static void make_decoder_at(decoder *d, pm_type type, bool odd)
         make_weight(d, i, type, odd);
     assert_int_equal(pm_graph_create(&d->graph, &err), PM_OK);
     d->tokens = pm_graph_input(d->graph, PM_INPUT_TOKENS, PM_TYPE_I32, 1, dims_t, PM_ROWS_TOKENS, "tokens");
-    d->positions = pm_graph_input(d->graph, PM_INPUT_POSITIONS, PM_TYPE_I32, 1, dims_t, PM_ROWS_TOKENS, "positions");
+    d->positions =
+        pm_graph_input(d->graph, PM_INPUT_POSITIONS, PM_TYPE_I32, 1, dims_t, PM_ROWS_TOKENS, "positions");
     pm_tensor *x = pm_embedding(d->graph, weight(d, 9), d->tokens);
     for (int l = 0; l < LAYERS; l++)
         x = layer(d, x, l);
@@ -151,16 +163,19 @@ static void load(const decoder *d, const char *name, bool by_node, loaded *on)
     pm_error err = {0};
     pm_state_desc states[2 * LAYERS];
     for (int i = 0; i < 2 * LAYERS; i++)
-        states[i] = (pm_state_desc){.name = "cache", .type = PM_TYPE_F16, .n_dims = 3, .dim = {D, CTX, KV_HEADS, 1}};
+        states[i] =
+            (pm_state_desc){.name = "cache", .type = PM_TYPE_F16, .n_dims = 3, .dim = {D, CTX, KV_HEADS, 1}};
     memset(on, 0, sizeof *on);
     pm_status status = pm_device_open(&(pm_device_options){.name = name, .n_threads = 3}, &on->device, &err);
     if (status == PM_OK)
-        status = on->device->backend->weights_create(on->device, d->weights, N_WEIGHTS, NULL, NULL, &on->weights, &err);
+        status =
+            on->device->backend->weights_create(on->device, d->weights, N_WEIGHTS, NULL, NULL, &on->weights, &err);
     if (status == PM_OK)
         status = on->device->backend->states_create(on->device, states, 2 * LAYERS, &on->states, &err);
     if (status == PM_OK)
-        status = on->device->backend->program_create(on->device, d->graph, on->weights, on->states,
-                                                     &(pm_program_options){.by_node = by_node}, &on->program, &err);
+        status =
+            on->device->backend->program_create(on->device, d->graph, on->weights, on->states,
+                                                &(pm_program_options){.by_node = by_node}, &on->program, &err);
     if (status != PM_OK)
         fail_msg("%s: %s", name, err.message);
 }
@@ -174,7 +189,8 @@ static void unload(loaded *on)
 }
 
 /* Runs n tokens from position `first` on. */
-static pm_status run(const decoder *d, const loaded *on, int n, int first, const pm_run_options *options, pm_error *err)
+static pm_status run(const decoder *d, const loaded *on, int n, int first, const pm_run_options *options,
+                     pm_error *err)
 {
     int32_t tokens[T], positions[T];
     for (int i = 0; i < n; i++) {
@@ -184,14 +200,16 @@ static pm_status run(const decoder *d, const loaded *on, int n, int first, const
     const pm_backend *b = on->device->backend;
     const pm_run_params params = {.n_tokens = n, .n_outputs = n, .n_kv = first + n};
     PM_TRY(b->tensor_write(on->device, on->program, d->tokens, 0, tokens, (size_t)n * sizeof *tokens, err));
-    PM_TRY(b->tensor_write(on->device, on->program, d->positions, 0, positions, (size_t)n * sizeof *positions, err));
+    PM_TRY(
+        b->tensor_write(on->device, on->program, d->positions, 0, positions, (size_t)n * sizeof *positions, err));
     return b->program_run(on->device, on->program, &params, options, err);
 }
 
 static void get_logits(const decoder *d, const loaded *on, int n, float *logits)
 {
     assert_int_equal(on->device->backend->tensor_read(on->device, on->program, d->logits, 0, logits,
-                                                      (size_t)n * V * sizeof *logits, NULL), PM_OK);
+                                                      (size_t)n * V * sizeof *logits, NULL),
+                     PM_OK);
 }
 
 static double nmse(const float *got, const float *want, int n)
@@ -205,7 +223,8 @@ static double nmse(const float *got, const float *want, int n)
 }
 
 /* A prompt, then tokens one by one, then part of a bucket, on both; 8-bit activations cost up to 4e-3
- * after two layers of random weights, and a forgotten wait or a buffer used too early costs everything (1 and more). */
+ * after two layers of random weights, and a forgotten wait or a buffer used too early costs everything (1 and
+ * more). */
 static void like_the_reference(pm_type type, bool by_node, double limit)
 {
     static const int passes[][2] = {{T, 0}, {1, T}, {1, T + 1}, {7, T + 2}, {1, T + 9}, {2, 3}};
@@ -321,23 +340,28 @@ static void mistakes_are_named(void **state)
     load(&d, "cpu", false, &cpu);
     const pm_backend *b = cpu.device->backend;
     const pm_tensor *inner = d.graph->nodes[0]->out;
-    assert_int_equal(b->tensor_read(cpu.device, cpu.program, inner, 0, &value, sizeof value, &err), PM_ERR_ARGUMENT);
-    assert_int_equal(b->tensor_write(cpu.device, cpu.program, d.logits, 0, &value, sizeof value, &err), PM_ERR_ARGUMENT);
+    assert_int_equal(b->tensor_read(cpu.device, cpu.program, inner, 0, &value, sizeof value, &err),
+                     PM_ERR_ARGUMENT);
+    assert_int_equal(b->tensor_write(cpu.device, cpu.program, d.logits, 0, &value, sizeof value, &err),
+                     PM_ERR_ARGUMENT);
     assert_int_equal(b->tensor_read(cpu.device, cpu.program, d.logits, sizeof(float) * V * T, &value, 1, &err),
                      PM_ERR_ARGUMENT);
-    assert_int_equal(b->tensor_read(cpu.device, cpu.program, d.logits, SIZE_MAX, &value, 2, &err), PM_ERR_ARGUMENT);
+    assert_int_equal(b->tensor_read(cpu.device, cpu.program, d.logits, SIZE_MAX, &value, 2, &err),
+                     PM_ERR_ARGUMENT);
 
     pm_weight broken[N_WEIGHTS];
     pm_weights *weights = NULL;
     memcpy(broken, d.weights, sizeof broken);
     broken[4].n_bytes--;
-    assert_int_equal(b->weights_create(cpu.device, broken, N_WEIGHTS, NULL, NULL, &weights, &err), PM_ERR_ARGUMENT);
+    assert_int_equal(b->weights_create(cpu.device, broken, N_WEIGHTS, NULL, NULL, &weights, &err),
+                     PM_ERR_ARGUMENT);
     assert_non_null(strstr(err.message, "'wo'"));
 
     pm_program *program = NULL;
     pm_weights *few = NULL;
     assert_int_equal(b->weights_create(cpu.device, d.weights, 3, NULL, NULL, &few, &err), PM_OK);
-    assert_int_equal(b->program_create(cpu.device, d.graph, few, cpu.states, NULL, &program, &err), PM_ERR_ARGUMENT);
+    assert_int_equal(b->program_create(cpu.device, d.graph, few, cpu.states, NULL, &program, &err),
+                     PM_ERR_ARGUMENT);
     assert_non_null(strstr(err.message, "slot"));
     b->weights_destroy(cpu.device, few);
     unload(&cpu);
@@ -361,8 +385,9 @@ static void loading_can_be_cancelled(void **state)
     int calls = 0;
     make_decoder(&d, PM_TYPE_Q4_0);
     assert_int_equal(pm_device_open(&(pm_device_options){.name = "cpu", .n_threads = 2}, &device, &err), PM_OK);
-    assert_int_equal(device->backend->weights_create(device, d.weights, N_WEIGHTS, cancel_at_half, &calls, &weights, &err),
-                     PM_ERR_CANCELLED);
+    assert_int_equal(
+        device->backend->weights_create(device, d.weights, N_WEIGHTS, cancel_at_half, &calls, &weights, &err),
+        PM_ERR_CANCELLED);
     assert_true(calls > 1 && calls < N_WEIGHTS);
     pm_device_close(device);
     free_decoder(&d);
@@ -391,7 +416,8 @@ static void steps_are_fused_and_explained(void **state)
         load(&d, "cpu", by_node, &cpu);
         cpu.device->backend->explain(cpu.device, cpu.program, count_line, &e);
         assert_int_equal(e.fused, by_node ? 0 : LAYERS);
-        assert_int_equal(e.eight_bits, by_node ? 0 : 3 * LAYERS + 1); /* two norms and a gate a layer; the last norm */
+        assert_int_equal(e.eight_bits,
+                         by_node ? 0 : 3 * LAYERS + 1); /* two norms and a gate a layer; the last norm */
         assert_true(e.lines > 10 * LAYERS);
         assert_true(cpu.device->backend->program_bytes(cpu.program) > 0);
         assert_true(cpu.device->backend->weights_bytes(cpu.weights) > 0);
@@ -403,14 +429,10 @@ static void steps_are_fused_and_explained(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_type_like_the_reference),
-        cmocka_unit_test(by_node_like_the_reference),
-        cmocka_unit_test(runs_repeat_exactly),
-        cmocka_unit_test(weights_at_odd_addresses),
-        cmocka_unit_test(a_run_can_be_stopped),
-        cmocka_unit_test(mistakes_are_named),
-        cmocka_unit_test(loading_can_be_cancelled),
-        cmocka_unit_test(steps_are_fused_and_explained),
+        cmocka_unit_test(every_type_like_the_reference), cmocka_unit_test(by_node_like_the_reference),
+        cmocka_unit_test(runs_repeat_exactly),           cmocka_unit_test(weights_at_odd_addresses),
+        cmocka_unit_test(a_run_can_be_stopped),          cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(loading_can_be_cancelled),      cmocka_unit_test(steps_are_fused_and_explained),
     };
     return cmocka_run_group_tests_name("cpu programs", tests, NULL, NULL);
 }

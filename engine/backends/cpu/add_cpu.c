@@ -8,7 +8,8 @@ static void run(const pm_cpu_step *step, const pm_cpu_context *context, int64_t 
     int64_t n = a->dim[0];
     for (int64_t row = begin; row < end; row++)
         context->kernels->add((const float *)step->in[0] + row * n,
-                              (const float *)step->in[1] + (repeat ? 0 : row * n), n, (float *)step->out + row * n);
+                              (const float *)step->in[1] + (repeat ? 0 : row * n), n,
+                              (float *)step->out + row * n);
 }
 
 const pm_cpu_step_kind pm_cpu_step_add = {.name = "add", .items = pm_cpu_rows_of_out, .run = run};

@@ -1,7 +1,7 @@
 /* attention on the cpu backend: which queries and slots a thread takes. The arithmetic is in attention_template.h.
  *
- * Several tokens: an item is a tile of queries of one kv head, the longest first. One token: an item is a kv head and a
- * part of the slots; the thread that finishes a kv head's last part merges them, by
+ * Several tokens: an item is a tile of queries of one kv head, the longest first. One token: an item is a kv head
+ * and a part of the slots; the thread that finishes a kv head's last part merges them, by
  *     out = sum_i exp(highest_i - highest) mixed_i / sum_i exp(highest_i - highest) sum_i
  */
 #include "backends/cpu/cpu_backend.h"
@@ -73,7 +73,8 @@ static float *partial_at(const pm_cpu_step *step, const attention_shape *s, int6
 }
 
 /* One head of the group, of all parts. */
-static void merge_head(const pm_cpu_step *step, const attention_shape *s, int64_t kv_head, int64_t head, float *out)
+static void merge_head(const pm_cpu_step *step, const attention_shape *s, int64_t kv_head, int64_t head,
+                       float *out)
 {
     int64_t at = head * (s->head_dim + 2), n = s->head_dim;
     float highest = -INFINITY, total = 0;
@@ -93,12 +94,13 @@ static void merge_head(const pm_cpu_step *step, const attention_shape *s, int64_
         out[d] *= inverse;
 }
 
-static void run_part(const pm_cpu_step *step, const pm_cpu_context *context, const attention_shape *s, int64_t item)
+static void run_part(const pm_cpu_step *step, const pm_cpu_context *context, const attention_shape *s,
+                     int64_t item)
 {
     int64_t kv_head = item / s->n_parts, part = item % s->n_parts, n = s->end - s->begin;
     pm_cpu_attention job = job_of(step, s, kv_head);
-    context->kernels->attention_part(&job, s->begin + n * part / s->n_parts, s->begin + n * (part + 1) / s->n_parts,
-                                     partial_at(step, s, kv_head, part));
+    context->kernels->attention_part(&job, s->begin + n * part / s->n_parts,
+                                     s->begin + n * (part + 1) / s->n_parts, partial_at(step, s, kv_head, part));
     if (atomic_fetch_add(&step->done[kv_head], 1) + 1 < s->n_parts)
         return;
     for (int64_t head = 0; head < s->group; head++)

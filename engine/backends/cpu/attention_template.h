@@ -1,12 +1,12 @@
 /* Attention with an online softmax, written once in the vectors of simd_<isa>.h.
  *
- * Many queries (attention_tile): a lane is a query, so that maxima, sums and rescaling need no sums across lanes. The
- * queries of a kv head (tokens times heads of its group) are taken 2 VF_N at a time, transposed to [D][lanes]; keys and
- * values come 64 at a time as floats. Scores and the weighted sum of values are then the same small product: a value of
- * K or V repeated over the lanes, times a row of queries or of weights.
+ * Many queries (attention_tile): a lane is a query, so that maxima, sums and rescaling need no sums across lanes.
+ * The queries of a kv head (tokens times heads of its group) are taken 2 VF_N at a time, transposed to [D][lanes];
+ * keys and values come 64 at a time as floats. Scores and the weighted sum of values are then the same small
+ * product: a value of K or V repeated over the lanes, times a row of queries or of weights.
  *
- * One query a head (attention_part): a lane is a dimension; the group's heads share each key and value that is read.
- * Parts over ranges of slots are merged later by their highest scores and sums (attention_cpu.c).
+ * One query a head (attention_part): a lane is a dimension; the group's heads share each key and value that is
+ * read. Parts over ranges of slots are merged later by their highest scores and sums (attention_cpu.c).
  */
 #include "backends/cpu/cpu_kernels.h"
 
@@ -18,8 +18,8 @@ enum { LANES = 2 * VF_N, HEADS = 4 };
 
 /* n_rows rows of C [.., LANES] (each scaled by `keep` first where it is not NULL, else from zero) plus
  * sum over k of A(row, k) B[k][LANES], where A(row, k) = a[row * row_step + k * k_step]. */
-SIMD void lane_product(const float *a, int64_t row_step, int64_t k_step, const float *b, int64_t n_k, const vf *keep,
-                       float *c, int n_rows)
+SIMD void lane_product(const float *a, int64_t row_step, int64_t k_step, const float *b, int64_t n_k,
+                       const vf *keep, float *c, int n_rows)
 {
     vf sums[ATTENTION_ROWS][2];
     for (int r = 0; r < n_rows; r++)
@@ -70,8 +70,8 @@ static const float *cache_rows(const pm_cpu_attention *job, const void *cache, i
 }
 
 typedef struct lane_state {
-    float first[LANES], last[LANES]; /* the slots that each query sees */
-    int64_t all_first, all_last;     /* of all queries together */
+    float first[LANES], last[LANES];   /* the slots that each query sees */
+    int64_t all_first, all_last;       /* of all queries together */
     int64_t common_first, common_last; /* the slots that all of them see */
     vf highest[2], sum[2];
 } lane_state;
@@ -160,7 +160,7 @@ static void attention_tile(const pm_cpu_attention *job, int64_t first, int64_t n
     }
 }
 
-/* ---- one token ---------------------------------------------------------------------------------------------------- */
+/* ---- one token ---------------------------------------------------------------------------------------------- */
 
 SIMD vf cache_vector(const pm_cpu_attention *job, const void *cache, int64_t at)
 {

@@ -1,5 +1,6 @@
-/* The cpu backend: the device, its states, tensors in and out, explanations. The rest is in cpu_weights.c (repacking),
- * cpu_lower.c, cpu_program.c and cpu_run.c (programs), <op>_cpu.c (steps) and kernels_<isa>.c (arithmetic).
+/* The cpu backend: the device, its states, tensors in and out, explanations. The rest is in cpu_weights.c
+ * (repacking), cpu_lower.c, cpu_program.c and cpu_run.c (programs), <op>_cpu.c (steps) and kernels_<isa>.c
+ * (arithmetic).
  */
 #include "backends/cpu/cpu_backend.h"
 
@@ -76,7 +77,7 @@ static uint64_t cpu_weights_bytes(const pm_weights *weights)
     return weights->bytes;
 }
 
-/* ---- states ------------------------------------------------------------------------------------------------------- */
+/* ---- states ------------------------------------------------------------------------------------------------- */
 
 static void cpu_states_destroy(pm_device *device, pm_states *states)
 {
@@ -125,7 +126,7 @@ static pm_status cpu_states_create(pm_device *device, const pm_state_desc *descs
     return PM_OK;
 }
 
-/* ---- tensors in and out ------------------------------------------------------------------------------------------- */
+/* ---- tensors in and out ------------------------------------------------------------------------------------- */
 
 static pm_status check_access(const pm_program *program, const pm_tensor *tensor, bool write, size_t offset,
                               size_t size, pm_error *err)
@@ -138,8 +139,9 @@ static pm_status check_access(const pm_program *program, const pm_tensor *tensor
         return pm_fail(err, PM_ERR_ARGUMENT, "tensor '%s' is no output of this program", tensor->name);
     size_t bytes = pm_tensor_bytes(storage);
     if (offset > bytes || size > bytes - offset || !program->data[tensor->id])
-        return pm_fail(err, PM_ERR_ARGUMENT, "%zu bytes from byte %zu on are outside of tensor '%s', which has %zu",
-                       size, offset, tensor->name, bytes);
+        return pm_fail(err, PM_ERR_ARGUMENT,
+                       "%zu bytes from byte %zu on are outside of tensor '%s', which has %zu", size, offset,
+                       tensor->name, bytes);
     return PM_OK;
 }
 
@@ -161,7 +163,7 @@ static pm_status cpu_tensor_read(pm_device *device, pm_program *program, const p
     return PM_OK;
 }
 
-/* ---- explanations ------------------------------------------------------------------------------------------------- */
+/* ---- explanations ------------------------------------------------------------------------------------------- */
 
 static void explain_step(const pm_cpu_step *step, size_t index, char *line, size_t capacity)
 {
@@ -172,14 +174,15 @@ static void explain_step(const pm_cpu_step *step, size_t index, char *line, size
                         last->out->name, pm_tensor_describe(last->out, shape, sizeof shape));
     if (used < 0 || (size_t)used >= capacity)
         return;
-    const char *note = step->panels ? layouts[step->panels->layout]
+    const char *note = step->panels                           ? layouts[step->panels->layout]
                        : step->kind == &pm_cpu_step_reference ? "no panels of the weight: the reference kernel"
-                       : step->kind != &pm_cpu_step_quantize && step->acts.q ? "written in 8 bits only" : "";
+                       : step->kind != &pm_cpu_step_quantize && step->acts.q ? "written in 8 bits only"
+                                                                             : "";
     snprintf(line + used, capacity - (size_t)used, "%s%s", note[0] ? "  " : "", note);
 }
 
-static void cpu_explain(const pm_device *device, const pm_program *program, void (*put)(void *user, const char *line),
-                        void *user)
+static void cpu_explain(const pm_device *device, const pm_program *program,
+                        void (*put)(void *user, const char *line), void *user)
 {
     char line[512];
     snprintf(line, sizeof line, "%zu nodes in %zu steps and %d epochs on %s (%s); buffers %zu bytes, %s",

@@ -1,9 +1,9 @@
 /* The cpu backend's own types: device, weights, states, and programs as lists of steps.
  *
- * A graph is lowered to steps (cpu_program.c). A step is a kernel over a number of items that are independent of each
- * other; the threads of the pool take them in chunks from a counter, so that a thread that loses its core for a while
- * holds up nobody. Steps that need nothing of each other form an epoch and run into each other; an epoch begins when
- * all items of the one before are done. It is also the unit of the memory plan.
+ * A graph is lowered to steps (cpu_program.c). A step is a kernel over a number of items that are independent of
+ * each other; the threads of the pool take them in chunks from a counter, so that a thread that loses its core for
+ * a while holds up nobody. Steps that need nothing of each other form an epoch and run into each other; an epoch
+ * begins when all items of the one before are done. It is also the unit of the memory plan.
  */
 #ifndef PUMICE_CPU_BACKEND_H
 #define PUMICE_CPU_BACKEND_H
@@ -73,9 +73,9 @@ struct pm_cpu_step {
     int32_t reads[PM_CPU_STEP_READS], writes[PM_CPU_STEP_WRITES], extra;
     /* Where they are. */
     const void *in[PM_MAX_INPUTS];
-    void *out;           /* NULL where only the quantised form is wanted */
-    pm_cpu_acts acts;    /* read or made */
-    float *packed;       /* read or made; of attention: room for parts */
+    void *out;        /* NULL where only the quantised form is wanted */
+    pm_cpu_acts acts; /* read or made */
+    float *packed;    /* read or made; of attention: room for parts */
     const pm_cpu_panels *panels;
     _Alignas(64) atomic_llong next; /* the next item to be taken */
     atomic_int *done;               /* of attention: parts finished, by kv head */
@@ -106,7 +106,7 @@ struct pm_program {
     unsigned char **data; /* by buffer number */
     unsigned char *arena;
     size_t arena_bytes;
-    float *scratch; /* of all threads */
+    float *scratch;        /* of all threads */
     size_t scratch_floats; /* a thread */
     atomic_int *done;
     size_t n_done;

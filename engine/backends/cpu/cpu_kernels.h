@@ -2,13 +2,14 @@
  *
  * Layouts are the same for every instruction set, so that weights are repacked in one way only.
  *
- * Weights of matrix products lie in panels of 16 rows, one panel after the other. A panel of quantised weights goes in
- * blocks of 32 values of k, two blocks after another: the scales of both, 16 side by side, the minima of both, the values
- * of both, so that a panel is read as one stream of whole cache lines (with scales apart from values the processor's
- * prefetcher loses its way, and decoding takes twice as long). Values are vectors of 64 bytes, each with 4 consecutive k
- * of every row (row r in bytes 4 r to 4 r + 3): what one multiply-add of four bytes a lane wants. The meaning of a value
- * is scale * (q - offset) + min, q unsigned.
- *     nibbles: 4 vectors a block; vector j holds k = 4 j .. 4 j + 3 in the low halves and 16 + 4 j .. in the high ones
+ * Weights of matrix products lie in panels of 16 rows, one panel after the other. A panel of quantised weights
+ * goes in blocks of 32 values of k, two blocks after another: the scales of both, 16 side by side, the minima of
+ * both, the values of both, so that a panel is read as one stream of whole cache lines (with scales apart from
+ * values the processor's prefetcher loses its way, and decoding takes twice as long). Values are vectors of 64
+ * bytes, each with 4 consecutive k of every row (row r in bytes 4 r to 4 r + 3): what one multiply-add of four
+ * bytes a lane wants. The meaning of a value is scale * (q - offset) + min, q unsigned.
+ *
+ *     nibbles: 4 vectors a block; vector j holds k = 4 j .. 4 j + 3 in the low halves, 16 + 4 j .. in the high ones
  *     bytes:   8 vectors a block; vector j holds k = 4 j .. 4 j + 3
  *     floats:  k after k, 16 values each, in the weight's own type; any k
  *
@@ -41,21 +42,22 @@ typedef struct pm_cpu_panels {
     size_t panel_bytes;
     int64_t pair_bytes;  /* two blocks */
     int64_t value_bytes; /* the values of one block */
-    int offset_shift;                       /* offset = 1 << offset_shift; -1: none */
-    bool f32_scales;                        /* scales and minima are F32, else F16 */
+    int offset_shift;    /* offset = 1 << offset_shift; -1: none */
+    bool f32_scales;     /* scales and minima are F32, else F16 */
     bool has_mins;
     bool halves; /* a scale serves 16 values, two a block */
     unsigned char *data;
 } pm_cpu_panels;
 
 /* Where in a panel block b has its values, its scales (span 1: of its second half), its minima. */
-static inline const unsigned char *pm_cpu_block_values(const pm_cpu_panels *p, const unsigned char *panel, int64_t b)
+static inline const unsigned char *pm_cpu_block_values(const pm_cpu_panels *p, const unsigned char *panel,
+                                                       int64_t b)
 {
     return panel + (b / 2 + 1) * p->pair_bytes - (2 - b % 2) * p->value_bytes;
 }
 
-static inline const unsigned char *pm_cpu_block_scales(const pm_cpu_panels *p, const unsigned char *panel, int64_t b,
-                                                       int span)
+static inline const unsigned char *pm_cpu_block_scales(const pm_cpu_panels *p, const unsigned char *panel,
+                                                       int64_t b, int span)
 {
     int64_t index = (b % 2) * (p->halves ? 2 : 1) + span;
     return panel + b / 2 * p->pair_bytes + index * PM_CPU_PANEL * (p->f32_scales ? 4 : 2);
@@ -70,7 +72,7 @@ static inline const unsigned char *pm_cpu_block_mins(const pm_cpu_panels *p, con
 /* What goes with 32 quantised activations x ~ d q. */
 typedef struct pm_cpu_act_block {
     float d;
-    float ds;         /* d times the sum of q */
+    float ds;             /* d times the sum of q */
     int32_t minus_sum;    /* minus the sum of q */
     int32_t minus_sum_hi; /* minus the sum of its second half */
 } pm_cpu_act_block;
@@ -94,9 +96,9 @@ typedef struct pm_cpu_matmul {
 
 /* One kv head of attention for a run of queries; query i is head i % group of token i / group. */
 typedef struct pm_cpu_attention {
-    const float *q;           /* first head of the kv head's group, row 0 */
-    float *out;               /* likewise */
-    int64_t row_stride;       /* floats from token to token in q and out */
+    const float *q;            /* first head of the kv head's group, row 0 */
+    float *out;                /* likewise */
+    int64_t row_stride;        /* floats from token to token in q and out */
     const void *keys, *values; /* [D, ctx] of this kv head */
     bool f16;
     const int32_t *positions;
@@ -106,11 +108,12 @@ typedef struct pm_cpu_attention {
 } pm_cpu_attention;
 
 typedef struct pm_cpu_kernels {
-    const char *name; /* "avx512" */
+    const char *name;  /* "avx512" */
     const char *title; /* "AVX-512 with VNNI" */
     void (*matmul_int)(const pm_cpu_matmul *job, int64_t panel_begin, int64_t panel_end);
     void (*matmul_float)(const pm_cpu_matmul *job, int64_t panel_begin, int64_t panel_end);
-    /* One row of n values (a multiple of 32) to 8 bits. A block with a value that is not finite gets the scale NaN. */
+    /* One row of n values (a multiple of 32) to 8 bits. A block with a value that is not finite gets the scale
+     * NaN. */
     void (*quantize)(const float *x, int64_t n, int8_t *q, pm_cpu_act_block *blocks);
     void (*rms_norm)(const float *x, const float *weight, int64_t n, float eps, float *out);
     void (*add)(const float *a, const float *b, int64_t n, float *out);
@@ -118,7 +121,8 @@ typedef struct pm_cpu_kernels {
     void (*swiglu)(const float *gate, const float *up, int64_t n, float *out);
     void (*softmax)(const float *x, int64_t n, float *out);
     /* Turns a head's n_rot values by cos and sin of each pair: [n_rot], each pair's twice, as the pairs lie. */
-    void (*rope)(const float *x, const float *cos2, const float *sin2, int64_t n_rot, bool interleaved, float *out);
+    void (*rope)(const float *x, const float *cos2, const float *sin2, int64_t n_rot, bool interleaved,
+                 float *out);
     void (*to_f16)(const float *x, int64_t n, uint16_t *out);
     float (*highest)(const float *x, int64_t n); /* NaN counts as -Inf */
     /* out[i] = exp((x[i] - highest) * factor) */
@@ -157,8 +161,8 @@ void pm_cpu_matmul_int_avx512(const pm_cpu_matmul *job, int64_t panel_begin, int
 /* The table of that name, or the best where name is NULL; NULL where the processor has none such. */
 const pm_cpu_kernels *pm_cpu_find_kernels(const char *name);
 
-/* The best table for this processor, or the one that PUMICE_CPU_ISA (portable, avx2, avx512) names; NULL where that
- * names none that the processor has. */
+/* The best table for this processor, or the one that PUMICE_CPU_ISA (portable, avx2, avx512) names; NULL where
+ * that names none that the processor has. */
 const pm_cpu_kernels *pm_cpu_choose_kernels(void);
 
 #endif

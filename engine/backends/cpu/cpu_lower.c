@@ -1,8 +1,9 @@
-/* From a graph to the list of steps: which kernel does each node, what is done in one step, and where threads must wait.
+/* From a graph to the list of steps: which kernel does each node, what is done in one step, and where threads must
+ * wait.
  *
- * In one step: RMSNorm or SwiGLU and the 8-bit form of the result, where only products with quantised weights read it;
- * RoPE and the store into the cache, where only the cache reads it. A by_node program has none of this: each node writes
- * its own tensor, and everything that a node needs beside its inputs is made by its own steps.
+ * In one step: RMSNorm or SwiGLU and the 8-bit form of the result, where only products with quantised weights read
+ * it; RoPE and the store into the cache, where only the cache reads it. A by_node program has none of this: each
+ * node writes its own tensor, and everything that a node needs beside its inputs is made by its own steps.
  */
 #include "backends/cpu/cpu_backend.h"
 
@@ -13,8 +14,9 @@
 
 typedef struct lowering {
     pm_program *program;
-    int32_t *uses;          /* by tensor id: how often the storage is read */
-    int32_t *quantized_uses; /* ... as the activations of a product with quantised weights, in rows of its own dim[0] */
+    int32_t *uses; /* by tensor id: how often the storage is read */
+    int32_t *
+        quantized_uses; /* ... as the activations of a product with quantised weights, in rows of its own dim[0] */
     const pm_node **writer; /* by tensor id */
     bool *postponed;        /* by node: a rope that its kv_store does */
 } lowering;
@@ -78,7 +80,7 @@ static const pm_node *rope_of(const lowering *l, const pm_node *store)
     return rope;
 }
 
-/* ---- steps and their buffers -------------------------------------------------------------------------------------- */
+/* ---- steps and their buffers -------------------------------------------------------------------------------- */
 
 static pm_cpu_step *add_step(pm_program *program, const pm_cpu_step_kind *kind, const pm_node *node, size_t index)
 {
@@ -226,8 +228,8 @@ static pm_status lower_quantizing(lowering *l, const pm_node *node, size_t index
 static pm_status lower_kv_store(lowering *l, const pm_node *node, size_t index, pm_error *err)
 {
     const pm_node *rope = rope_of(l, node);
-    pm_cpu_step *step = add_step(l->program, rope ? &pm_cpu_step_rope_store : &pm_cpu_step_kv_store,
-                                 rope ? rope : node, index);
+    pm_cpu_step *step =
+        add_step(l->program, rope ? &pm_cpu_step_rope_store : &pm_cpu_step_kv_store, rope ? rope : node, index);
     if (!step)
         return out_of_memory(err);
     reads_inputs(step, step->node);
@@ -305,7 +307,7 @@ static void find_postponed(lowering *l)
     }
 }
 
-/* ---- where threads wait ------------------------------------------------------------------------------------------- */
+/* ---- where threads wait ------------------------------------------------------------------------------------- */
 
 /* A step goes into a new epoch when it reads what this epoch writes, or writes what this epoch reads or writes. */
 static pm_status split_epochs(pm_program *program, pm_error *err)
@@ -326,8 +328,8 @@ static pm_status split_epochs(pm_program *program, pm_error *err)
         for (int i = 0; i < PM_CPU_STEP_READS; i++)
             wait = wait || (step->reads[i] >= 0 && written[step->reads[i]] == epoch);
         for (int i = 0; i < PM_CPU_STEP_WRITES; i++)
-            wait = wait || (step->writes[i] >= 0 &&
-                            (written[step->writes[i]] == epoch || read[step->writes[i]] == epoch));
+            wait = wait ||
+                   (step->writes[i] >= 0 && (written[step->writes[i]] == epoch || read[step->writes[i]] == epoch));
         epoch += wait;
         step->epoch = epoch;
         for (int i = 0; i < PM_CPU_STEP_READS; i++)

@@ -19,7 +19,8 @@ typedef struct measure_work {
 static void fill_part(void *user, int thread, int n_threads)
 {
     measure_work *work = user;
-    int64_t begin = work->n / n_threads * thread, end = thread + 1 == n_threads ? work->n : begin + work->n / n_threads;
+    int64_t begin = work->n / n_threads * thread,
+            end = thread + 1 == n_threads ? work->n : begin + work->n / n_threads;
     for (int64_t i = begin; i < end; i++)
         work->data[i] = (float)(i & 15);
 }
@@ -51,13 +52,15 @@ static void dot_part(void *user, int thread, int n_threads)
 }
 
 /* The best of some rounds, in units a second. */
-static double best_rate(pm_threads *threads, void (*part)(void *user, int thread, int n_threads), measure_work *work)
+static double best_rate(pm_threads *threads, void (*part)(void *user, int thread, int n_threads),
+                        measure_work *work)
 {
     double best = 0;
     for (int round = 0; round < ROUNDS; round++) {
         unsigned long long start = pm_trace_now_ns();
         pm_threads_run(threads, part, work);
-        double seconds = (double)(pm_trace_now_ns() - start) * 1e-9, rate = work->amount / (seconds > 0 ? seconds : 1);
+        double seconds = (double)(pm_trace_now_ns() - start) * 1e-9,
+               rate = work->amount / (seconds > 0 ? seconds : 1);
         best = rate > best ? rate : best;
     }
     return best;

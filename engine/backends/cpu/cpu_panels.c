@@ -126,7 +126,8 @@ static void unpack(pm_type type, const uint8_t *row, int64_t b, raw_block *out)
         return;
     }
     const uint8_t *block = row + b * info->block_bytes;
-    bool has_min = type == PM_TYPE_Q4_1 || type == PM_TYPE_Q5_1, five = type == PM_TYPE_Q5_0 || type == PM_TYPE_Q5_1;
+    bool has_min = type == PM_TYPE_Q4_1 || type == PM_TYPE_Q5_1,
+         five = type == PM_TYPE_Q5_0 || type == PM_TYPE_Q5_1;
     out->scale_bits = load_u16(block);
     out->min_bits = has_min ? load_u16(block + 2) : 0;
     block += has_min ? 4 : 2;
@@ -195,7 +196,8 @@ static void put_plain_block(const pm_cpu_panels *p, unsigned char *panel, int64_
     }
 }
 
-static void pack_blocks(const pm_cpu_panels *p, unsigned char *panel, const uint8_t *rows, size_t row_bytes, int n_rows)
+static void pack_blocks(const pm_cpu_panels *p, unsigned char *panel, const uint8_t *rows, size_t row_bytes,
+                        int n_rows)
 {
     bool plain = p->type == PM_TYPE_Q4_0 || p->type == PM_TYPE_Q4_1 || p->type == PM_TYPE_Q8_0;
     size_t block_bytes = pm_type_get(p->type)->block_bytes;
@@ -216,7 +218,8 @@ static void pack_blocks(const pm_cpu_panels *p, unsigned char *panel, const uint
         }
 }
 
-static void pack_floats(const pm_cpu_panels *p, unsigned char *panel, const uint8_t *rows, size_t row_bytes, int n_rows)
+static void pack_floats(const pm_cpu_panels *p, unsigned char *panel, const uint8_t *rows, size_t row_bytes,
+                        int n_rows)
 {
     enum { AT_ONCE = 64 }; /* values of k, so that what is written in pieces stays near */
     size_t size = pm_type_get(p->type)->block_bytes;

@@ -1,7 +1,7 @@
 /* Programs of the cpu backend: a lowered graph with a place in memory for everything.
  *
- * Activations and the program's own buffers share one arena. Steps of one epoch may run at the same time, so a buffer
- * lives from the epoch of the first step that touches it to that of the last.
+ * Activations and the program's own buffers share one arena. Steps of one epoch may run at the same time, so a
+ * buffer lives from the epoch of the first step that touches it to that of the last.
  */
 #include "backends/cpu/cpu_backend.h"
 
@@ -82,8 +82,8 @@ static pm_status find_leaf(pm_program *program, const pm_tensor *tensor, pm_erro
         have = program->states->n_bytes[slot];
     }
     if (have < need)
-        return pm_fail(err, PM_ERR_ARGUMENT, "tensor '%s' needs %zu bytes in slot %d, which has %zu", tensor->name, need,
-                       tensor->slot, have);
+        return pm_fail(err, PM_ERR_ARGUMENT, "tensor '%s' needs %zu bytes in slot %d, which has %zu", tensor->name,
+                       need, tensor->slot, have);
     return PM_OK;
 }
 

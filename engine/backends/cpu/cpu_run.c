@@ -1,9 +1,9 @@
-/* Running a program of the cpu backend: every thread walks the list of steps and takes items of each until none are
- * left.
+/* Running a program of the cpu backend: every thread walks the list of steps and takes items of each until none
+ * are left.
  *
- * Before an epoch a thread waits until the items of the one before are done, not until all threads have come: one that
- * the system keeps from running holds up the others only if it has items in its hands. When it runs again it finds
- * everything taken and catches up. See cpu_backend.h.
+ * Before an epoch a thread waits until the items of the one before are done, not until all threads have come: one
+ * that the system keeps from running holds up the others only if it has items in its hands. When it runs again it
+ * finds everything taken and catches up. See cpu_backend.h.
  */
 #include "backends/cpu/cpu_backend.h"
 
@@ -81,8 +81,8 @@ static void pause_core(void)
 #endif
 }
 
-/* Waits until n items of the epoch are done. Short naps after a while leave the core to a thread that has the items but
- * no core. */
+/* Waits until n items of the epoch are done. Short naps after a while leave the core to a thread that has the
+ * items but no core. */
 static void wait_for(const pm_cpu_epoch *epoch, int64_t n)
 {
     unsigned long long start = 0;
@@ -157,7 +157,7 @@ pm_status pm_cpu_program_run(pm_device *device, pm_program *program, const pm_ru
     return PM_OK;
 }
 
-/* ---- what has no kernel here ------------------------------------------------------------------------------------- */
+/* ---- what has no kernel here -------------------------------------------------------------------------------- */
 
 static int64_t reference_parts(const pm_cpu_step *step, const pm_cpu_context *context)
 {
@@ -168,7 +168,10 @@ static int64_t reference_parts(const pm_cpu_step *step, const pm_cpu_context *co
 static void run_reference(const pm_cpu_step *step, const pm_cpu_context *context, int64_t begin, int64_t end)
 {
     for (int64_t part = begin; part < end; part++) {
-        pm_op_call call = {.node = step->node, .params = context->params, .out = step->out, .part = (int)part,
+        pm_op_call call = {.node = step->node,
+                           .params = context->params,
+                           .out = step->out,
+                           .part = (int)part,
                            .n_parts = context->n_threads};
         for (int i = 0; i < step->node->n_in; i++)
             call.in[i] = step->in[i];

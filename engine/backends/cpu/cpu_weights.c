@@ -1,7 +1,7 @@
 /* The weights of a model on the cpu backend: panels for matrix products, the file's own bytes for the rest.
  *
- * A weight that is only looked up or added stays where the file is mapped; plain F32 weights that the file holds at an
- * odd address are copied. All panels share one allocation on large pages, packed by all threads.
+ * A weight that is only looked up or added stays where the file is mapped; plain F32 weights that the file holds
+ * at an odd address are copied. All panels share one allocation on large pages, packed by all threads.
  */
 #include "backends/cpu/cpu_backend.h"
 
@@ -46,7 +46,8 @@ static pm_status describe(pm_weights *made, const pm_weight *weights, size_t *pa
         made->bytes += w->n_bytes;
         if (must_be_copied(w))
             *plain_bytes += align_up(w->n_bytes);
-        if (!(w->uses & PM_USE_MATMUL) || w->n_dims != 2 || !pm_cpu_panels_describe(w->type, w->dim[0], w->dim[1], &own->panels))
+        if (!(w->uses & PM_USE_MATMUL) || w->n_dims != 2 ||
+            !pm_cpu_panels_describe(w->type, w->dim[0], w->dim[1], &own->panels))
             continue;
         size_t row = pm_type_row_bytes(w->type, w->dim[0]);
         if (w->dim[0] < 1 || w->dim[1] < 1 || row == SIZE_MAX || w->n_bytes / row < (size_t)w->dim[1])
@@ -70,7 +71,8 @@ static pm_status allocate(pm_weights *made, size_t panel_bytes, size_t plain_byt
             return pm_fail_memory(err, size, "the repacked weights");
 #ifdef MADV_HUGEPAGE
         if (align == LARGE_PAGE)
-            madvise(made->panel_data, size, MADV_HUGEPAGE); /* fewer misses of the address cache; no matter if not */
+            madvise(made->panel_data, size,
+                    MADV_HUGEPAGE); /* fewer misses of the address cache; no matter if not */
 #endif
     }
     if (plain_bytes > 0) {
@@ -140,7 +142,8 @@ pm_status pm_cpu_weights_create(pm_device *device, const pm_weight *weights, siz
         made->list = calloc(n + 1, sizeof *made->list);
     }
     size_t panel_bytes = 0, plain_bytes = 0;
-    pm_status status = made && made->list ? PM_OK : pm_fail_memory(err, n * sizeof *made->list, "the list of weights");
+    pm_status status =
+        made && made->list ? PM_OK : pm_fail_memory(err, n * sizeof *made->list, "the list of weights");
     if (status == PM_OK)
         status = describe(made, weights, &panel_bytes, &plain_bytes, err);
     if (status == PM_OK)

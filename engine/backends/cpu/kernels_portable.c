@@ -1,4 +1,5 @@
-/* The table of kernels with the compiler's generic vectors, for any processor: the templates with simd_portable.h. */
+/* The table of kernels with the compiler's generic vectors, for any processor: the templates with simd_portable.h.
+ */
 #include "backends/cpu/simd_portable.h"
 #include "backends/cpu/simd_math.h"
 #include "backends/cpu/rows_template.h"

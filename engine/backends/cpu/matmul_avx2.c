@@ -1,8 +1,9 @@
 /* Matrix products with quantised weights for AVX2. Layouts: cpu_kernels.h.
  *
- * vpmaddubsw multiplies unsigned by signed bytes and adds pairs to 16 bits, which saturate; vpmaddwd with ones adds
- * pairs again to the 32 bits of a lane, a lane being a row of the panel. Weights below 64 cannot saturate. 8-bit
- * weights could, so theirs are made magnitudes and their signs go over to the activations: 2 * 128 * 127 < 2^15.
+ * vpmaddubsw multiplies unsigned by signed bytes and adds pairs to 16 bits, which saturate; vpmaddwd with ones
+ * adds pairs again to the 32 bits of a lane, a lane being a row of the panel. Weights below 64 cannot saturate.
+ * 8-bit weights could, so theirs are made magnitudes and their signs go over to the activations: 2 * 128 * 127 <
+ * 2^15.
  *
  * The formats are one function, made special by constants at each call.
  */
@@ -54,9 +55,9 @@ INLINE __m256i add_dot(__m256i sum, __m256i w, __m256i acts)
 }
 
 /* Adds the vectors j0 to j1 of a block for n_rows rows of activations, scaled, to sums. */
-INLINE void add_span(const unsigned char *values, int64_t block, int half, int j0, int j1, const int8_t *q, int64_t k,
-                     const pm_cpu_act_block *a, int64_t n_blocks, __m256 scale, int n_rows, int_format f,
-                     __m256 *sums)
+INLINE void add_span(const unsigned char *values, int64_t block, int half, int j0, int j1, const int8_t *q,
+                     int64_t k, const pm_cpu_act_block *a, int64_t n_blocks, __m256 scale, int n_rows,
+                     int_format f, __m256 *sums)
 {
     __m256i dots[MOST_ROWS];
     for (int r = 0; r < n_rows; r++) {

@@ -1,8 +1,8 @@
 /* Matrix products with quantised weights for AVX-512 with VNNI. Layouts: cpu_kernels.h.
  *
- * vpdpbusd multiplies unsigned by signed bytes and adds four products to each 32-bit lane, a lane being a row of the
- * panel; the four activations that every lane needs come as an embedded broadcast. A panel is taken with up to 8 rows
- * of activations at a time, so that its nibbles are unpacked once for all of them. Every lane starts from
+ * vpdpbusd multiplies unsigned by signed bytes and adds four products to each 32-bit lane, a lane being a row of
+ * the panel; the four activations that every lane needs come as an embedded broadcast. A panel is taken with up to
+ * 8 rows of activations at a time, so that its nibbles are unpacked once for all of them. Every lane starts from
  * -offset * sum(activations), which costs a shift and makes unsigned weights signed.
  *
  * The formats are one function, made special by constants at each call.
@@ -72,7 +72,9 @@ INLINE void finish_row(const pm_cpu_matmul *job, int64_t panel, int64_t t, __m51
 INLINE pm_cpu_panels places(int_format f)
 {
     int64_t values = f.nibbles ? 256 : 512, vectors = (f.halves ? 2 : 1) + (f.has_mins ? 1 : 0);
-    return (pm_cpu_panels){.f32_scales = f.f32_scales, .halves = f.halves, .value_bytes = values,
+    return (pm_cpu_panels){.f32_scales = f.f32_scales,
+                           .halves = f.halves,
+                           .value_bytes = values,
                            .pair_bytes = 2 * (values + vectors * PM_CPU_PANEL * (f.f32_scales ? 4 : 2))};
 }
 
@@ -91,7 +93,8 @@ INLINE void panel_rows(const pm_cpu_matmul *job, int64_t panel, int64_t t, int n
     for (int64_t b = 0; b < n_blocks; b++) {
         __m512i w[8];
         load_block(pm_cpu_block_values(&p, data, b), f.nibbles, w);
-        __m512 scale = load_scales(pm_cpu_block_scales(&p, data, b, 0), f.f32_scales), scale_hi = scale, min = scale;
+        __m512 scale = load_scales(pm_cpu_block_scales(&p, data, b, 0), f.f32_scales), scale_hi = scale,
+               min = scale;
         if (f.halves)
             scale_hi = load_scales(pm_cpu_block_scales(&p, data, b, 1), f.f32_scales);
         if (f.has_mins)

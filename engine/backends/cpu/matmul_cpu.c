@@ -1,7 +1,7 @@
 /* matmul on the cpu backend: an item is a panel of 16 rows of the weight, for all rows of activations.
  *
- * Beside it the two forms that activations take first: 8 bits for quantised weights, tiles for float weights. They are
- * made once and read by all products of the same activations. */
+ * Beside it the two forms that activations take first: 8 bits for quantised weights, tiles for float weights. They
+ * are made once and read by all products of the same activations. */
 #include "backends/cpu/cpu_backend.h"
 
 #include <string.h>
@@ -29,12 +29,13 @@ static int64_t grain(const pm_cpu_step *step, const pm_cpu_context *context, int
     int64_t n_rows = pm_tensor_rows_now(step->node->out, context->params);
     if (n_rows < 1)
         return 1; /* a pass whose logits nobody wants */
-    int64_t share = n_items / (context->n_threads * 8), least = CHUNK_BYTES / (int64_t)step->panels->panel_bytes / n_rows;
+    int64_t share = n_items / (context->n_threads * 8),
+            least = CHUNK_BYTES / (int64_t)step->panels->panel_bytes / n_rows;
     return share > least ? share : least;
 }
 
-/* Panels [begin, end) with all rows of 8-bit activations, as many at a time as stay in a core's cache while the panels
- * go by. */
+/* Panels [begin, end) with all rows of 8-bit activations, as many at a time as stay in a core's cache while the
+ * panels go by. */
 static void run_int(const pm_cpu_context *context, const pm_cpu_matmul *job, int64_t begin, int64_t end)
 {
     int64_t k = job->weight->k, n = job->weight->n;
@@ -68,7 +69,7 @@ static void run(const pm_cpu_step *step, const pm_cpu_context *context, int64_t 
         run_int(context, &job, begin, end);
 }
 
-/* ---- activations for quantised weights ---------------------------------------------------------------------------- */
+/* ---- activations for quantised weights ---------------------------------------------------------------------- */
 
 static int64_t x_rows(const pm_cpu_step *step, const pm_cpu_context *context)
 {
@@ -83,7 +84,7 @@ static void run_quantize(const pm_cpu_step *step, const pm_cpu_context *context,
     }
 }
 
-/* ---- activations for float weights -------------------------------------------------------------------------------- */
+/* ---- activations for float weights -------------------------------------------------------------------------- */
 
 static int64_t x_tiles(const pm_cpu_step *step, const pm_cpu_context *context)
 {

@@ -1,9 +1,9 @@
 /* Matrix products with F32, F16 and BF16 weights, written once in the vectors of simd_<isa>.h.
  *
- * One row of activations (decoding): a panel is read once, four values of k at a time, each with sums of its own so
- * that additions do not wait for each other. Several rows: they lie packed in tiles of [k][16], so that a step of k
- * is one load of 16 weights, made float in registers, and a multiply-add for each row with that row's value repeated.
- * Long k is cut into slabs that stay in the nearest cache; between slabs the sums rest in the output.
+ * One row of activations (decoding): a panel is read once, four values of k at a time, each with sums of its own
+ * so that additions do not wait for each other. Several rows: they lie packed in tiles of [k][16], so that a step
+ * of k is one load of 16 weights, made float in registers, and a multiply-add for each row with that row's value
+ * repeated. Long k is cut into slabs that stay in the nearest cache; between slabs the sums rest in the output.
  */
 #include "backends/cpu/cpu_kernels.h"
 
@@ -23,7 +23,8 @@ SIMD vf load_weight(const unsigned char *panel, pm_type type, int64_t k, int v)
     return vf_load((const float *)(const void *)panel + at);
 }
 
-/* Adds bias and residual where asked for and writes a panel's results for one row, or as many as the matrix has. */
+/* Adds bias and residual where asked for and writes a panel's results for one row, or as many as the matrix has.
+ */
 SIMD void finish_row(const pm_cpu_matmul *job, int64_t panel, int64_t t, const vf *sums, bool last)
 {
     int64_t n0 = panel * PM_CPU_PANEL, n = job->weight->n, count = n - n0 < PM_CPU_PANEL ? n - n0 : PM_CPU_PANEL;

@@ -1,7 +1,8 @@
 /* Matrix products with quantised weights in plain C, for any processor. Layouts: cpu_kernels.h.
  *
- * For each block of 32 values of k: 16 integer dot products, one a row of the panel, then one float multiply-add with
- * the scales of both sides. The offset of unsigned weights goes into the integer sum through the activations' sum.
+ * For each block of 32 values of k: 16 integer dot products, one a row of the panel, then one float multiply-add
+ * with the scales of both sides. The offset of unsigned weights goes into the integer sum through the activations'
+ * sum.
  */
 #include "backends/cpu/cpu_kernels.h"
 
@@ -16,7 +17,8 @@ static void load_scales(const pm_cpu_panels *w, const unsigned char *scales, flo
 }
 
 /* One block as 32 bytes a row, rows side by side as in the layout PM_CPU_BYTES. */
-static const uint8_t *block_bytes(const pm_cpu_panels *w, const unsigned char *panel, int64_t block, uint8_t *bytes)
+static const uint8_t *block_bytes(const pm_cpu_panels *w, const unsigned char *panel, int64_t block,
+                                  uint8_t *bytes)
 {
     enum { HALF = PM_CPU_BLOCK / 2 * PM_CPU_PANEL };
     if (w->layout == PM_CPU_BYTES)

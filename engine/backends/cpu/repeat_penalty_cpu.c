@@ -1,4 +1,5 @@
-/* repeat_penalty on the cpu backend, row by row. A token that occurs twice is written twice, from the same logit. */
+/* repeat_penalty on the cpu backend, row by row. A token that occurs twice is written twice, from the same logit.
+ */
 #include "backends/cpu/cpu_backend.h"
 
 #include <string.h>
@@ -6,7 +7,8 @@
 static void run(const pm_cpu_step *step, const pm_cpu_context *context, int64_t begin, int64_t end)
 {
     const int32_t *history = step->in[1];
-    int64_t n = step->node->in[0]->dim[0], n_history = context->params->n_history, most = step->node->in[1]->dim[0];
+    int64_t n = step->node->in[0]->dim[0], n_history = context->params->n_history,
+            most = step->node->in[1]->dim[0];
     double penalty = (double)context->params->repeat_penalty;
     n_history = n_history < most ? n_history : most;
     for (int64_t row = begin; row < end; row++) {

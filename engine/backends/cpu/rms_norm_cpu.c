@@ -1,5 +1,5 @@
-/* rms_norm on the cpu backend, row by row; where only products with quantised weights read the result, straight to 8
- * bits through a row of scratch. */
+/* rms_norm on the cpu backend, row by row; where only products with quantised weights read the result, straight to
+ * 8 bits through a row of scratch. */
 #include "backends/cpu/cpu_backend.h"
 
 static void run(const pm_cpu_step *step, const pm_cpu_context *context, int64_t begin, int64_t end)

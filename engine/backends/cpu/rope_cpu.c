@@ -1,5 +1,5 @@
-/* rope on the cpu backend: the cosines and sines of a token's position are made once for all of its heads, in the form
- * that the kernel multiplies by. Keys that only the cache reads are turned and stored in one step. */
+/* rope on the cpu backend: the cosines and sines of a token's position are made once for all of its heads, in the
+ * form that the kernel multiplies by. Keys that only the cache reads are turned and stored in one step. */
 #include "backends/cpu/cpu_backend.h"
 
 #include <string.h>

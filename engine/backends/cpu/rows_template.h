@@ -12,7 +12,7 @@
         if (at < (n))                                                                                             \
             one(at, LOAD_REST, STORE_REST);                                                                       \
     } while (0)
-#define LOAD_REST(p) vf_load_part(p, rest, 0)
+#define LOAD_REST(p)     vf_load_part(p, rest, 0)
 #define STORE_REST(p, v) vf_store_part(p, v, rest)
 
 static void rows_add(const float *a, const float *b, int64_t n, float *out)
@@ -196,7 +196,7 @@ static void rows_rope(const float *x, const float *cos2, const float *sin2, int6
     }
 }
 
-/* ---- what the processor can do at most --------------------------------------------------------------------------- */
+/* ---- what the processor can do at most ---------------------------------------------------------------------- */
 
 static float rows_measure_read(const float *data, int64_t n)
 {

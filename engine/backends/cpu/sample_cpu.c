@@ -1,9 +1,10 @@
 /* sample on the cpu backend. Contract: ops.h.
  *
- * The tokens that top-k and top-p keep are those with a logit of at least theta. First a bound below theta that costs
- * little (find_floor) leaves some hundred tokens of the vocabulary. Then theta is found in the order-preserving integers
- * of their logits, 11, 11 and 10 bits at a time: a histogram of counts or of probability shows in which bin the limit
- * is crossed from above, and only the tokens of that bin go into the next one. So no sorting.
+ * The tokens that top-k and top-p keep are those with a logit of at least theta. First a bound below theta that
+ * costs little (find_floor) leaves some hundred tokens of the vocabulary. Then theta is found in the
+ * order-preserving integers of their logits, 11, 11 and 10 bits at a time: a histogram of counts or of probability
+ * shows in which bin the limit is crossed from above, and only the tokens of that bin go into the next one. So no
+ * sorting.
  */
 #include "backends/cpu/cpu_backend.h"
 
@@ -34,8 +35,8 @@ static uint32_t key_of(float logit)
     return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
-/* The largest theta such that the tokens kept so far with key >= theta amount to `wanted`, each counting as one or by
- * its weight; 0 where they never do. */
+/* The largest theta such that the tokens kept so far with key >= theta amount to `wanted`, each counting as one or
+ * by its weight; 0 where they never do. */
 static uint32_t largest_theta(sample_row *row, double wanted, bool count)
 {
     static const int shifts[] = {21, 10, 0}, widths[] = {DIGIT_BITS, DIGIT_BITS, 10};
@@ -123,7 +124,8 @@ static void drop_below(sample_row *row, float weight)
 /* The top_k-th highest of the blocks' tops: as many logits at least are as high, so theta is too. */
 static float floor_of_top_k(const sample_row *row, int64_t top_k)
 {
-    sample_row tops = {.logits = row->tops, .n = row->n_tops, .kept = row->kept, .bin = row->bin, .n_kept = row->n_tops};
+    sample_row tops = {
+        .logits = row->tops, .n = row->n_tops, .kept = row->kept, .bin = row->bin, .n_kept = row->n_tops};
     for (int64_t i = 0; i < tops.n; i++)
         tops.kept[i] = (int32_t)i;
     uint32_t key = largest_theta(&tops, (double)top_k, true), bits = key & 0x80000000u ? key & 0x7fffffffu : ~key;
@@ -132,8 +134,8 @@ static float floor_of_top_k(const sample_row *row, int64_t top_k)
     return floor;
 }
 
-/* Of n tokens, those lighter than (1 - top_p) / n of the whole cannot amount to 1 - top_p, so top-p keeps none of them
- * (half of that, to be beyond rounding). */
+/* Of n tokens, those lighter than (1 - top_p) / n of the whole cannot amount to 1 - top_p, so top-p keeps none of
+ * them (half of that, to be beyond rounding). */
 static float floor_of_top_p(sample_row *row, const pm_cpu_context *context, double top_p)
 {
     context->kernels->exp_scaled(row->logits, row->n, row->highest, 1, row->weights);
@@ -179,7 +181,8 @@ static void keep_top_p(sample_row *row, const pm_cpu_context *context, double to
 
 static int32_t draw_from(const sample_row *row, const pm_run_params *params, double sum, uint32_t index)
 {
-    double limit = sum * (double)pm_random_unit(params->seed_lo, params->seed_hi, params->draw + index), running = 0;
+    double limit = sum * (double)pm_random_unit(params->seed_lo, params->seed_hi, params->draw + index),
+           running = 0;
     int32_t last = row->kept[0];
     for (int64_t i = 0; i < row->n_kept; i++) {
         running += (double)row->weights[i];

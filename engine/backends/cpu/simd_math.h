@@ -19,7 +19,8 @@ SIMD void vf_store_part(float *p, vf v, int64_t n)
         p[i] = values[i];
 }
 
-/* e^x, relative error below 3e-7: x = n ln 2 + r, e^r by its series to r^6, |r| <= 0.35. NaN stays; large x give Inf. */
+/* e^x, relative error below 3e-7: x = n ln 2 + r, e^r by its series to r^6, |r| <= 0.35. NaN stays; large x give
+ * Inf. */
 SIMD vf vf_exp(vf x)
 {
     x = vf_min(vf_set1(89.0f), vf_max(vf_set1(-105.0f), x));

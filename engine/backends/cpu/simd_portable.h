@@ -1,5 +1,5 @@
-/* Vectors of 4 floats with the compiler's generic vectors: what kernel templates are written in, for any processor.
- * simd_avx2.h and simd_avx512.h define the same names. Operators + - * / work on vf directly.
+/* Vectors of 4 floats with the compiler's generic vectors: what kernel templates are written in, for any
+ * processor. simd_avx2.h and simd_avx512.h define the same names. Operators + - * / work on vf directly.
  *
  * vf_max and vf_min give b where either is NaN, as x86 does: put the value whose NaN should survive second. */
 #ifndef PUMICE_SIMD_PORTABLE_H
