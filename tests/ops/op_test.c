@@ -138,14 +138,15 @@ int main(int argc, char **argv)
     run.validation = validation && strcmp(validation, "1") == 0;
     o.device.log = log_line;
     o.device.log_user = &run;
-    if (!run.list && (status = open_devices(&run, &o)) != 0)
-        return status;
-    if (o.golden)
+    bool ready = run.list || (status = open_devices(&run, &o)) == 0;
+    if (ready && o.golden)
         status = op_cases_golden(&run, o.golden);
-    else
+    else if (ready)
         run_groups(&run, &o);
     pm_device_close(run.device);
     pm_device_close(run.reference);
+    if (!ready)
+        return status;
     if (run.list)
         return run.n_listed > 0 ? status : 1;
     if (run.validation && run.n_messages > 0) {
