@@ -89,6 +89,7 @@ typedef enum pm_token_kind {
 #define PM_TOKEN_RSTRIP      2u /* takes the white space after it along */
 #define PM_TOKEN_SINGLE_WORD 4u /* only where no letter, digit or underscore touches it */
 #define PM_TOKEN_NORMALIZED  8u /* looked for in the normalised text, not in the text as given */
+#define PM_TOKEN_IN_MODEL    16u /* of USER_DEFINED: the model has it too, so merges may make it */
 
 /* One entry; its id is its index. */
 typedef struct pm_vocab_entry {
@@ -118,9 +119,8 @@ typedef enum pm_alphabet {
 } pm_alphabet;
 
 /* A setting by name, for what this version of the header has no field for. Values are bytes. Plugins ignore keys
- * that they do not know. Keys in use: "word_list"            path of a text file with one word a line (whitespace)
- *   "tokenizer.json"       a whole Hugging Face tokenizer.json, UTF-8
- * and whatever else the user passes on to a plugin. */
+ * that they do not know. Keys in use: "word_list", path of a text file with one word a line (whitespace); and
+ * whatever else the user passes on to a plugin. */
 typedef struct pm_plugin_setting {
     const char *key; /* NUL-terminated */
     const char *value;
@@ -150,17 +150,23 @@ typedef struct pm_pretokenizer_spec {
 typedef struct pm_tokenizer_spec {
     size_t size;        /* sizeof(pm_tokenizer_spec) */
     const char *source; /* where the vocabulary is from, for messages */
-    const char *model;  /* "bpe", "unigram", "wordpiece", "word"; NULL where there is no vocabulary */
+    const char *model;  /* the plugin that it is for: "bpe", "unigram", "wordpiece"; NULL: there is no vocabulary */
     const pm_vocab_entry *entries;
     size_t n_entries;
     const pm_vocab_merge *merges; /* none: neighbours merge by the score of what they become */
     size_t n_merges;
     pm_pretokenizer_spec pretokenizer;
     const char *normalizer; /* "nfc", "nfd", "nfkc", "nfkd"; NULL or "": none */
-    const char
-        *space_symbol; /* what stands for a space in entries, such as U+2581; NULL or "": the space itself */
-    uint32_t alphabet; /* pm_alphabet */
-    uint32_t flags;    /* PM_SPEC_* */
+    /* How text becomes what the model sees, and back: JSON (UTF-8, n_pipeline bytes) in the language of Hugging
+     * Face's tokenizer.json, without what the fields above say already: an object with the members normalizer,
+     * pre_tokenizer, model (type and settings, no vocab and no merges), post_processor, decoder, truncation,
+     * padding, each of which may be absent or null. Whatever the vocabulary was read from, this describes it. */
+    const char *pipeline;
+    size_t n_pipeline;
+    const char *space_symbol; /* for plugins that do not read the pipeline: what stands for a space in entries,
+                               * such as U+2581; NULL or "": the space itself */
+    uint32_t alphabet;        /* pm_alphabet */
+    uint32_t flags;           /* PM_SPEC_*, for plugins that do not read the pipeline */
     int32_t bos, eos, unk, pad, sep, cls, mask; /* ids or PM_NO_TOKEN */
     uint32_t reserved;
     const pm_plugin_setting *settings;
@@ -179,6 +185,20 @@ typedef struct pm_text_span {
 #define PM_ENCODE_ADD_SPECIAL   2u /* bos, eos and the like are added as the vocabulary says */
 #define PM_ENCODE_CONTINUATION  4u /* the text continues earlier text: no space prefix at its start */
 
+/* Which sequence a token comes from. */
+typedef enum pm_sequence {
+    PM_SEQUENCE_NONE = 0, /* added around the text */
+    PM_SEQUENCE_FIRST = 1,
+    PM_SEQUENCE_SECOND = 2
+} pm_sequence;
+
+/* Of a pair that is too long, which is cut. The names are those of Hugging Face's tokenizers. */
+typedef enum pm_truncation {
+    PM_TRUNCATE_LONGEST_FIRST = 0,
+    PM_TRUNCATE_ONLY_FIRST = 1,
+    PM_TRUNCATE_ONLY_SECOND = 2
+} pm_truncation;
+
 /* One call of encode: arguments, then results. */
 typedef struct pm_encode_call {
     size_t size;      /* sizeof(pm_encode_call) */
@@ -195,6 +215,16 @@ typedef struct pm_encode_call {
     size_t capacity;
     size_t n_ids; /* out: ids of the whole text, also where they did not fit (then TOO_SMALL is returned) */
     size_t n_unknown_bytes; /* out: bytes of text that no token stands for; they became `unk` or were left out */
+
+    /* A pair of sequences, and truncation. All zero: neither. */
+    const char *pair; /* the second sequence; spans of its tokens lie in it. NULL: there is none */
+    size_t n_pair;
+    uint8_t *type_ids;   /* NULL, or room for `capacity`: 0 or 1, the segment that a token belongs to */
+    uint8_t *sequences;  /* NULL, or room for `capacity`: a pm_sequence */
+    size_t max_tokens;   /* 0: no limit; otherwise at most so many ids come out, added ones counted */
+    uint32_t truncation; /* pm_truncation */
+    uint32_t truncate_left; /* tokens go from the beginning of a sequence, not from its end */
+    size_t n_truncated;  /* out: tokens that were dropped */
 } pm_encode_call;
 
 #define PM_DECODE_SKIP_SPECIAL 1u /* control and unknown tokens give no bytes */
@@ -226,7 +256,7 @@ typedef struct pm_tokenizer_info {
     size_t size;     /* sizeof(pm_tokenizer_info), set by the caller */
     size_t n_tokens; /* ids are 0 to n_tokens - 1 */
     int32_t bos, eos, unk, pad;
-    uint32_t flags; /* PM_SPEC_ADD_BOS, PM_SPEC_ADD_EOS, PM_SPEC_ADD_SPACE_PREFIX as they are in effect */
+    uint32_t flags; /* PM_SPEC_ADD_BOS, PM_SPEC_ADD_EOS as they are in effect */
     uint32_t reserved;
 } pm_tokenizer_info;
 
