@@ -3,6 +3,8 @@
  * A text longer than the window is scored in windows that overlap: each new one moves on by `stride` tokens and
  * counts only those, so that every token is counted once and none but the first `stride` has fewer than
  * window - stride tokens before it. Where the model starts texts with a special token, so does every window.
+ * With a stride as long as the window each window stands alone, and its first token, which nothing predicts, is not
+ * counted: the way in which other tools give the perplexity of a file.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -18,7 +20,7 @@
 typedef struct score_options {
     cli_engine_options engine;
     const char *file;
-    int json, tokens, window, stride;
+    int json, tokens, window, stride, max_tokens;
 } score_options;
 
 #define FIELD(member) offsetof(score_options, member)
@@ -31,7 +33,9 @@ static const cli_option rows[] = {
     {.name = "window", .letter = 'w', .kind = CLI_INT, .offset = FIELD(window), .value_name = "N", .min = 2,
      .max = 1 << 24, .help = "score longer texts in windows of so many tokens (default: the context)"},
     {.name = "stride", .kind = CLI_INT, .offset = FIELD(stride), .value_name = "N", .min = 1, .max = 1 << 24,
-     .help = "how many tokens a window moves on, less than the window (default: half of it)"},
+     .help = "how many tokens a window moves on, at most the window: then each stands alone (default: half of it)"},
+    {.name = "max-tokens", .kind = CLI_INT, .offset = FIELD(max_tokens), .value_name = "N", .min = 2, .max = INT32_MAX,
+     .help = "score no more than the first so many tokens of the text"},
     {.name = "json", .letter = 'j', .kind = CLI_FLAG, .offset = FIELD(json), .help = "write one JSON document"},
 };
 
@@ -42,18 +46,19 @@ typedef struct text_scores {
     double sum;
 } text_scores;
 
-/* Scores tokens[done..end) with what comes before them in the window. */
-static pm_status score_window(cli_engine *engine, text_scores *scores, size_t done, size_t end, size_t window, int has_bos,
+/* Scores tokens[done..end) with what comes before them in the window tokens[begin..end). */
+static pm_status score_window(cli_engine *engine, text_scores *scores, size_t begin, size_t done, size_t end, int has_bos,
                               int32_t *ids, double *log_probs, pm_error *err)
 {
-    size_t begin = end > window ? end - window : 0;
     memcpy(ids, scores->tokens.ids + begin, (end - begin) * sizeof *ids);
     if (begin > 0 && has_bos)
         ids[0] = scores->tokens.ids[0];
     pm_status status = pm_session_score(engine->session, ids, end - begin, log_probs, err);
     if (status != PM_OK)
         return status;
-    for (size_t i = done > 0 ? done : 1; i < end; i++) {
+    for (size_t i = done; i <= begin; i++) /* the first of its window */
+        scores->log_probs[i] = NAN;
+    for (size_t i = done > begin ? done : begin + 1; i < end; i++) {
         scores->log_probs[i] = log_probs[i - begin];
         scores->sum += log_probs[i - begin];
         scores->n_scored++;
@@ -67,8 +72,8 @@ static pm_status score_all(cli_engine *engine, const score_options *options, tex
     if (options->window && (size_t)options->window < window)
         window = (size_t)options->window;
     size_t stride = options->stride ? (size_t)options->stride : window / 2;
-    if (stride >= window)
-        return cli_fail(err, PM_ERR_ARGUMENT, "a stride of %zu tokens leaves no context in a window of %zu", stride,
+    if (stride > window)
+        return cli_fail(err, PM_ERR_ARGUMENT, "a stride of %zu tokens leaves out tokens between windows of %zu", stride,
                         window);
     int has_bos = pm_tokenizer_adds_bos(engine->tokenizer);
     int32_t *ids = malloc(window * sizeof *ids);
@@ -77,14 +82,13 @@ static pm_status score_all(cli_engine *engine, const score_options *options, tex
     pm_status status = PM_OK;
     if (!ids || !log_probs || !scores->log_probs)
         status = cli_fail(err, PM_ERR_MEMORY, "no memory to score %zu tokens", n);
-    else
-        scores->log_probs[0] = NAN;
     for (size_t done = 0; status == PM_OK && done < n;) {
         size_t end = done == 0 ? window : done + stride;
         if (end > n)
             end = n;
+        size_t begin = stride == window ? done : end > window ? end - window : 0;
         cli_progress_show(&engine->progress, "scoring", done, n);
-        status = score_window(engine, scores, done, end, window, has_bos, ids, log_probs, err);
+        status = score_window(engine, scores, begin, done, end, has_bos, ids, log_probs, err);
         done = end;
     }
     cli_progress_clear(&engine->progress);
@@ -138,13 +142,22 @@ static int print_json(const cli_engine *engine, const text_scores *scores)
     return cli_print_json("score", document);
 }
 
+static pm_status encode_text(const cli_engine *engine, const score_options *options, const cli_text *text, pm_tokens *out,
+                             pm_error *err)
+{
+    pm_status status =
+        pm_tokenizer_encode(engine->tokenizer, text->data, text->size, PM_ENCODE_ADD_SPECIAL, out, err);
+    if (options->max_tokens && out->n > (size_t)options->max_tokens)
+        out->n = (size_t)options->max_tokens;
+    return status;
+}
+
 static int score_text(cli_engine *engine, const score_options *options, const cli_text *text)
 {
     pm_error err = {0};
     text_scores scores = {0};
     int status = CLI_OK;
-    if (pm_tokenizer_encode(engine->tokenizer, text->data, text->size, PM_ENCODE_ADD_SPECIAL, &scores.tokens, &err) !=
-        PM_OK)
+    if (encode_text(engine, options, text, &scores.tokens, &err) != PM_OK)
         status = cli_report("score", &err);
     else if (scores.tokens.n < 2)
         status = cli_error("score", "the text is too short: there must be a token with another one before it");
@@ -175,7 +188,8 @@ int cmd_score(int argc, char **argv)
                  "before it, their sum, and the perplexity. Reads standard input where no text is given. A file gets its\n"
                  "totals; --tokens and --json list its tokens too.",
         .examples = "  pumice score \"The cat sat on the mat.\"\n"
-                    "  pumice score --file book.txt --window 512",
+                    "  pumice score --file book.txt --window 512\n"
+                    "  pumice score --file book.txt --window 512 --stride 512 --max-tokens 4096",
         .groups = groups,
         .n_groups = CLI_COUNT(groups),
         .max_arguments = 1,
@@ -185,8 +199,8 @@ int cmd_score(int argc, char **argv)
         return status;
     if (n_arguments && options.file)
         return cli_usage(&spec, "a text and --file: which?");
-    if (options.window && options.stride >= options.window)
-        return cli_usage(&spec, "--stride must be less than --window");
+    if (options.window && options.stride > options.window)
+        return cli_usage(&spec, "--stride must not be more than --window");
     if (!n_arguments && !options.file)
         options.file = "-";
 

@@ -2,7 +2,7 @@
 import math
 import unittest
 
-from cli_case import FAILURE, STORIES, CliCase
+from cli_case import FAILURE, STORIES, USAGE, CliCase
 
 TEXT = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park."
 
@@ -68,6 +68,22 @@ class Score(CliCase):
         # A stride of one token gives each token all the context that the window has room for.
         by_one = self.score("--window", 16, "--stride", 1, TEXT)
         self.assertEqual(by_one["n_scored"], whole["n_scored"])
+
+    def test_windows_that_stand_alone(self):
+        whole = self.score(TEXT)
+        alone = self.score("--window", 16, "--stride", 16, TEXT)
+        n = whole["n_tokens"]
+        unscored = [i for i in range(n) if alone["tokens"][i]["log_prob"] is None]
+        self.assertEqual(unscored, list(range(0, n, 16)))
+        self.assertEqual(alone["n_scored"], n - len(unscored))
+        self.pumice("score", "--model", STORIES, "--window", 16, "--stride", 17, TEXT, status=USAGE)
+
+    def test_max_tokens(self):
+        whole = self.score(TEXT)
+        part = self.score("--max-tokens", 10, TEXT)
+        self.assertEqual(part["n_tokens"], 10)
+        for got, want in zip(part["tokens"][1:], whole["tokens"][1:10]):
+            self.assertAlmostEqual(got["log_prob"], want["log_prob"], places=3)
 
     def test_longer_than_the_context(self):
         document = self.score("--ctx", 64, text=(TEXT + "\n") * 8)
