@@ -1,0 +1,18 @@
+/* Numbers of JSON: the grammar of RFC 8259, the nearest double, whatever the locale. */
+#ifndef PUMICE_PARTS_JSON_NUMBER_H
+#define PUMICE_PARTS_JSON_NUMBER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct pm_json_number_value {
+    double number;   /* the nearest double */
+    int64_t integer; /* where is_integer */
+    int is_integer;  /* neither fraction nor exponent, and an int64_t */
+} pm_json_number_value;
+
+/* Reads the number at the start of n bytes; returns its length, or 0 where there is none or no double is near it
+ * (1e999). What follows is the caller's. */
+size_t pm_json_number_read(const char *text, size_t n, pm_json_number_value *out);
+
+#endif
