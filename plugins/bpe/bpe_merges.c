@@ -142,14 +142,14 @@ static int32_t part_symbol(const bpe_tokenizer *bpe, const char *bytes, size_t s
 }
 
 typedef struct scored_token {
-    float score;
+    double score;
     int32_t id;
 } scored_token;
 
 static int compare_scores(const void *a, const void *b)
 {
-    float x = ((const scored_token *)a)->score;
-    float y = ((const scored_token *)b)->score;
+    double x = ((const scored_token *)a)->score;
+    double y = ((const scored_token *)b)->score;
     return (x < y) - (x > y);
 }
 

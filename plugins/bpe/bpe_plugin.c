@@ -171,7 +171,7 @@ static pm_plugin_code bpe_token_info(const void *instance, int32_t id, pm_token_
         return PM_PLUGIN_ARGUMENT;
     info->bytes = bpe->decoded + bpe->decoded_offsets[id];
     info->n_bytes = bpe->decoded_offsets[id + 1] - bpe->decoded_offsets[id];
-    info->score = bpe->table.scores[id];
+    info->score = (float)bpe->table.scores[id];
     info->kind = bpe->table.kinds[id];
     return PM_PLUGIN_OK;
 }

@@ -12,7 +12,7 @@ typedef struct pm_token_table {
     size_t n;
     char *bytes;     /* of all tokens, one after the other */
     size_t *offsets; /* n + 1: token i is bytes[offsets[i]] to bytes[offsets[i + 1]] */
-    float *scores;
+    double *scores;
     uint8_t *kinds;        /* pm_token_kind */
     uint8_t *flags;        /* PM_TOKEN_* */
     uint8_t *byte_values;  /* of BYTE tokens */

@@ -96,8 +96,9 @@ typedef struct pm_vocab_entry {
     const char *bytes; /* not NUL-terminated. What the entry stands for in the text that the model sees: with
                         * PM_ALPHABET_BYTES the real bytes (any spelling of a file already undone), otherwise UTF-8
                         * in which space_symbol stands for a space */
+    double score; /* log-probability or merge priority, higher is better; 0 where the file has none; never NaN. As
+                   * exact as the file gives it: near ties are decided by the last bit */
     uint32_t n_bytes;
-    float score;   /* log-probability or merge priority, higher is better; 0 where the file has none; never NaN */
     uint8_t kind;  /* pm_token_kind */
     uint8_t flags; /* PM_TOKEN_* flags */
     uint8_t byte;  /* of a BYTE entry */
