@@ -32,6 +32,7 @@ typedef struct pm_weight {
     const void *data; /* host bytes in the file's layout; valid as long as the model */
     size_t n_bytes;
     unsigned uses;
+    bool is_mapped; /* data lies in a mapped file: whoever has copied it elsewhere may call pm_mapped_drop */
 } pm_weight;
 
 typedef struct pm_state_desc {

@@ -45,6 +45,17 @@ pm_status pm_map_file(const char *path, pm_mapped_file *out, pm_error *err)
     return status;
 }
 
+void pm_mapped_drop(const void *data, size_t size)
+{
+    long page = sysconf(_SC_PAGESIZE);
+    if (page <= 0)
+        return;
+    uintptr_t mask = (uintptr_t)page - 1;
+    uintptr_t begin = ((uintptr_t)data + mask) & ~mask, end = ((uintptr_t)data + size) & ~mask;
+    if (begin < end)
+        madvise((void *)begin, end - begin, MADV_DONTNEED); /* only advice: no matter where it fails */
+}
+
 void pm_unmap_file(pm_mapped_file *file)
 {
     if (file->data)

@@ -89,7 +89,7 @@ class WrongUsage(CliCase):
     def test_other_commands(self):
         self.assertIn("which?", self.wrong("tokenize", "--ids", "--json", "a"))
         self.assertIn("which?", self.wrong("tokenize", "--file", "a", "b"))
-        self.assertIn("--stride must be less", self.wrong("score", "--window", "8", "--stride", "8", "a"))
+        self.assertIn("--stride must not be more", self.wrong("score", "--window", "8", "--stride", "9", "a"))
         self.assertIn("two model files", self.wrong("inspect", "--model", "a", "b"))
 
     def test_forms_of_options(self):

@@ -77,79 +77,13 @@ static uint64_t cpu_weights_bytes(const pm_weights *weights)
     return weights->bytes;
 }
 
-/* ---- states ------------------------------------------------------------------------------------------------- */
-
-static void cpu_states_destroy(pm_device *device, pm_states *states)
-{
-    (void)device;
-    if (!states)
-        return;
-    for (size_t i = 0; states->data && i < states->n; i++)
-        free(states->data[i]);
-    free(states->data);
-    free(states->n_bytes);
-    free(states);
-}
-
-static size_t state_bytes(const pm_state_desc *desc)
-{
-    size_t bytes = pm_type_row_bytes(desc->type, desc->dim[0]);
-    for (int d = 1; d < desc->n_dims && bytes != SIZE_MAX; d++)
-        if (desc->dim[d] < 1 || __builtin_mul_overflow(bytes, (size_t)desc->dim[d], &bytes))
-            bytes = SIZE_MAX;
-    return bytes;
-}
-
-static pm_status cpu_states_create(pm_device *device, const pm_state_desc *descs, size_t n, pm_states **out,
-                                   pm_error *err)
-{
-    pm_states *made = calloc(1, sizeof *made);
-    if (made) {
-        made->n = n;
-        made->data = calloc(n + 1, sizeof *made->data);
-        made->n_bytes = calloc(n + 1, sizeof *made->n_bytes);
-    }
-    if (!made || !made->data || !made->n_bytes) {
-        cpu_states_destroy(device, made);
-        return pm_fail_memory(err, n * sizeof(void *), "the list of states");
-    }
-    for (size_t i = 0; i < n; i++) {
-        made->n_bytes[i] = state_bytes(&descs[i]);
-        made->data[i] = made->n_bytes[i] == SIZE_MAX ? NULL : calloc(1, made->n_bytes[i]);
-        if (!made->data[i]) {
-            pm_status status = pm_fail_memory(err, made->n_bytes[i], descs[i].name);
-            cpu_states_destroy(device, made);
-            return status;
-        }
-    }
-    *out = made;
-    return PM_OK;
-}
-
 /* ---- tensors in and out ------------------------------------------------------------------------------------- */
-
-static pm_status check_access(const pm_program *program, const pm_tensor *tensor, bool write, size_t offset,
-                              size_t size, pm_error *err)
-{
-    const pm_tensor *storage = pm_tensor_storage(tensor);
-    bool activation = storage->role == PM_ROLE_ACTIVATION;
-    if (storage->role == PM_ROLE_WEIGHT || (write && activation))
-        return pm_fail(err, PM_ERR_ARGUMENT, "tensor '%s' cannot be %s", tensor->name, write ? "written" : "read");
-    if (activation && !storage->is_output && !program->by_node)
-        return pm_fail(err, PM_ERR_ARGUMENT, "tensor '%s' is no output of this program", tensor->name);
-    size_t bytes = pm_tensor_bytes(storage);
-    if (offset > bytes || size > bytes - offset || !program->data[tensor->id])
-        return pm_fail(err, PM_ERR_ARGUMENT,
-                       "%zu bytes from byte %zu on are outside of tensor '%s', which has %zu", size, offset,
-                       tensor->name, bytes);
-    return PM_OK;
-}
 
 static pm_status cpu_tensor_write(pm_device *device, pm_program *program, const pm_tensor *tensor, size_t offset,
                                   const void *data, size_t size, pm_error *err)
 {
     (void)device;
-    PM_TRY(check_access(program, tensor, true, offset, size, err));
+    PM_TRY(pm_host_check_access(tensor, program->data[tensor->id], program->by_node, true, offset, size, err));
     memcpy(program->data[tensor->id] + offset, data, size);
     return PM_OK;
 }
@@ -158,7 +92,7 @@ static pm_status cpu_tensor_read(pm_device *device, pm_program *program, const p
                                  void *data, size_t size, pm_error *err)
 {
     (void)device;
-    PM_TRY(check_access(program, tensor, false, offset, size, err));
+    PM_TRY(pm_host_check_access(tensor, program->data[tensor->id], program->by_node, false, offset, size, err));
     memcpy(data, program->data[tensor->id] + offset, size);
     return PM_OK;
 }
@@ -211,8 +145,8 @@ const pm_backend pm_backend_cpu = {
     .weights_create = pm_cpu_weights_create,
     .weights_destroy = pm_cpu_weights_destroy,
     .weights_bytes = cpu_weights_bytes,
-    .states_create = cpu_states_create,
-    .states_destroy = cpu_states_destroy,
+    .states_create = pm_host_states_create,
+    .states_destroy = pm_host_states_destroy,
     .program_create = pm_cpu_program_create,
     .program_destroy = pm_cpu_program_destroy,
     .program_run = pm_cpu_program_run,

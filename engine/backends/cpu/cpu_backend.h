@@ -10,7 +10,7 @@
 
 #include <stdatomic.h>
 
-#include "backends/backend.h"
+#include "backends/host_memory.h"
 #include "backends/cpu/cpu_kernels.h"
 #include "base/threads.h"
 #include "ops/ops.h"
@@ -33,12 +33,6 @@ struct pm_weights {
     pm_cpu_weight *list;
     void *panel_data, *plain_data;
     uint64_t bytes;
-};
-
-struct pm_states {
-    size_t n;
-    void **data;
-    size_t *n_bytes;
 };
 
 typedef struct pm_cpu_step pm_cpu_step;

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "base/error.h"
+#include "base/mapped_file.h"
 
 enum { LARGE_PAGE = 2 << 20, ALIGN = 64 };
 
@@ -125,6 +126,8 @@ static pm_status fill(pm_cpu_device *device, pm_weights *made, const pm_weight *
             panel_at += align_up(pm_cpu_panels_bytes(&own->panels));
             pack_work work = {.panels = &own->panels, .rows = own->host};
             pm_threads_run(device->threads, pack_panels, &work);
+            if (weights[i].is_mapped && weights[i].uses == PM_USE_MATMUL) /* or memory would hold them twice */
+                pm_mapped_drop(own->host, own->n_bytes);
         }
         done += weights[i].n_bytes;
     }

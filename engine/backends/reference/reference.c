@@ -11,6 +11,7 @@
 
 #include "backends/backend.h"
 #include "backends/host_info.h"
+#include "backends/host_memory.h"
 #include "base/error.h"
 #include "base/threads.h"
 #include "ops/ops.h"
@@ -25,12 +26,6 @@ typedef struct ref_device {
 struct pm_weights {
     size_t n;
     const void **data;
-    size_t *n_bytes;
-};
-
-struct pm_states {
-    size_t n;
-    void **data;
     size_t *n_bytes;
 };
 
@@ -96,7 +91,7 @@ static bool ref_supports(const pm_device *device, const pm_node *node)
     return pm_op_reference(node->op) != NULL; /* what the builders let through, the kernels do */
 }
 
-/* ---- weights and states ------------------------------------------------------------------------------------- */
+/* ---- weights ------------------------------------------------------------------------------------------------ */
 
 static void ref_weights_destroy(pm_device *device, pm_weights *weights)
 {
@@ -141,47 +136,6 @@ static uint64_t ref_weights_bytes(const pm_weights *weights)
     for (size_t i = 0; i < weights->n; i++)
         total += weights->n_bytes[i];
     return total;
-}
-
-static void ref_states_destroy(pm_device *device, pm_states *states)
-{
-    (void)device;
-    if (!states)
-        return;
-    for (size_t i = 0; states->data && i < states->n; i++)
-        free(states->data[i]);
-    free(states->data);
-    free(states->n_bytes);
-    free(states);
-}
-
-static pm_status ref_states_create(pm_device *device, const pm_state_desc *descs, size_t n, pm_states **out,
-                                   pm_error *err)
-{
-    pm_states *made = calloc(1, sizeof *made);
-    if (made) {
-        made->n = n;
-        made->data = calloc(n + 1, sizeof *made->data);
-        made->n_bytes = calloc(n + 1, sizeof *made->n_bytes);
-    }
-    if (!made || !made->data || !made->n_bytes) {
-        ref_states_destroy(device, made);
-        return pm_fail_memory(err, n * sizeof(void *), "the list of states");
-    }
-    for (size_t i = 0; i < n; i++) {
-        size_t bytes = pm_type_row_bytes(descs[i].type, descs[i].dim[0]);
-        for (int d = 1; d < descs[i].n_dims && bytes != SIZE_MAX; d++)
-            if (descs[i].dim[d] < 1 || __builtin_mul_overflow(bytes, (size_t)descs[i].dim[d], &bytes))
-                bytes = SIZE_MAX;
-        made->n_bytes[i] = bytes;
-        made->data[i] = bytes == SIZE_MAX ? NULL : calloc(1, bytes);
-        if (!made->data[i]) {
-            ref_states_destroy(device, made);
-            return pm_fail_memory(err, bytes, descs[i].name);
-        }
-    }
-    *out = made;
-    return PM_OK;
 }
 
 /* ---- programs ----------------------------------------------------------------------------------------------- */
@@ -322,27 +276,11 @@ static pm_status ref_program_run(pm_device *device, pm_program *program, const p
 
 /* ---- tensors in and out, explanations ----------------------------------------------------------------------- */
 
-static pm_status check_access(const pm_program *program, const pm_tensor *tensor, bool write, size_t offset,
-                              size_t size, pm_error *err)
-{
-    const pm_tensor *storage = pm_tensor_storage(tensor);
-    bool activation = storage->role == PM_ROLE_ACTIVATION;
-    if (storage->role == PM_ROLE_WEIGHT || (write && activation))
-        return pm_fail(err, PM_ERR_ARGUMENT, "tensor '%s' cannot be %s", tensor->name, write ? "written" : "read");
-    if (activation && !storage->is_output && !program->by_node)
-        return pm_fail(err, PM_ERR_ARGUMENT, "tensor '%s' is no output of this program", tensor->name);
-    size_t bytes = pm_tensor_bytes(storage);
-    if (offset > bytes || size > bytes - offset || !program->data[tensor->id])
-        return pm_fail(err, PM_ERR_ARGUMENT, "bytes %zu to %zu are outside of tensor '%s', which has %zu", offset,
-                       offset + size, tensor->name, bytes);
-    return PM_OK;
-}
-
 static pm_status ref_tensor_write(pm_device *device, pm_program *program, const pm_tensor *tensor, size_t offset,
                                   const void *data, size_t size, pm_error *err)
 {
     (void)device;
-    PM_TRY(check_access(program, tensor, true, offset, size, err));
+    PM_TRY(pm_host_check_access(tensor, program->data[tensor->id], program->by_node, true, offset, size, err));
     memcpy((char *)program->data[tensor->id] + offset, data, size);
     return PM_OK;
 }
@@ -351,7 +289,7 @@ static pm_status ref_tensor_read(pm_device *device, pm_program *program, const p
                                  void *data, size_t size, pm_error *err)
 {
     (void)device;
-    PM_TRY(check_access(program, tensor, false, offset, size, err));
+    PM_TRY(pm_host_check_access(tensor, program->data[tensor->id], program->by_node, false, offset, size, err));
     memcpy(data, (const char *)program->data[tensor->id] + offset, size);
     return PM_OK;
 }
@@ -390,8 +328,8 @@ const pm_backend pm_backend_reference = {
     .weights_create = ref_weights_create,
     .weights_destroy = ref_weights_destroy,
     .weights_bytes = ref_weights_bytes,
-    .states_create = ref_states_create,
-    .states_destroy = ref_states_destroy,
+    .states_create = pm_host_states_create,
+    .states_destroy = pm_host_states_destroy,
     .program_create = ref_program_create,
     .program_destroy = ref_program_destroy,
     .program_run = ref_program_run,

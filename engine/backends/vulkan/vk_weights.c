@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mapped_file.h"
 #include "base/threads.h"
 
 static const uint64_t block_bytes = 256ull << 20; /* as large as blocks grow by sharing */
@@ -274,8 +275,11 @@ static pm_status fill_weights(pm_vk_device *device, const pm_weight *weights, si
         status = allocate_blocks(device, &placer, "the model's weights", store, err);
     if (status == PM_OK)
         status = pm_threads_create(pm_threads_cores() > 16 ? 16 : pm_threads_cores(), &progress.threads, err);
-    for (size_t i = 0; i < n && status == PM_OK; i++)
+    for (size_t i = 0; i < n && status == PM_OK; i++) {
         status = upload_weight(device, store, &store->items[i], &weights[i], &progress, err);
+        if (weights[i].is_mapped)
+            pm_mapped_drop(weights[i].data, weights[i].n_bytes);
+    }
     pm_status waited = pm_vk_transfers_wait(device, status == PM_OK ? err : NULL);
     pm_threads_destroy(progress.threads);
     free(placer.sizes);

@@ -73,6 +73,7 @@ pm_status pm_gguf_open_memory(const void *data, size_t size, const char *name, p
 void pm_gguf_close(pm_gguf *file); /* NULL is fine */
 
 const char *pm_gguf_path(const pm_gguf *file);
+int pm_gguf_is_mapped(const pm_gguf *file); /* 1: its bytes are a mapped file's, 0: the caller's memory */
 uint32_t pm_gguf_version(const pm_gguf *file);
 uint64_t pm_gguf_alignment(const pm_gguf *file);
 uint64_t pm_gguf_file_size(const pm_gguf *file);

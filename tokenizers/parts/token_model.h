@@ -3,8 +3,8 @@
  * A plugin is a pm_model_kind plus the shared pipeline (pipeline.h). A model is immutable; what changes during a
  * call (scratch memory, bounded caches) lives in its scratch, one a thread, which outlives calls.
  */
-#ifndef PUMICE_PARTS_MODEL_H
-#define PUMICE_PARTS_MODEL_H
+#ifndef PUMICE_PARTS_TOKEN_MODEL_H
+#define PUMICE_PARTS_TOKEN_MODEL_H
 
 #include "parts/json_tree.h"
 #include "parts/piece.h"

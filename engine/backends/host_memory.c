@@ -1,0 +1,70 @@
+/* States in host memory and access to tensors there: see host_memory.h. */
+#include "backends/host_memory.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+
+void pm_host_states_destroy(pm_device *device, pm_states *states)
+{
+    (void)device;
+    if (!states)
+        return;
+    for (size_t i = 0; states->data && i < states->n; i++)
+        free(states->data[i]);
+    free(states->data);
+    free(states->n_bytes);
+    free(states);
+}
+
+static size_t state_bytes(const pm_state_desc *desc)
+{
+    size_t bytes = pm_type_row_bytes(desc->type, desc->dim[0]);
+    for (int d = 1; d < desc->n_dims && bytes != SIZE_MAX; d++)
+        if (desc->dim[d] < 1 || __builtin_mul_overflow(bytes, (size_t)desc->dim[d], &bytes))
+            bytes = SIZE_MAX;
+    return bytes;
+}
+
+pm_status pm_host_states_create(pm_device *device, const pm_state_desc *descs, size_t n, pm_states **out,
+                                pm_error *err)
+{
+    pm_states *made = calloc(1, sizeof *made);
+    if (made) {
+        made->n = n;
+        made->data = calloc(n + 1, sizeof *made->data);
+        made->n_bytes = calloc(n + 1, sizeof *made->n_bytes);
+    }
+    if (!made || !made->data || !made->n_bytes) {
+        pm_host_states_destroy(device, made);
+        return pm_fail_memory(err, n * sizeof(void *), "the list of states");
+    }
+    for (size_t i = 0; i < n; i++) {
+        made->n_bytes[i] = state_bytes(&descs[i]);
+        made->data[i] = made->n_bytes[i] == SIZE_MAX ? NULL : calloc(1, made->n_bytes[i]);
+        if (!made->data[i]) {
+            pm_status status = pm_fail_memory(err, made->n_bytes[i], descs[i].name);
+            pm_host_states_destroy(device, made);
+            return status;
+        }
+    }
+    *out = made;
+    return PM_OK;
+}
+
+pm_status pm_host_check_access(const pm_tensor *tensor, const void *data, bool by_node, bool write, size_t offset,
+                               size_t size, pm_error *err)
+{
+    const pm_tensor *storage = pm_tensor_storage(tensor);
+    bool activation = storage->role == PM_ROLE_ACTIVATION;
+    if (storage->role == PM_ROLE_WEIGHT || (write && activation))
+        return pm_fail(err, PM_ERR_ARGUMENT, "tensor '%s' cannot be %s", tensor->name, write ? "written" : "read");
+    if (activation && !storage->is_output && !by_node)
+        return pm_fail(err, PM_ERR_ARGUMENT, "tensor '%s' is no output of this program", tensor->name);
+    size_t bytes = pm_tensor_bytes(storage);
+    if (offset > bytes || size > bytes - offset || !data)
+        return pm_fail(err, PM_ERR_ARGUMENT,
+                       "%zu bytes from byte %zu on are outside of tensor '%s', which has %zu", size, offset,
+                       tensor->name, bytes);
+    return PM_OK;
+}
