@@ -149,6 +149,18 @@ pm_status pm_tokenizer_open_gguf(const pm_gguf *file, const pm_tokenizer_options
     return status;
 }
 
+pm_status pm_tokenizer_open_file(const char *path, const pm_tokenizer_options *options, pm_tokenizer **out,
+                                 pm_error *err)
+{
+    pm_vocabulary vocabulary;
+    const pm_tokenizer_options *chosen = options ? options : &default_options;
+    pm_status status = pm_vocabulary_read_file(path, chosen->settings, chosen->n_settings, &vocabulary, err);
+    if (status == PM_OK)
+        status = open_spec(&vocabulary.spec, chosen, vocabulary.eot, vocabulary.chat_template, out, err);
+    pm_vocabulary_free(&vocabulary);
+    return status;
+}
+
 pm_status pm_tokenizer_open_spec(const pm_tokenizer_spec *spec, const pm_tokenizer_options *options,
                                  pm_tokenizer **out, pm_error *err)
 {

@@ -91,17 +91,6 @@ static char *copy_string(const gguf_reading *r, pm_str s, pm_status *status)
 
 /* ---- Tokens ---- */
 
-/* The byte of a token spelled <0x0A>; -1 where it is spelled otherwise. */
-static int byte_of_name(pm_str name)
-{
-    static const char hex[] = "0123456789ABCDEF";
-    if (name.size != 6 || memcmp(name.data, "<0x", 3) != 0 || name.data[5] != '>')
-        return -1;
-    const char *high = memchr(hex, name.data[3], 16);
-    const char *low = memchr(hex, name.data[4], 16);
-    return high && low ? (int)((high - hex) * 16 + (low - hex)) : -1;
-}
-
 static pm_status read_kind(const gguf_reading *r, const pm_gguf_entry *types, size_t i, pm_str text,
                            pm_vocab_entry *e)
 {
@@ -115,7 +104,7 @@ static pm_status read_kind(const gguf_reading *r, const pm_gguf_entry *types, si
                        (long long)kind);
     e->kind = (uint8_t)kind;
     if (kind == PM_TOKEN_BYTE) {
-        int byte = byte_of_name(text);
+        int byte = pm_byte_of_name(text.data, text.size);
         char shown[40];
         if (byte < 0)
             return pm_fail(r->err, PM_ERR_FORMAT, "%s: token %zu stands for a byte, but is called %s, not <0xNN>",
@@ -423,10 +412,8 @@ static pm_status read_model(const gguf_reading *r)
 
 pm_status pm_vocabulary_read_gguf(const pm_gguf *file, pm_vocabulary *out, pm_error *err)
 {
-    memset(out, 0, sizeof *out);
     gguf_reading r = {.file = file, .out = out, .err = err};
-    out->spec.size = sizeof out->spec;
-    out->spec.source = pm_gguf_path(file);
+    PM_TRY(pm_vocabulary_start(out, pm_gguf_path(file), err));
     PM_TRY(read_model(&r));
     PM_TRY(read_tokens(&r));
     PM_TRY(read_special_ids(&r));
@@ -434,10 +421,4 @@ pm_status pm_vocabulary_read_gguf(const pm_gguf *file, pm_vocabulary *out, pm_er
         PM_TRY(read_merges(&r));
     PM_TRY(read_settings(&r));
     return read_chat_template(&r);
-}
-
-void pm_vocabulary_free(pm_vocabulary *vocabulary)
-{
-    pm_arena_free(&vocabulary->arena);
-    memset(vocabulary, 0, sizeof *vocabulary);
 }

@@ -40,6 +40,13 @@ typedef struct pm_tokenizer_options {
 pm_status pm_tokenizer_open_gguf(const pm_gguf *file, const pm_tokenizer_options *options, pm_tokenizer **out,
                                  pm_error *err);
 
+/* A tokenizer from a file of any kind: GGUF, tokenizer.json, a SentencePiece model, a tiktoken rank file (its encoding
+ * is its name, such as o200k_base.tiktoken, or the setting "encoding"), BERT's vocab.txt. What it is shows in its
+ * content. Settings of released models are read from the files beside it (tokenizer_config.json and the like). A
+ * directory stands for the best such file in it. PM_ERR_NOT_FOUND where there is none. */
+pm_status pm_tokenizer_open_file(const char *path, const pm_tokenizer_options *options, pm_tokenizer **out,
+                                 pm_error *err);
+
 /* A tokenizer from a description that the caller made; borrowed for the call. The default plugin is spec->model.
  */
 pm_status pm_tokenizer_open_spec(const pm_tokenizer_spec *spec, const pm_tokenizer_options *options,
