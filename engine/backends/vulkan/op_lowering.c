@@ -30,6 +30,28 @@ void pm_vk_push_outer(const pm_tensor *tensor, uint32_t *n_rows, uint32_t *rows_
     *rows_per = 1;
 }
 
+pm_status pm_vk_emit_teams(pm_vk_lowering *l, const pm_node *node, const pm_vk_team *team, const void *push,
+                           uint32_t push_size, uint32_t n_rows, double flops, double bytes, pm_error *err)
+{
+    double n = (double)pm_tensor_elems(node->in[0]);
+    pm_vk_dispatch d = {
+        .shader = team->shader,
+        .spec = {team->local, team->one_subgroup},
+        .n_spec = 2,
+        .push = push,
+        .push_size = push_size,
+        .bind = {{pm_vk_tensor_slice(l, node->in[0]), PM_VK_READ},
+                 {pm_vk_tensor_slice(l, node->out), PM_VK_WRITE}},
+        .n_bind = 2,
+        .subgroup_size = team->subgroup_size,
+        .flops = flops * n,
+        .bytes = bytes * n,
+        .why = team->why,
+    };
+    pm_vk_grid(pm_vk_lowering_caps(l), n_rows, d.groups);
+    return pm_vk_emit(l, &d, err);
+}
+
 bool pm_vk_subgroup_known(const pm_vk_caps *caps, uint32_t *size_to_ask)
 {
     uint32_t size = caps->limits.subgroup_size;

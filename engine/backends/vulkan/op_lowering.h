@@ -30,6 +30,11 @@ typedef struct pm_vk_team {
  * lavapipe ends every loop when an invocation has made 65535 iterations, and says nothing. */
 pm_vk_team pm_vk_team_of(const pm_vk_caps *caps, pm_shader plain, pm_shader subgroup, uint32_t want, double steps);
 
+/* Emits a dispatch of one team for each of n_rows rows, from node->in[0] to node->out, with the team's two
+ * specialization constants alone. flops and bytes: an element of the input's. */
+pm_status pm_vk_emit_teams(pm_vk_lowering *l, const pm_node *node, const pm_vk_team *team, const void *push,
+                           uint32_t push_size, uint32_t n_rows, double flops, double bytes, pm_error *err);
+
 /* Whether a subgroup of exactly limits.subgroup_size can be had, and the .subgroup_size to ask for (0: none
  * needed). */
 bool pm_vk_subgroup_known(const pm_vk_caps *caps, uint32_t *size_to_ask);

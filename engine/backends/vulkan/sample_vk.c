@@ -17,20 +17,5 @@ pm_status pm_vk_lower_sample(pm_vk_lowering *l, const pm_node *node, pm_error *e
     struct pm_argmax_push push = {.n_row = (uint32_t)x->dim[0]};
     PM_VK_PUSH_ROWS(&push, x);
     pm_vk_team team = pm_vk_team_of(caps, PM_SHADER_SAMPLE, PM_SHADER_SAMPLE_SG, 256, PASSES * (double)x->dim[0]);
-    double n = (double)pm_tensor_elems(x);
-    pm_vk_dispatch d = {
-        .shader = team.shader,
-        .spec = {team.local, team.one_subgroup},
-        .n_spec = 2,
-        .push = &push,
-        .push_size = sizeof push,
-        .bind = {{pm_vk_tensor_slice(l, x), PM_VK_READ}, {pm_vk_tensor_slice(l, node->out), PM_VK_WRITE}},
-        .n_bind = 2,
-        .subgroup_size = team.subgroup_size,
-        .flops = 10 * PASSES * n,
-        .bytes = 4 * PASSES * n,
-        .why = team.why,
-    };
-    pm_vk_grid(caps, push.n_rows, d.groups);
-    return pm_vk_emit(l, &d, err);
+    return pm_vk_emit_teams(l, node, &team, &push, sizeof push, push.n_rows, 10 * PASSES, 4 * PASSES, err);
 }

@@ -16,20 +16,5 @@ pm_status pm_vk_lower_softmax(pm_vk_lowering *l, const pm_node *node, pm_error *
     PM_VK_PUSH_ROWS(&push, x);
     pm_vk_team team = pm_vk_team_of(caps, PM_SHADER_SOFTMAX, PM_SHADER_SOFTMAX_SG, x->dim[0] <= 256 ? 32 : 128,
                                     3 * (double)x->dim[0]);
-    double n = (double)pm_tensor_elems(x);
-    pm_vk_dispatch d = {
-        .shader = team.shader,
-        .spec = {team.local, team.one_subgroup},
-        .n_spec = 2,
-        .push = &push,
-        .push_size = sizeof push,
-        .bind = {{pm_vk_tensor_slice(l, x), PM_VK_READ}, {pm_vk_tensor_slice(l, node->out), PM_VK_WRITE}},
-        .n_bind = 2,
-        .subgroup_size = team.subgroup_size,
-        .flops = 20 * n,
-        .bytes = 8 * n,
-        .why = team.why,
-    };
-    pm_vk_grid(caps, push.n_rows, d.groups);
-    return pm_vk_emit(l, &d, err);
+    return pm_vk_emit_teams(l, node, &team, &push, sizeof push, push.n_rows, 20, 8, err);
 }
