@@ -90,6 +90,8 @@ typedef enum pm_token_kind {
 #define PM_TOKEN_SINGLE_WORD 4u /* only where no letter, digit or underscore touches it */
 #define PM_TOKEN_NORMALIZED  8u /* looked for in the normalised text, not in the text as given */
 #define PM_TOKEN_IN_MODEL    16u /* of USER_DEFINED: the model has it too, so merges may make it */
+#define PM_TOKEN_VERBATIM    32u /* with NORMALIZED: looked for as it is; without, its own normalised form is what is
+                                  * looked for */
 
 /* One entry; its id is its index. */
 typedef struct pm_vocab_entry {
