@@ -44,6 +44,7 @@ static json_t *element_json(const pm_gguf *file, const pm_gguf_entry *entry, uin
     pm_str text;
     int64_t whole = 0;
     double real = 0;
+    int truth = 0;
     pm_status status;
     if (entry->elem_type == PM_GGUF_STRING) {
         status = pm_gguf_elem_str(file, entry, index, &text, NULL);
@@ -51,7 +52,10 @@ static json_t *element_json(const pm_gguf *file, const pm_gguf_entry *entry, uin
     }
     if (entry->elem_type == PM_GGUF_FLOAT32 || entry->elem_type == PM_GGUF_FLOAT64)
         status = pm_gguf_elem_f64(file, entry, index, &real, NULL);
-    else
+    else if (entry->elem_type == PM_GGUF_BOOL) {
+        status = pm_gguf_elem_bool(file, entry, index, &truth, NULL);
+        whole = truth;
+    } else
         status = pm_gguf_elem_i64(file, entry, index, &whole, NULL);
     return status == PM_OK ? number_json(entry->elem_type, whole, real) : NULL;
 }

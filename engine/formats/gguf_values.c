@@ -196,6 +196,16 @@ pm_status pm_gguf_elem_i64(const pm_gguf *file, const pm_gguf_entry *entry, uint
     return integer_at(file, entry, element_offset(entry, index), out, err);
 }
 
+pm_status pm_gguf_elem_bool(const pm_gguf *file, const pm_gguf_entry *entry, uint64_t index, int *out,
+                            pm_error *err)
+{
+    PM_TRY(check_element(file, entry, index, "an array of bools", err));
+    if (entry->elem_type != PM_GGUF_BOOL)
+        return fail_type(file, entry, err, "an array of bools");
+    *out = file->bytes[element_offset(entry, index)] != 0;
+    return PM_OK;
+}
+
 pm_status pm_gguf_elem_f64(const pm_gguf *file, const pm_gguf_entry *entry, uint64_t index, double *out,
                            pm_error *err)
 {

@@ -41,12 +41,16 @@ static void read_element(promises *p, const pm_gguf *file, const pm_gguf_entry *
     pm_status as_number = pm_gguf_elem_i64(file, entry, index, &number, NULL);
     pm_status as_real = pm_gguf_elem_f64(file, entry, index, &real, NULL);
     pm_status as_text = pm_gguf_elem_str(file, entry, index, &text, NULL);
+    int truth = 0;
+    pm_status as_bool = pm_gguf_elem_bool(file, entry, index, &truth, NULL);
     int integer =
         entry->elem_type != PM_GGUF_BOOL && entry->elem_type != PM_GGUF_STRING && !is_float(entry->elem_type);
     promise(p,
             integer ? as_number == PM_OK || (as_number == PM_ERR_LIMIT && entry->elem_type == PM_GGUF_UINT64)
                     : as_number == PM_ERR_FORMAT,
             "an element as an integer", (size_t)index);
+    promise(p, as_bool == (entry->elem_type == PM_GGUF_BOOL ? PM_OK : PM_ERR_FORMAT) && (truth == 0 || truth == 1),
+            "an element as a bool", (size_t)index);
     promise(p, as_real == (is_float(entry->elem_type) ? PM_OK : PM_ERR_FORMAT), "an element as a float",
             (size_t)index);
     promise(p, as_text == (entry->elem_type == PM_GGUF_STRING ? PM_OK : PM_ERR_FORMAT), "an element as a string",

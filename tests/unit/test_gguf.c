@@ -186,6 +186,12 @@ static void arrays(void **state)
     assert_true(real == -1.5);
     assert_int_equal(pm_gguf_elem_i64(f.file, pm_gguf_find(f.file, "flags"), 1, &number, &err), PM_ERR_FORMAT);
     for (uint64_t i = 0; i < 4; i++) {
+        int truth = 7;
+        assert_int_equal(pm_gguf_elem_bool(f.file, pm_gguf_find(f.file, "flags"), i, &truth, &err), PM_OK);
+        assert_int_equal(truth, flags[i]);
+        assert_int_equal(pm_gguf_elem_bool(f.file, ints, 0, &truth, &err), PM_ERR_FORMAT);
+    }
+    for (uint64_t i = 0; i < 4; i++) {
         assert_int_equal(pm_gguf_elem_str(f.file, pm_gguf_find(f.file, "strs"), i, &text, &err), PM_OK);
         assert_int_equal(text.size, strings[i].size);
         assert_memory_equal(text.data, strings[i].data, text.size);

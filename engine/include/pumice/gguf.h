@@ -98,6 +98,8 @@ pm_status pm_gguf_get_str(const pm_gguf *file, const char *key, pm_str *out, pm_
 /* Element `index` of an array entry. The same errors; PM_ERR_LIMIT past the end. Strings take constant time. */
 pm_status pm_gguf_elem_i64(const pm_gguf *file, const pm_gguf_entry *entry, uint64_t index, int64_t *out,
                            pm_error *err);
+pm_status pm_gguf_elem_bool(const pm_gguf *file, const pm_gguf_entry *entry, uint64_t index, int *out,
+                            pm_error *err);
 pm_status pm_gguf_elem_f64(const pm_gguf *file, const pm_gguf_entry *entry, uint64_t index, double *out,
                            pm_error *err);
 pm_status pm_gguf_elem_str(const pm_gguf *file, const pm_gguf_entry *entry, uint64_t index, pm_str *out,
