@@ -33,7 +33,10 @@ void pm_json_write_string(pm_json_writer *text, const char *string, size_t n)
             continue;
         char escape[8];
         pm_json_write_bytes(text, string + begin, i - begin);
-        snprintf(escape, sizeof escape, "\\u%04x", (unsigned)c);
+        if (c >= 0x20)
+            snprintf(escape, sizeof escape, "\\%c", (char)c);
+        else
+            snprintf(escape, sizeof escape, "\\u%04x", (unsigned)c);
         pm_json_write(text, escape);
         begin = i + 1;
     }

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/mapped_file.h"
 #include "json_writer.h"
+#include "parts/json_tree.h"
 #include "pumice/gguf.h"
 #include "pumice/plugin.h"
 
@@ -61,13 +62,16 @@ pm_status pm_vocabulary_read_gguf(const pm_gguf *file, pm_vocabulary *out, pm_er
 pm_status pm_vocabulary_read_file(const char *path, const pm_plugin_setting *settings, size_t n_settings,
                                   pm_vocabulary *out, pm_error *err);
 
-/* The same for text that is in memory as long as the vocabulary: each kind alone, on a vocabulary that has been
- * started. `path` is for messages and says where the files beside it are; NULL: there are none. */
+/* The same for bytes that are in memory as long as the vocabulary: each kind alone, on a vocabulary that has been
+ * started. `config` is the tokenizer_config.json beside the file, or NULL. */
 pm_status pm_vocabulary_read_hf(pm_vocabulary *out, const char *text, size_t n, pm_error *err);
-pm_status pm_vocabulary_read_sentencepiece(pm_vocabulary *out, const char *bytes, size_t n, pm_error *err);
+pm_status pm_vocabulary_read_sentencepiece(pm_vocabulary *out, const char *bytes, size_t n, const pm_json *config,
+                                           pm_error *err);
+pm_status pm_vocabulary_read_wordlist(pm_vocabulary *out, const char *text, size_t n, const pm_json *config,
+                                      pm_error *err);
+
+/* `encoding` is what the ranks are for: "cl100k_base", "o200k_base", ... */
 pm_status pm_vocabulary_read_tiktoken(pm_vocabulary *out, const char *text, size_t n, const char *encoding,
                                       pm_error *err);
-pm_status pm_vocabulary_read_wordlist(pm_vocabulary *out, const char *text, size_t n, const char *config,
-                                      size_t n_config, pm_error *err);
 
 #endif

@@ -169,18 +169,26 @@ static pm_status read_with_files_beside(file_kind kind, const pm_files_beside *f
                                         const pm_plugin_setting *settings, size_t n_settings, pm_vocabulary *out,
                                         pm_error *err)
 {
-    const char *encoding, *text = out->file.data;
+    const pm_json *config = files->tokenizer_config ? pm_json_root(files->tokenizer_config) : NULL;
+    const char *encoding, *bytes = out->file.data;
     size_t n = out->file.size;
     switch (kind) {
     case KIND_HF:
-        PM_TRY(pm_vocabulary_read_hf(out, text, n, err));
+        PM_TRY(pm_vocabulary_read_hf(out, bytes, n, err));
         break;
-    default:
-        (void)settings;
-        (void)n_settings;
-        (void)encoding;
-        (void)name_encoding;
-        return pm_fail(err, PM_ERR_UNSUPPORTED, "%s: this is no tokenizer that pumice knows", out->spec.source);
+    case KIND_SENTENCEPIECE:
+        PM_TRY(pm_vocabulary_read_sentencepiece(out, bytes, n, config, err));
+        break;
+    case KIND_TIKTOKEN:
+        PM_TRY(name_encoding(out, settings, n_settings, &encoding, err));
+        PM_TRY(pm_vocabulary_read_tiktoken(out, bytes, n, encoding, err));
+        break;
+    case KIND_WORDLIST:
+        PM_TRY(pm_vocabulary_read_wordlist(out, bytes, n, config, err));
+        break;
+    case KIND_GGUF:
+    case KIND_UNKNOWN:
+        return pm_fail(err, PM_ERR_INTERNAL, "%s: no reader", out->spec.source);
     }
     return pm_files_beside_apply(files, out, err);
 }

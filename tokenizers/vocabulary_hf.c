@@ -155,7 +155,7 @@ static pm_status add_token(const hf_reading *r, const pm_json *token)
 {
     pm_vocabulary *v = r->out;
     const pm_json *content = pm_json_member(token, "content");
-    size_t id;
+    size_t id = 0;
     if (!content || content->type != PM_JSON_STRING || content->n_string > INT32_MAX)
         return pm_fail(r->err, PM_ERR_FORMAT, "%s: an added token has no content", r->path);
     if (content->n_string == 0)
