@@ -70,12 +70,12 @@ static void apply_token(const pm_json *config, const char *key, const pm_vocabul
         *id = found;
 }
 
+/* Not unk: the model itself says what stands for what it does not know, and byte-level ones have no such token. */
 static void apply_tokens(const pm_json *config, pm_vocabulary *v)
 {
     pm_tokenizer_spec *spec = &v->spec;
     apply_token(config, "bos_token", v, &spec->bos);
     apply_token(config, "eos_token", v, &spec->eos);
-    apply_token(config, "unk_token", v, &spec->unk);
     apply_token(config, "pad_token", v, &spec->pad);
     apply_token(config, "sep_token", v, &spec->sep);
     apply_token(config, "cls_token", v, &spec->cls);

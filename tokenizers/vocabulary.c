@@ -64,6 +64,11 @@ char *pm_vocabulary_bytes(pm_vocabulary *vocabulary, size_t n)
     return bytes;
 }
 
+int pm_vocabulary_word(pm_vocabulary *vocabulary, size_t n)
+{
+    return pm_grow((void **)&vocabulary->word, &vocabulary->word_capacity, n > 0 ? n : 1, 1);
+}
+
 pm_status pm_vocabulary_finish(pm_vocabulary *vocabulary, pm_error *err)
 {
     pm_tokenizer_spec *spec = &vocabulary->spec;

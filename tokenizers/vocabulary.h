@@ -40,6 +40,9 @@ pm_status pm_vocabulary_extend(pm_vocabulary *vocabulary, size_t n, pm_error *er
 /* Memory for the bytes of one token, as long as the vocabulary; NULL when there is none. */
 char *pm_vocabulary_bytes(pm_vocabulary *vocabulary, size_t n);
 
+/* Room for n bytes in vocabulary->word; 0 when out of memory. */
+int pm_vocabulary_word(pm_vocabulary *vocabulary, size_t n);
+
 /* The entries and the pipeline go into the spec; a pipeline that did not fit memory is the error. */
 pm_status pm_vocabulary_finish(pm_vocabulary *vocabulary, pm_error *err);
 

@@ -11,13 +11,13 @@
 #include "base/error.h"
 #include "base/utf8.h"
 #include "byte_alphabet.h"
-#include "parts/token_table.h"
-#include "plugin_loader.h"
+#include "pipeline_writer.h"
 #include "vocabulary.h"
+#include "vocabulary_merges.h"
 
 #define KEY(name) "tokenizer.ggml." name
 
-enum { MAX_TOKENS = 1 << 26, MAX_MERGES = 1 << 28 };
+enum { MAX_TOKENS = 1 << 26, MAX_MERGES = 1 << 28 }; /* of the arrays */
 
 /* What is at hand while one file is read. */
 typedef struct gguf_reading {
@@ -75,13 +75,6 @@ static pm_status find_per_token(const gguf_reading *r, const char *key, int is_r
     return PM_OK;
 }
 
-static void *allocate(const gguf_reading *r, size_t n, size_t size, const char *what, pm_status *status)
-{
-    void *memory = pm_arena_alloc(&r->out->arena, (n ? n : 1) * size);
-    *status = memory ? PM_OK : pm_fail_memory(r->err, n * size, what);
-    return memory;
-}
-
 static char *copy_string(const gguf_reading *r, pm_str s, pm_status *status)
 {
     char *copy = pm_arena_strndup(&r->out->arena, s.data, s.size);
@@ -118,10 +111,11 @@ static pm_status read_kind(const gguf_reading *r, const pm_gguf_entry *types, si
  */
 static pm_status undo_spelling(const gguf_reading *r, pm_vocab_entry *e)
 {
-    pm_status status;
-    char *bytes = allocate(r, e->n_bytes, 1, "a token", &status);
+    if (pm_byte_alphabet_is_plain(e->bytes, e->n_bytes))
+        return PM_OK;
+    char *bytes = pm_vocabulary_bytes(r->out, e->n_bytes);
     if (!bytes)
-        return status;
+        return pm_fail_memory(r->err, e->n_bytes, "a token");
     size_t n = pm_byte_alphabet_decode(e->bytes, e->n_bytes, bytes);
     if (n == SIZE_MAX) {
         e->kind = PM_TOKEN_UNUSED;
@@ -167,47 +161,16 @@ static pm_status read_tokens(gguf_reading *r)
     if (!scores && r->out->spec.alphabet == PM_ALPHABET_CHARACTERS && strcmp(r->out->spec.model, "wordpiece") != 0)
         return fail_key(r, PM_ERR_FORMAT, KEY("scores"),
                         "is missing: without scores there is nothing to merge by");
-    pm_status status;
-    r->entries = allocate(r, r->n, sizeof *r->entries, "the vocabulary", &status);
-    for (size_t i = 0; i < r->n && status == PM_OK; i++)
-        status = read_token(r, tokens, types, scores, i);
-    r->out->spec.entries = r->entries;
-    r->out->spec.n_entries = r->n;
-    return status;
+    PM_TRY(pm_vocabulary_extend(r->out, r->n, r->err));
+    r->entries = r->out->entries;
+    for (size_t i = 0; i < r->n; i++)
+        PM_TRY(read_token(r, tokens, types, scores, i));
+    return PM_OK;
 }
 
 /* ---- Merges ---- */
 
-/* From bytes to ids, made from the entries as the plugin will make it. */
-typedef struct merge_index {
-    pm_token_table table;
-    pm_token_map normal;
-    pm_token_map added; /* user-defined tokens, which merges may name too */
-    int32_t guess;      /* results usually follow each other in the vocabulary: the id after the last one */
-    char *scratch;      /* for one merge's bytes */
-    size_t capacity;
-} merge_index;
-
-static int32_t find_part(const merge_index *index, const char *bytes, size_t size)
-{
-    int32_t id = pm_token_map_find(&index->normal, bytes, size);
-    return id != PM_NO_TOKEN ? id : pm_token_map_find(&index->added, bytes, size);
-}
-
-/* The token that a merge makes. */
-static int32_t find_result(merge_index *index, const char *bytes, size_t size)
-{
-    int32_t id = index->guess;
-    size_t n = 0;
-    const char *guessed = (size_t)id < index->table.n ? pm_token_bytes(&index->table, id, &n) : NULL;
-    if (!guessed || index->table.kinds[id] != PM_TOKEN_NORMAL || n != size || memcmp(guessed, bytes, size) != 0)
-        id = find_part(index, bytes, size);
-    index->guess = id + 1;
-    return id;
-}
-
-static pm_status read_merge(const gguf_reading *r, merge_index *index, const pm_gguf_entry *merges, size_t i,
-                            pm_vocab_merge *out)
+static pm_status read_merge(const gguf_reading *r, pm_merge_reader *reader, const pm_gguf_entry *merges, size_t i)
 {
     pm_str text;
     PM_TRY(pm_gguf_elem_str(r->file, merges, i, &text, r->err));
@@ -218,53 +181,31 @@ static pm_status read_merge(const gguf_reading *r, merge_index *index, const pm_
     if (n_right == 0)
         return pm_fail(r->err, PM_ERR_FORMAT, "%s: merge %zu, %s, is not two tokens with a space between",
                        pm_gguf_path(r->file), i, pm_quote(text.data, text.size, shown, sizeof shown));
-    if (!pm_grow((void **)&index->scratch, &index->capacity, text.size, 1))
-        return pm_fail_memory(r->err, text.size, "a merge");
-    size_t n = pm_byte_alphabet_decode(text.data, n_left, index->scratch);
-    size_t m = n == SIZE_MAX ? SIZE_MAX : pm_byte_alphabet_decode(space + 1, n_right, index->scratch + n);
-    if (m != SIZE_MAX) {
-        out->left = find_part(index, index->scratch, n);
-        out->right = find_part(index, index->scratch + n, m);
-        out->result = find_result(index, index->scratch, n + m);
-    }
-    if (m == SIZE_MAX || out->left < 0 || out->right < 0 || out->result < 0)
-        return pm_fail(r->err, PM_ERR_FORMAT, "%s: merge %zu, %s, names or makes a token that is not there",
-                       pm_gguf_path(r->file), i, pm_quote(text.data, text.size, shown, sizeof shown));
+    PM_TRY(pm_merge_reader_reserve(reader, text.size, r->err));
+    pm_merge_reader_add(reader, i, text.data, n_left, space + 1, n_right);
     return PM_OK;
 }
 
-static pm_status index_entries(const gguf_reading *r, merge_index *index)
-{
-    char text[400] = "";
-    pm_plugin_message message = {text, sizeof text};
-    pm_plugin_code code = pm_token_table_create(&r->out->spec, &index->table, &message);
-    if (code == PM_PLUGIN_OK)
-        code = pm_token_map_create(&index->table, 1u << PM_TOKEN_NORMAL, &index->normal, &message);
-    if (code == PM_PLUGIN_OK)
-        code = pm_token_map_create(&index->table, 1u << PM_TOKEN_USER_DEFINED, &index->added, &message);
-    return pm_plugin_error(r->err, code, pm_gguf_path(r->file), text);
-}
-
+/* Merges may name and make user-defined tokens too. */
 static pm_status read_merges(const gguf_reading *r)
 {
     const pm_gguf_entry *merges;
     PM_TRY(find_array(r, KEY("merges"), is_string, MAX_MERGES, &merges));
     if (!merges)
         return fail_key(r, PM_ERR_FORMAT, KEY("merges"), "is missing: a byte-level vocabulary needs its merges");
-    size_t n = (size_t)merges->count;
-    pm_status status;
-    pm_vocab_merge *out = allocate(r, n, sizeof *out, "the merges", &status);
-    merge_index index = {0};
+    pm_merge_reader reader;
+    pm_status status = pm_merge_reader_start(&reader, r->out, 1, r->err);
+    reader.is_bytes = 1;
+    for (size_t i = 0; i < merges->count && status == PM_OK; i++)
+        status = read_merge(r, &reader, merges, i);
     if (status == PM_OK)
-        status = index_entries(r, &index);
-    for (size_t i = 0; i < n && status == PM_OK; i++)
-        status = read_merge(r, &index, merges, i, &out[i]);
-    r->out->spec.merges = out;
-    r->out->spec.n_merges = n;
-    free(index.scratch);
-    pm_token_map_destroy(&index.normal);
-    pm_token_map_destroy(&index.added);
-    pm_token_table_destroy(&index.table);
+        status = pm_merge_reader_finish(&reader, r->err);
+    pm_merge_reader_destroy(&reader);
+    for (size_t i = 0; i < r->out->spec.n_merges && status == PM_OK; i++) {
+        pm_vocab_entry *result = &r->entries[r->out->merges[i].result];
+        if (result->kind == PM_TOKEN_USER_DEFINED)
+            result->flags |= PM_TOKEN_IN_MODEL;
+    }
     return status;
 }
 
@@ -420,5 +361,6 @@ pm_status pm_vocabulary_read_gguf(const pm_gguf *file, pm_vocabulary *out, pm_er
     if (out->spec.alphabet == PM_ALPHABET_BYTES)
         PM_TRY(read_merges(&r));
     PM_TRY(read_settings(&r));
-    return read_chat_template(&r);
+    PM_TRY(read_chat_template(&r));
+    return pm_vocabulary_finish(out, err);
 }

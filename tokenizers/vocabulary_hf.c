@@ -337,7 +337,6 @@ static void find_known_names(pm_vocabulary *v)
         {offsetof(pm_tokenizer_spec, eos), {"</s>", "<eos>", "<|end_of_text|>", "<|endoftext|>", "<EOS_TOKEN>",
                                             "<|im_end|>", "<EOT>",
                                             "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"}},
-        {offsetof(pm_tokenizer_spec, unk), {"<unk>", "[UNK]", "<UNK>"}},
         {offsetof(pm_tokenizer_spec, pad), {"<pad>", "[PAD]", "<PAD>", "<|finetune_right_pad_id|>"}},
         {offsetof(pm_tokenizer_spec, sep), {"[SEP]", "<sep>"}},
         {offsetof(pm_tokenizer_spec, cls), {"[CLS]", "<cls>"}},
