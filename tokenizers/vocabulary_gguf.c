@@ -182,8 +182,7 @@ static pm_status read_merge(const gguf_reading *r, pm_merge_reader *reader, cons
         return pm_fail(r->err, PM_ERR_FORMAT, "%s: merge %zu, %s, is not two tokens with a space between",
                        pm_gguf_path(r->file), i, pm_quote(text.data, text.size, shown, sizeof shown));
     PM_TRY(pm_merge_reader_reserve(reader, text.size, r->err));
-    pm_merge_reader_add(reader, i, text.data, n_left, space + 1, n_right);
-    return PM_OK;
+    return pm_merge_reader_add(reader, i, text.data, n_left, space + 1, n_right, r->err);
 }
 
 /* Merges may name and make user-defined tokens too. */

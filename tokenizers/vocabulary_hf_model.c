@@ -131,8 +131,7 @@ static pm_status read_joined(const hf_reading *r, pm_merge_reader *merges, const
     if (!space || memchr(space + 1, ' ', n_right))
         return pm_fail(r->err, PM_ERR_FORMAT, "%s: the merge at byte %zu is not two tokens with a space between",
                        r->path, at);
-    pm_merge_reader_add(merges, at, text, n_left, space + 1, n_right);
-    return PM_OK;
+    return pm_merge_reader_add(merges, at, text, n_left, space + 1, n_right, r->err);
 }
 
 /* ["left", "right"], the bracket having been read */
@@ -147,7 +146,7 @@ static pm_status read_pair(const hf_reading *r, pm_merge_reader *merges, pm_json
     PM_TRY(pm_merge_reader_reserve(merges, 2 * (first.n_string + reader->n_string), r->err));
     const char *left = plain_string(merges, &first, &n_left);
     const char *right = plain_string(merges, reader, &n_right);
-    pm_merge_reader_add(merges, at, left, n_left, right, n_right);
+    PM_TRY(pm_merge_reader_add(merges, at, left, n_left, right, n_right, r->err));
     return pm_json_next(reader) == PM_JSON_EVENT_END ? PM_OK : hf_fail_json(r, reader, "the end of a merge");
 }
 
@@ -158,7 +157,8 @@ static pm_status read_all_merges(const hf_reading *r, pm_merge_reader *merges, p
     PM_TRY(pm_merge_reader_start(merges, r->out, 0, r->err));
     merges->is_bytes = r->is_bytes;
     merges->prefix = r->prefix;
-    merges->unit = "byte";
+    merges->skips_foreign = 1;
+    merges->place = "the merge at byte ";
     for (;;) {
         switch (pm_json_next(reader)) {
         case PM_JSON_EVENT_STRING:

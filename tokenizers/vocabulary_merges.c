@@ -1,6 +1,7 @@
 /* Merges by their spellings: see vocabulary_merges.h. */
 #include "vocabulary_merges.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@ enum { BATCH_BYTES = 1 << 14, MAX_MERGES = 1 << 28 };
 pm_status pm_merge_reader_start(pm_merge_reader *reader, pm_vocabulary *vocabulary, int with_added, pm_error *err)
 {
     const pm_tokenizer_spec *spec = &vocabulary->spec;
-    *reader = (pm_merge_reader){.vocabulary = vocabulary, .unit = "number"};
+    *reader = (pm_merge_reader){.vocabulary = vocabulary, .place = "merge "};
     if (!pm_vocabulary_index_create(&reader->index, vocabulary->entries, spec->n_entries))
         return pm_fail_memory(err, spec->n_entries * 16, "the merges");
     int32_t twice = pm_vocabulary_index_add(&reader->index, 0, spec->n_entries, 1u << PM_TOKEN_NORMAL);
@@ -37,13 +38,20 @@ void pm_merge_reader_destroy(pm_merge_reader *reader)
     reader->bytes = NULL;
 }
 
-static pm_status fail_merge(const pm_merge_reader *m, size_t i, const char *what, pm_error *err)
+static pm_status fail_merge(const pm_merge_reader *m, size_t at, const char *left, size_t n_left, const char *right,
+                            size_t n_right, pm_error *err)
+{
+    char text[80], shown[120];
+    int n = snprintf(text, sizeof text, "%.*s %.*s", (int)(n_left < 30 ? n_left : 30), left,
+                     (int)(n_right < 30 ? n_right : 30), right);
+    return pm_fail(err, PM_ERR_FORMAT, "%s: %s%zu, %s, names or makes a token that is not there",
+                   m->vocabulary->spec.source, m->place, at, pm_quote(text, (size_t)n, shown, sizeof shown));
+}
+
+static pm_status fail_parts(const pm_merge_reader *m, size_t i, pm_error *err)
 {
     const pm_merge_part *part = m->parts[i];
-    char left[60], right[60];
-    return pm_fail(err, PM_ERR_FORMAT, "%s: the merge at %s %zu, of %s and %s, %s", m->vocabulary->spec.source,
-                   m->unit, m->at[i], pm_quote(part[0].bytes, part[0].n, left, sizeof left),
-                   pm_quote(part[1].bytes, part[1].n, right, sizeof right), what);
+    return fail_merge(m, m->at[i], part[0].bytes, part[0].n, part[1].bytes, part[1].n, err);
 }
 
 /* Is the entry with this id the concatenation of the two? */
@@ -62,7 +70,7 @@ static pm_status find_result(pm_merge_reader *m, size_t i, int32_t *result, pm_e
     const pm_merge_part *left = &m->parts[i][0];
     const char *right = m->parts[i][1].bytes + m->prefix;
     if (m->parts[i][1].n < m->prefix)
-        return fail_merge(m, i, "joins a token that is shorter than the prefix of such tokens", err);
+        return fail_parts(m, i, err);
     size_t n_right = m->parts[i][1].n - m->prefix;
     *result = m->guess;
     if (!is_result(v, *result, left, right, n_right) && !is_result(v, ++*result, left, right, n_right)) {
@@ -73,7 +81,7 @@ static pm_status find_result(pm_merge_reader *m, size_t i, int32_t *result, pm_e
         memcpy(v->word + left->n, right, n_right);
         *result = pm_vocabulary_find(&m->index, pm_vocabulary_hash(&m->index, v->word, n), v->word, n);
         if (*result == PM_NO_TOKEN)
-            return fail_merge(m, i, "makes a token that is not in the vocabulary", err);
+            return fail_parts(m, i, err);
     }
     m->guess = *result;
     return PM_OK;
@@ -93,7 +101,7 @@ pm_status pm_merge_reader_finish(pm_merge_reader *m, pm_error *err)
         merge->left = pm_vocabulary_find(&m->index, part[0].hash, part[0].bytes, part[0].n);
         merge->right = pm_vocabulary_find(&m->index, part[1].hash, part[1].bytes, part[1].n);
         if (merge->left == PM_NO_TOKEN || merge->right == PM_NO_TOKEN)
-            return fail_merge(m, i, "names a token that is not in the vocabulary", err);
+            return fail_parts(m, i, err);
         PM_TRY(find_result(m, i, &merge->result, err));
     }
     v->spec.n_merges += m->n;
@@ -139,11 +147,12 @@ static int set_part(pm_merge_reader *m, pm_merge_part *part, const char *text, s
     return 1;
 }
 
-/* A merge that spells no bytes can never be applied to any, and is left out. */
-void pm_merge_reader_add(pm_merge_reader *m, size_t at, const char *left, size_t n_left, const char *right,
-                         size_t n_right)
+pm_status pm_merge_reader_add(pm_merge_reader *m, size_t at, const char *left, size_t n_left, const char *right,
+                              size_t n_right, pm_error *err)
 {
-    if (!set_part(m, &m->parts[m->n][0], left, n_left) || !set_part(m, &m->parts[m->n][1], right, n_right))
-        return;
-    m->at[m->n++] = at;
+    if (set_part(m, &m->parts[m->n][0], left, n_left) && set_part(m, &m->parts[m->n][1], right, n_right))
+        m->at[m->n++] = at;
+    else if (!m->skips_foreign)
+        return fail_merge(m, at, left, n_left, right, n_right, err);
+    return PM_OK;
 }

@@ -22,7 +22,8 @@ typedef struct pm_merge_reader {
     pm_vocabulary_index index;
     int is_bytes;  /* the file spells bytes in their alphabet (byte_alphabet.h) */
     size_t prefix; /* bytes that the right token loses when it joins the left one */
-    const char *unit; /* what `at` counts in, for messages: "merge %zu", "the merge at byte %zu" */
+    int skips_foreign; /* merges of tokens that spell no bytes are left out, as they never apply; else refused */
+    const char *place; /* what `at` is, for messages: "merge " or "the merge at byte " */
     int32_t guess; /* the token that the merge before made */
     pm_merge_part parts[PM_MERGE_BATCH][2];
     size_t at[PM_MERGE_BATCH];
@@ -45,8 +46,8 @@ char *pm_merge_reader_memory(pm_merge_reader *reader);
 void pm_merge_reader_keep(pm_merge_reader *reader, size_t n);
 
 /* The next merge; room for n_left + n_right bytes has been reserved, and the spellings stay until the end. */
-void pm_merge_reader_add(pm_merge_reader *reader, size_t at, const char *left, size_t n_left, const char *right,
-                         size_t n_right);
+pm_status pm_merge_reader_add(pm_merge_reader *reader, size_t at, const char *left, size_t n_left, const char *right,
+                              size_t n_right, pm_error *err);
 
 /* After the last one. */
 pm_status pm_merge_reader_finish(pm_merge_reader *reader, pm_error *err);
