@@ -31,6 +31,7 @@ static const command_row commands[] = {
     {"inspect", "show what is in a model file, and the plan it compiles to", cmd_inspect},
     {"tokenize", "turn text into token ids", cmd_tokenize},
     {"detokenize", "turn token ids into text", cmd_detokenize},
+    {"tokenizer-check", "check a tokenizer plugin against the rules of the plugin interface", cmd_tokenizer_check},
     {"pull", "get the default model", cmd_pull},
 };
 
@@ -40,8 +41,8 @@ static void print_help(FILE *out)
           "Runs transformer language models on any GPU through Vulkan compute, or on the processor.\n\nCommands\n",
           out);
     for (size_t i = 0; i < CLI_COUNT(commands); i++)
-        fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].summary);
-    fputs("  help         print this text, or that of a command: pumice help run\n\n"
+        fprintf(out, "  %-16s %s\n", commands[i].name, commands[i].summary);
+    fputs("  help             print this text, or that of a command: pumice help run\n\n"
           "Options\n  -h, --help     print this text\n      --version  print the version\n\n"
           "Every command has --help. Results go to standard output, everything else to standard error.\n"
           "Exit status: 0 success, 1 failure, 2 wrong usage.\n",

@@ -27,14 +27,20 @@ static void destroy(void *instance)
     free(instance);
 }
 
+/* Hosts of other versions have shorter or longer structs: never write beyond the size that they say. */
+static void give(void *to, const void *from, size_t known, size_t size)
+{
+    memcpy((char *)to + sizeof size, (const char *)from + sizeof size, (size < known ? size : known) - sizeof size);
+}
+
 static pm_plugin_code info(const void *instance, pm_tokenizer_info *out)
 {
-    size_t size = out->size;
+    pm_tokenizer_info all;
     (void)instance;
-    memset(out, 0, sizeof *out);
-    out->size = size;
-    out->n_tokens = 256;
-    out->bos = out->eos = out->unk = out->pad = PM_NO_TOKEN;
+    memset(&all, 0, sizeof all);
+    all.n_tokens = 256;
+    all.bos = all.eos = all.unk = all.pad = PM_NO_TOKEN;
+    give(out, &all, sizeof all, out->size);
     return PM_PLUGIN_OK;
 }
 
@@ -42,10 +48,12 @@ static pm_plugin_code token_info(const void *instance, int32_t id, pm_token_info
 {
     if (id < 0 || id > 255)
         return PM_PLUGIN_ARGUMENT;
-    out->bytes = ((const byte_tokenizer *)instance)->bytes + id;
-    out->n_bytes = 1;
-    out->score = 0;
-    out->kind = PM_TOKEN_NORMAL;
+    pm_token_info all;
+    memset(&all, 0, sizeof all);
+    all.bytes = ((const byte_tokenizer *)instance)->bytes + id;
+    all.n_bytes = 1;
+    all.kind = PM_TOKEN_NORMAL;
+    give(out, &all, sizeof all, out->size);
     return PM_PLUGIN_OK;
 }
 
@@ -53,6 +61,10 @@ static pm_plugin_code encode(const void *instance, pm_encode_call *call, const p
 {
     (void)instance;
     (void)message;
+    if (call->size < sizeof *call)
+        return PM_PLUGIN_ARGUMENT;
+    if (call->pair)
+        return PM_PLUGIN_UNSUPPORTED;
     call->n_unknown_bytes = 0;
     for (call->n_ids = 0; call->n_ids < call->n_text; call->n_ids++)
         if (call->n_ids < call->capacity) {
@@ -69,6 +81,8 @@ static pm_plugin_code decode(const void *instance, pm_decode_call *call, const p
 {
     (void)instance;
     (void)message;
+    if (call->size < sizeof *call)
+        return PM_PLUGIN_ARGUMENT;
     for (size_t i = 0; i < call->n_ids; i++)
         if (call->ids[i] < 0 || call->ids[i] > 255)
             return PM_PLUGIN_ARGUMENT;
@@ -78,6 +92,7 @@ static pm_plugin_code decode(const void *instance, pm_decode_call *call, const p
     return call->n_text > call->capacity ? PM_PLUGIN_TOO_SMALL : PM_PLUGIN_OK;
 }
 
+#ifndef FAULT /* rude_plugin.c includes this file for the functions alone */
 static const pm_tokenizer_api api = {sizeof(pm_tokenizer_api), create, destroy, info, token_info, encode, decode};
 static const pm_plugin plugin = {
     PM_PLUGIN_ABI, PM_PLUGIN_TOKENIZER, sizeof(pm_plugin), "bytes", "1", "one id a byte", &api};
@@ -92,3 +107,4 @@ const pm_plugin *pumice_plugin(void)
 {
     return &plugin;
 }
+#endif
