@@ -11,24 +11,12 @@
 #include "base/error.h"
 #include "base/utf8.h"
 #include "byte_alphabet.h"
-#include "pipeline_writer.h"
-#include "vocabulary.h"
+#include "vocabulary_gguf.h"
 #include "vocabulary_merges.h"
-
-#define KEY(name) "tokenizer.ggml." name
 
 enum { MAX_TOKENS = 1 << 26, MAX_MERGES = 1 << 28 }; /* of the arrays */
 
-/* What is at hand while one file is read. */
-typedef struct gguf_reading {
-    const pm_gguf *file;
-    pm_vocabulary *out;
-    pm_error *err;
-    pm_vocab_entry *entries;
-    size_t n;
-} gguf_reading;
-
-static pm_status fail_key(const gguf_reading *r, pm_status status, const char *key, const char *what)
+pm_status gguf_fail_key(const gguf_reading *r, pm_status status, const char *key, const char *what)
 {
     return pm_fail(r->err, status, "%s: key '%s' %s", pm_gguf_path(r->file), key, what);
 }
@@ -41,7 +29,7 @@ static pm_status find_array(const gguf_reading *r, const char *key, int is_right
     if (!*out)
         return PM_OK;
     if ((*out)->type != PM_GGUF_ARRAY || !is_right_type((*out)->elem_type))
-        return fail_key(r, PM_ERR_FORMAT, key, "is not an array of the right type");
+        return gguf_fail_key(r, PM_ERR_FORMAT, key, "is not an array of the right type");
     if ((*out)->count > max_count)
         return pm_fail(r->err, PM_ERR_LIMIT, "%s: key '%s' has %llu elements; at most %llu are supported",
                        pm_gguf_path(r->file), key, (unsigned long long)(*out)->count,
@@ -126,6 +114,27 @@ static pm_status undo_spelling(const gguf_reading *r, pm_vocab_entry *e)
     return PM_OK;
 }
 
+/* BERT's files mark the words, with U+2581 in front, and not what continues them; its own list does the reverse. */
+static pm_status undo_phantom_space(const gguf_reading *r, pm_vocab_entry *e)
+{
+    if (e->n_bytes > 3 && memcmp(e->bytes, "\xE2\x96\x81", 3) == 0) {
+        e->bytes += 3;
+        e->n_bytes -= 3;
+        return PM_OK;
+    }
+    int is_unused = e->n_bytes > 2 && e->bytes[0] == '[' && e->bytes[e->n_bytes - 1] == ']'; /* [unused1] */
+    if (is_unused || e->n_bytes == 0 || e->n_bytes > UINT32_MAX - 2)
+        return PM_OK;
+    char *bytes = pm_vocabulary_bytes(r->out, e->n_bytes + 2);
+    if (!bytes)
+        return pm_fail_memory(r->err, e->n_bytes + 2, "a token");
+    memcpy(bytes, "##", 2);
+    memcpy(bytes + 2, e->bytes, e->n_bytes);
+    e->bytes = bytes;
+    e->n_bytes += 2;
+    return PM_OK;
+}
+
 static pm_status read_token(const gguf_reading *r, const pm_gguf_entry *tokens, const pm_gguf_entry *types,
                             const pm_gguf_entry *scores, size_t i)
 {
@@ -146,6 +155,8 @@ static pm_status read_token(const gguf_reading *r, const pm_gguf_entry *tokens, 
     e->score = (float)score;
     if (r->out->spec.alphabet == PM_ALPHABET_BYTES && (e->kind == PM_TOKEN_NORMAL || e->kind == PM_TOKEN_UNUSED))
         return undo_spelling(r, e);
+    if (r->kind == GGUF_BERT && e->kind == PM_TOKEN_NORMAL)
+        return undo_phantom_space(r, e);
     return PM_OK;
 }
 
@@ -154,12 +165,12 @@ static pm_status read_tokens(gguf_reading *r)
     const pm_gguf_entry *tokens, *types, *scores;
     PM_TRY(find_array(r, KEY("tokens"), is_string, MAX_TOKENS, &tokens));
     if (!tokens || tokens->count == 0)
-        return fail_key(r, PM_ERR_FORMAT, KEY("tokens"), "is missing or empty: the file has no vocabulary");
+        return gguf_fail_key(r, PM_ERR_FORMAT, KEY("tokens"), "is missing or empty: the file has no vocabulary");
     r->n = (size_t)tokens->count;
     PM_TRY(find_per_token(r, KEY("token_type"), is_integer, &types));
     PM_TRY(find_per_token(r, KEY("scores"), is_float, &scores));
-    if (!scores && r->out->spec.alphabet == PM_ALPHABET_CHARACTERS && strcmp(r->out->spec.model, "wordpiece") != 0)
-        return fail_key(r, PM_ERR_FORMAT, KEY("scores"),
+    if (!scores && (r->kind == GGUF_LLAMA || r->kind == GGUF_T5))
+        return gguf_fail_key(r, PM_ERR_FORMAT, KEY("scores"),
                         "is missing: without scores there is nothing to merge by");
     PM_TRY(pm_vocabulary_extend(r->out, r->n, r->err));
     r->entries = r->out->entries;
@@ -191,7 +202,7 @@ static pm_status read_merges(const gguf_reading *r)
     const pm_gguf_entry *merges;
     PM_TRY(find_array(r, KEY("merges"), is_string, MAX_MERGES, &merges));
     if (!merges)
-        return fail_key(r, PM_ERR_FORMAT, KEY("merges"), "is missing: a byte-level vocabulary needs its merges");
+        return gguf_fail_key(r, PM_ERR_FORMAT, KEY("merges"), "is missing: a byte-level vocabulary needs its merges");
     pm_merge_reader reader;
     pm_status status = pm_merge_reader_start(&reader, r->out, 1, r->err);
     reader.is_bytes = 1;
@@ -261,12 +272,16 @@ static pm_status read_special_ids(const gguf_reading *r)
 static pm_status read_flag(const gguf_reading *r, const char *key, int is_default, uint32_t flag)
 {
     int value = is_default;
-    pm_status status = pm_gguf_get_bool(r->file, key, &value, r->err);
-    if (status != PM_OK && status != PM_ERR_NOT_FOUND)
-        return status;
+    PM_TRY(gguf_read_setting(r, key, &value));
     if (value)
         r->out->spec.flags |= flag;
     return PM_OK;
+}
+
+pm_status gguf_read_setting(const gguf_reading *r, const char *key, int *value)
+{
+    pm_status status = pm_gguf_get_bool(r->file, key, value, r->err);
+    return status == PM_ERR_NOT_FOUND ? PM_OK : status;
 }
 
 static int is_one_of(const char *name, const char *const *names, size_t n)
@@ -278,33 +293,38 @@ static int is_one_of(const char *name, const char *const *names, size_t n)
 }
 
 /* Files name the pre-tokenizer; what else belongs to it is known by that name (LLaMA 3: whole words first, bos by
- * default). */
-static pm_status read_settings(const gguf_reading *r)
+ * default). T5 ends its texts with eos, BERT has its own two tokens. */
+static pm_status read_settings(gguf_reading *r)
 {
     static const char *const llama3[] = {"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "lfm2"};
     pm_tokenizer_spec *spec = &r->out->spec;
-    int is_bytes = spec->alphabet == PM_ALPHABET_BYTES;
+    int is_bytes = r->kind == GGUF_BYTE_LEVEL;
     pm_str name = {"default", 7};
     pm_status status = pm_gguf_get_str(r->file, KEY("pre"), &name, r->err);
     if (status != PM_OK && status != PM_ERR_NOT_FOUND)
         return status;
-    if (is_bytes) {
-        spec->pretokenizer.name = copy_string(r, name, &status);
-        if (status != PM_OK)
-            return status;
+    r->pre = copy_string(r, name, &status);
+    if (status != PM_OK)
+        return status;
+    if (r->kind == GGUF_BERT) {
+        spec->bos = spec->cls != PM_NO_TOKEN ? spec->cls : spec->bos;
+        spec->eos = spec->sep != PM_NO_TOKEN ? spec->sep : spec->eos;
     }
-    int is_llama3 = is_bytes && is_one_of(spec->pretokenizer.name, llama3, sizeof llama3 / sizeof llama3[0]);
+    if (is_bytes)
+        spec->pretokenizer.name = r->pre;
+    int is_llama3 = is_bytes && is_one_of(r->pre, llama3, sizeof llama3 / sizeof llama3[0]);
     if (is_llama3)
         spec->flags |= PM_SPEC_IGNORE_MERGES;
     spec->flags |= PM_SPEC_FUSE_UNKNOWN;
-    int adds_bos = (is_llama3 || !is_bytes) && spec->bos != PM_NO_TOKEN;
+    int adds_bos = (is_llama3 || r->kind == GGUF_LLAMA || r->kind == GGUF_BERT) && spec->bos != PM_NO_TOKEN;
+    int adds_eos = (r->kind == GGUF_T5 || r->kind == GGUF_BERT) && spec->eos != PM_NO_TOKEN;
     PM_TRY(read_flag(r, KEY("add_bos_token"), adds_bos, PM_SPEC_ADD_BOS));
-    PM_TRY(read_flag(r, KEY("add_eos_token"), 0, PM_SPEC_ADD_EOS));
+    PM_TRY(read_flag(r, KEY("add_eos_token"), adds_eos, PM_SPEC_ADD_EOS));
     PM_TRY(read_flag(r, KEY("add_space_prefix"), !is_bytes, PM_SPEC_ADD_SPACE_PREFIX));
     if (spec->flags & PM_SPEC_ADD_BOS && spec->bos == PM_NO_TOKEN)
-        return fail_key(r, PM_ERR_FORMAT, KEY("add_bos_token"), "is set, but there is no bos token");
+        return gguf_fail_key(r, PM_ERR_FORMAT, KEY("add_bos_token"), "is set, but there is no bos token");
     if (spec->flags & PM_SPEC_ADD_EOS && spec->eos == PM_NO_TOKEN)
-        return fail_key(r, PM_ERR_FORMAT, KEY("add_eos_token"), "is set, but there is no eos token");
+        return gguf_fail_key(r, PM_ERR_FORMAT, KEY("add_eos_token"), "is set, but there is no eos token");
     return PM_OK;
 }
 
@@ -320,26 +340,28 @@ static pm_status read_chat_template(const gguf_reading *r)
 }
 
 /* The file's kind of tokenizer, and what that says of the entries. */
-static pm_status read_model(const gguf_reading *r)
+static pm_status read_model(gguf_reading *r)
 {
     static const struct {
         const char *gguf, *plugin;
+        gguf_kind kind;
         pm_alphabet alphabet;
         const char *space;
     } kinds[] = {
-        {"gpt2", "bpe", PM_ALPHABET_BYTES, NULL},
-        {"llama", "bpe", PM_ALPHABET_CHARACTERS, "\xE2\x96\x81"},
-        {"t5", "unigram", PM_ALPHABET_CHARACTERS, "\xE2\x96\x81"},
-        {"bert", "wordpiece", PM_ALPHABET_CHARACTERS, NULL},
+        {"gpt2", "bpe", GGUF_BYTE_LEVEL, PM_ALPHABET_BYTES, NULL},
+        {"llama", "bpe", GGUF_LLAMA, PM_ALPHABET_CHARACTERS, "\xE2\x96\x81"},
+        {"t5", "unigram", GGUF_T5, PM_ALPHABET_CHARACTERS, "\xE2\x96\x81"},
+        {"bert", "wordpiece", GGUF_BERT, PM_ALPHABET_CHARACTERS, NULL},
     };
     pm_str name;
     pm_status status = pm_gguf_get_str(r->file, KEY("model"), &name, r->err);
     if (status == PM_ERR_NOT_FOUND)
-        return fail_key(r, PM_ERR_NOT_FOUND, KEY("model"), "is missing: the file has no tokenizer");
+        return gguf_fail_key(r, PM_ERR_NOT_FOUND, KEY("model"), "is missing: the file has no tokenizer");
     if (status != PM_OK)
         return status;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (strlen(kinds[i].gguf) == name.size && memcmp(kinds[i].gguf, name.data, name.size) == 0) {
+            r->kind = kinds[i].kind;
             r->out->spec.model = kinds[i].plugin;
             r->out->spec.alphabet = kinds[i].alphabet;
             r->out->spec.space_symbol = kinds[i].space;
@@ -361,5 +383,6 @@ pm_status pm_vocabulary_read_gguf(const pm_gguf *file, pm_vocabulary *out, pm_er
         PM_TRY(read_merges(&r));
     PM_TRY(read_settings(&r));
     PM_TRY(read_chat_template(&r));
+    PM_TRY(gguf_write_pipeline(&r));
     return pm_vocabulary_finish(out, err);
 }
