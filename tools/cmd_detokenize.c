@@ -86,7 +86,7 @@ int cmd_detokenize(int argc, char **argv)
         .command = "detokenize",
         .synopsis = "[OPTION]... [ID]...",
         .about = "Turns token ids into text. Reads ids from standard input, separated by spaces, commas or line ends, where\n"
-                 "none are given.",
+                 "none are given. --model takes anything that describes a tokenizer, as for tokenize.",
         .examples = "  pumice tokenize --ids \"Hello, world\" | pumice detokenize",
         .groups = groups,
         .n_groups = CLI_COUNT(groups),

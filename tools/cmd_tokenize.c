@@ -11,7 +11,7 @@
 typedef struct tokenize_options {
     cli_engine_options engine;
     const char *file;
-    int ids, special, parse_special, json;
+    int ids, offsets, special, parse_special, json;
 } tokenize_options;
 
 #define FIELD(member) offsetof(tokenize_options, member)
@@ -21,6 +21,8 @@ static const cli_option rows[] = {
      .help = "read the text from a file (- is standard input)"},
     {.name = "ids", .letter = 'i', .kind = CLI_FLAG, .offset = FIELD(ids),
      .help = "write the ids alone, on one line, separated by spaces"},
+    {.name = "offsets", .letter = 'o', .kind = CLI_FLAG, .offset = FIELD(offsets),
+     .help = "write also where in the text each token stands, as bytes BEGIN:END"},
     {.name = "special", .letter = 's', .kind = CLI_FLAG, .offset = FIELD(special),
      .help = "add the special tokens that the model wants around a text, such as <s>"},
     {.name = "parse-special", .kind = CLI_FLAG, .offset = FIELD(parse_special),
@@ -36,12 +38,21 @@ static void print_ids(const pm_tokens *tokens)
     putchar('\n');
 }
 
+static void print_span(const pm_text_span *span)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%zu:%zu", span->begin, span->end);
+    printf("%-13s ", text);
+}
+
 static void print_pieces(const pm_tokenizer *tokenizer, const pm_tokens *tokens)
 {
     for (size_t i = 0; i < tokens->n; i++) {
         size_t size = 0;
         const char *bytes = pm_tokenizer_token_bytes(tokenizer, tokens->ids[i], &size);
         printf("%8" PRId32 "  ", tokens->ids[i]);
+        if (tokens->spans)
+            print_span(&tokens->spans[i]);
         cli_print_escaped(stdout, bytes ? bytes : "", size);
         putchar('\n');
     }
@@ -76,7 +87,7 @@ static int tokenize(const tokenize_options *options, const cli_text *text)
         .text = text->data,
         .size = text->size,
         .flags = (options->special ? PM_ENCODE_ADD_SPECIAL : 0) | (options->parse_special ? PM_ENCODE_PARSE_SPECIAL : 0),
-        .with_spans = options->json,
+        .with_spans = options->json || options->offsets,
     };
     if (pm_tokenizer_encode_request(tokenizer, &request, &tokens, &err) != PM_OK)
         status = cli_report("tokenize", &err);
@@ -101,9 +112,12 @@ int cmd_tokenize(int argc, char **argv)
         .command = "tokenize",
         .synopsis = "[OPTION]... [TEXT]",
         .about = "Turns text into the token ids of a model, with the tokenizer that the model file asks for or another.\n"
+                 "--model takes anything that describes a tokenizer: a GGUF file, tokenizer.json, SentencePiece model,\n"
+                 "tiktoken rank file, vocab.txt, or a directory with one of them.\n"
                  "Reads standard input whole where no text is given. Writes a line with id and text for each token.",
         .examples = "  pumice tokenize \"Hello, world\"\n"
                     "  pumice tokenize --model model.gguf --ids < book.txt\n"
+                    "  pumice tokenize --model tokenizer.json --offsets \"Hello, world\"\n"
                     "  pumice tokenize --tokenizer whitespace \"Hello, world\"",
         .groups = groups,
         .n_groups = CLI_COUNT(groups),
@@ -116,6 +130,8 @@ int cmd_tokenize(int argc, char **argv)
         return cli_usage(&spec, "a text and --file: which?");
     if (options.ids && options.json)
         return cli_usage(&spec, "--ids and --json: which?");
+    if (options.ids && options.offsets)
+        return cli_usage(&spec, "--ids and --offsets: which?");
 
     cli_text text = {0};
     pm_error err = {0};

@@ -15,6 +15,9 @@ static const cli_option model_rows[] = {
      .help = "the GGUF model file (default: the one that `pumice pull` gets)"},
     {.name = "tokenizer", .kind = CLI_TEXT, .offset = FIELD(tokenizer), .value_name = "NAME|FILE.so",
      .help = "the tokenizer plugin (default: as the model file says)"},
+    {.name = "tokenizer-file", .kind = CLI_TEXT, .offset = FIELD(tokenizer_file), .value_name = "FILE",
+     .help = "read the vocabulary from here and not from the model: a GGUF file, tokenizer.json, SentencePiece model, "
+             "tiktoken rank file or vocab.txt, or a directory with one of them"},
     {.name = "tokenizer-set", .kind = CLI_LIST, .offset = FIELD(tokenizer_settings), .value_name = "KEY=VALUE",
      .help = "a setting for the tokenizer plugin; may be given several times"},
 };
@@ -82,8 +85,9 @@ const char *cli_choose_model(const char *command, const cli_engine_options *opti
     return buffer;
 }
 
-int cli_open_tokenizer(const char *command, const cli_engine_options *options, const pm_gguf *file,
-                       pm_tokenizer **out)
+/* Where a tokenizer's vocabulary is: in an open file, in the file of a path, or (both NULL) with the plugin. */
+static int open_tokenizer(const char *command, const cli_engine_options *options, const pm_gguf *file,
+                          const char *path, pm_tokenizer **out)
 {
     pm_error err = {0};
     pm_plugin_setting settings[CLI_LIST_MAX];
@@ -103,26 +107,27 @@ int cli_open_tokenizer(const char *command, const cli_engine_options *options, c
         .settings = settings,
         .n_settings = given->n,
     };
-    pm_status status = file ? pm_tokenizer_open_gguf(file, &tokenizer_options, out, &err)
-                            : pm_tokenizer_open_plugin(&tokenizer_options, out, &err);
+    pm_status status = path   ? pm_tokenizer_open_file(path, &tokenizer_options, out, &err)
+                       : file ? pm_tokenizer_open_gguf(file, &tokenizer_options, out, &err)
+                              : pm_tokenizer_open_plugin(&tokenizer_options, out, &err);
     return status == PM_OK ? CLI_OK : cli_report(command, &err);
+}
+
+int cli_open_tokenizer(const char *command, const cli_engine_options *options, const pm_gguf *file,
+                       pm_tokenizer **out)
+{
+    return open_tokenizer(command, options, file, options->tokenizer_file, out);
 }
 
 int cli_open_tokenizer_alone(const char *command, const cli_engine_options *options, pm_tokenizer **out)
 {
-    pm_error err = {0};
     char buffer[4096];
-    pm_gguf *file = NULL;
-    if (!options->model && options->tokenizer && options->tokenizer_settings.n > 0)
-        return cli_open_tokenizer(command, options, NULL, out);
-    const char *path = cli_choose_model(command, options, buffer, sizeof buffer);
+    const char *path = options->tokenizer_file;
+    if (!path && !options->model && options->tokenizer && options->tokenizer_settings.n > 0)
+        return open_tokenizer(command, options, NULL, NULL, out);
     if (!path)
-        return CLI_FAILURE;
-    if (pm_gguf_open(path, &file, &err) != PM_OK)
-        return cli_report(command, &err);
-    int status = cli_open_tokenizer(command, options, file, out);
-    pm_gguf_close(file);
-    return status;
+        path = cli_choose_model(command, options, buffer, sizeof buffer);
+    return path ? open_tokenizer(command, options, NULL, path, out) : CLI_FAILURE;
 }
 
 static void log_line(void *user, const char *line)

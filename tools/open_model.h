@@ -10,7 +10,7 @@
 #include "text.h"
 
 typedef struct cli_engine_options {
-    const char *model, *tokenizer; /* the model group */
+    const char *model, *tokenizer, *tokenizer_file; /* the model group */
     cli_list tokenizer_settings;
     const char *device; /* the device group */
     int tier, n_threads, no_self_test, no_cache, quiet;
@@ -43,12 +43,13 @@ typedef struct cli_engine {
 const char *cli_choose_model(const char *command, const cli_engine_options *options, char *buffer,
                              size_t capacity);
 
-/* The tokenizer that the options name, with the vocabulary of `file`; where that is NULL, a plugin that takes its
- * vocabulary from --tokenizer-set. Returns an exit status, after saying what went wrong. */
+/* The tokenizer that the options name, with the vocabulary of --tokenizer-file or else that of `file`. Returns an exit
+ * status, after saying what went wrong. */
 int cli_open_tokenizer(const char *command, const cli_engine_options *options, const pm_gguf *file,
                        pm_tokenizer **out);
 
-/* The same from a model file that is needed for nothing else. */
+/* The same where nothing but the tokenizer is needed: --model may be any file that describes one, or a directory; with
+ * neither, a plugin may take its vocabulary from --tokenizer-set. */
 int cli_open_tokenizer_alone(const char *command, const cli_engine_options *options, pm_tokenizer **out);
 
 /* Opens the device and the model on it; the tokenizer; a session, with --trace and --check as asked. The same
