@@ -88,6 +88,7 @@ static pm_status write_t5(const gguf_reading *r)
     PM_TRY(gguf_read_setting(r, KEY("remove_extra_whitespaces"), &removes_spaces));
     write_model(r, "Unigram");
     write_flag(r, "fuse_unk", 1);
+    write_flag(r, "sentencepiece", 1);
     write_flag(r, "byte_fallback", has_byte_tokens(r));
     pm_json_write(&r->out->pipeline, "},\"normalizer\":{\"type\":\"SentencePiece\"");
     write_flag(r, "add_dummy_prefix", has_prefix);

@@ -42,7 +42,6 @@ typedef struct spm_reading {
     uint64_t model_type;
     int space_is_suffix, byte_fallback, dummy_prefix, remove_spaces, escape_spaces;
     spm_text charsmap, unk_surface, bos, eos, pad;
-    double max_score; /* of normal pieces */
     size_t n_symbols; /* user-defined ones */
 } spm_reading;
 
@@ -92,8 +91,6 @@ static pm_status add_piece(spm_reading *r, spm_text text, float score, uint64_t 
             return pm_fail(r->err, PM_ERR_FORMAT, "%s: there are two unknown pieces", v->spec.source);
         v->spec.unk = (int32_t)id;
     }
-    if (type == PM_TOKEN_NORMAL && (double)score > r->max_score)
-        r->max_score = score;
     r->n_symbols += type == PM_TOKEN_USER_DEFINED;
     return PM_OK;
 }
@@ -199,6 +196,9 @@ static pm_status read_message(spm_reading *r, const char *bytes, size_t n)
                        r->out->spec.source, (unsigned long long)r->model_type);
     if (r->out->spec.unk == PM_NO_TOKEN)
         return pm_fail(r->err, PM_ERR_FORMAT, "%s: there is no unknown piece", r->out->spec.source);
+    size_t bad;
+    if (!pm_utf8_check(r->unk_surface.bytes, r->unk_surface.n, &bad))
+        return pm_fail(r->err, PM_ERR_FORMAT, "%s: the text of the unknown piece is not UTF-8", r->out->spec.source);
     return PM_OK;
 }
 
@@ -259,6 +259,8 @@ static void write_model(const spm_reading *r)
     pm_json_write_string(pipeline, unk->bytes, unk->n_bytes);
     write_flag(r, "fuse_unk", 1);
     write_flag(r, "byte_fallback", r->byte_fallback);
+    if (r->model_type == SPM_UNIGRAM)
+        write_flag(r, "sentencepiece", 1); /* sums of scores as the library rounds them */
     pm_json_write(pipeline, "}");
     if (r->model_type == SPM_WORD) {
         pm_json_write(pipeline, ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\"\xE2\x96\x81\"},"
@@ -280,7 +282,7 @@ static void settle_symbols(const spm_reading *r)
         if (r->model_type == SPM_UNIGRAM) {
             e->kind = PM_TOKEN_NORMAL;
             e->flags = 0;
-            e->score = (float)((double)((float)e->n_bytes * (float)r->max_score) - 0.1);
+            e->score = (float)((double)e->n_bytes * 0.1 - 0.1); /* whatever the file says */
         }
     }
 }
@@ -296,8 +298,6 @@ static pm_status interpret(spm_reading *r, const pm_json *config)
     int32_t begin = pm_json_flag(config, "add_bos_token", 0) ? spec->bos : PM_NO_TOKEN;
     int32_t end = pm_json_flag(config, "add_eos_token", 0) ? spec->eos : PM_NO_TOKEN;
     spec->flags = (begin != PM_NO_TOKEN ? PM_SPEC_ADD_BOS : 0) | (end != PM_NO_TOKEN ? PM_SPEC_ADD_EOS : 0);
-    if (!isfinite(r->max_score))
-        r->max_score = 0;
     write_model(r);
     write_normalizer(r);
     pm_pipeline_write_template(r->out, begin, end, 1);
@@ -320,8 +320,7 @@ pm_status pm_vocabulary_read_sentencepiece(pm_vocabulary *out, const char *bytes
                      .unk_surface = {" \xE2\x81\x87 ", 5},
                      .bos = {"<s>", 3},
                      .eos = {"</s>", 4},
-                     .pad = {"<pad>", 5},
-                     .max_score = -HUGE_VAL};
+                     .pad = {"<pad>", 5}};
     PM_TRY(read_message(&r, bytes, n));
     return interpret(&r, config);
 }
