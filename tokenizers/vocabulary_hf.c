@@ -325,6 +325,8 @@ static void read_post_processor(const hf_reading *r, const pm_json *post)
     }
 }
 
+#define DEEPSEEK_NAME(end) ("<\xEF\xBD\x9C" end "\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>")
+
 /* Ids by the names that released models use; those that the files beside this one name come later and win. */
 static void find_known_names(pm_vocabulary *v)
 {
@@ -333,10 +335,10 @@ static void find_known_names(pm_vocabulary *v)
         const char *names[8];
     } known[] = {
         {offsetof(pm_tokenizer_spec, bos), {"<s>", "<bos>", "<|begin_of_text|>", "<|startoftext|>", "<BOS_TOKEN>",
-                                            "<\xEF\xBD\x9C" "begin\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"}},
+                                            DEEPSEEK_NAME("begin")}},
         {offsetof(pm_tokenizer_spec, eos), {"</s>", "<eos>", "<|end_of_text|>", "<|endoftext|>", "<EOS_TOKEN>",
                                             "<|im_end|>", "<EOT>",
-                                            "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"}},
+                                            DEEPSEEK_NAME("end")}},
         {offsetof(pm_tokenizer_spec, pad), {"<pad>", "[PAD]", "<PAD>", "<|finetune_right_pad_id|>"}},
         {offsetof(pm_tokenizer_spec, sep), {"[SEP]", "<sep>"}},
         {offsetof(pm_tokenizer_spec, cls), {"[CLS]", "<cls>"}},
