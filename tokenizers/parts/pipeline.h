@@ -10,7 +10,7 @@
 #ifndef PUMICE_PARTS_PIPELINE_H
 #define PUMICE_PARTS_PIPELINE_H
 
-#include "parts/model.h"
+#include "parts/token_model.h"
 
 /* The kinds that a plugin offers; the one whose name is the description's model.type is taken. */
 pm_plugin_code pm_pipeline_create(const pm_model_kind *const *kinds, size_t n_kinds, const pm_tokenizer_spec *spec,
