@@ -1,9 +1,10 @@
 /* The Unigram model: of all ways to cut a piece of text into tokens, the one with the highest sum of scores.
  *
- * A piece goes through the vocabulary's trie from each of its characters on (unigram_encode.c); for each place that
- * a token ends at the best way to get there is kept, and where no token reaches over a place, what lies before it is
- * decided and leaves. A character that is no token costs the lowest score less 10 and becomes the unknown token, or
- * its bytes; neighbours of it are fused.
+ * A piece is cut into words where no token reaches over the cut (unigram_encode.c). What a short word becomes is
+ * remembered (unigram_cache.c). Any other stretch of text goes through the vocabulary's trie from each of its
+ * characters on (unigram_search.c); for each place that a token ends at the best way to get there is kept. A
+ * character that is no token costs the lowest score less 10 and becomes the unknown token, or its bytes; neighbours
+ * of it are fused.
  *
  * Two implementations exist whose vocabularies are in use. They add up with different precision, so that near ties
  * fall out differently, and they treat special kinds of tokens differently. Options of the model (the "model" of a
@@ -24,31 +25,94 @@
 
 #include "parts/byte_trie.h"
 #include "parts/token_model.h"
+#include "parts/utf8_read.h"
+
+/* A token inside the model: 0 is none, then id + 1, then unigram_model.unknown, an unknown character. */
+typedef uint32_t unigram_value;
 
 typedef struct unigram_model {
     pm_byte_trie trie;
     const pm_token_table *table; /* borrowed */
-    double *scores;              /* of each token, as it counts here; float values where sums_are_float */
-    double unknown_score;
+    double *scores;              /* by unigram_value; values of type float where sums_are_float. Of 0: -infinity */
+    unigram_value unknown;
+    float *float_scores; /* the same where sums_are_float; else NULL */
+    double most;         /* no score is larger, but for the sign */
     int32_t unk; /* or PM_NO_TOKEN */
     int sums_are_float, is_bytes, byte_fallback;
+    int splits_at_spaces; /* no token has U+2581 after another character */
 } unigram_model;
 
-/* The best way to a place of the segment at hand. */
+enum {
+    UNIGRAM_WORD_BYTES = 24, /* longer words are not remembered */
+    UNIGRAM_WORD_TOKENS = 6, /* nor are those that become more tokens */
+    UNIGRAM_CACHE_BITS = 13  /* words, of 64 bytes each */
+};
+
+/* The best way to a place of a stretch of text. */
 typedef struct unigram_node {
-    double score;
-    int32_t id;     /* the token that ends here; PM_NO_TOKEN: an unknown character */
-    uint32_t start; /* where it begins; once the segment is decided, where the next token ends */
+    union {
+        double score;
+        float float_score; /* where sums_are_float */
+    };
+    unigram_value value; /* the token that ends here */
+    uint32_t start;      /* where it begins; once the way is decided, where the next token ends */
 } unigram_node;
 
+/* A word and what becomes of it. */
+typedef struct unigram_word {
+    uint64_t key[3];  /* its bytes; see unigram_cache.c */
+    float limit;      /* that, as long as the sum before the word is at most this, but for the sign */
+    uint8_t n_bytes;  /* 0: the entry is free */
+    uint8_t n_tokens; /* 0: too many, search anew */
+    uint8_t ends[UNIGRAM_WORD_TOKENS];
+    unigram_value values[UNIGRAM_WORD_TOKENS];
+} unigram_word;
+
 typedef struct unigram_scratch {
-    unigram_node *nodes; /* of the segment: node i is the place `segment + i` of the piece */
+    unigram_node *nodes;
     size_t nodes_capacity;
+    unigram_word words[1 << UNIGRAM_CACHE_BITS];
 } unigram_scratch;
 
-extern const pm_model_kind unigram_kind;
+/* One piece on its way to tokens. */
+typedef struct unigram_run {
+    const unigram_model *model;
+    unigram_scratch *scratch;
+    pm_token_sink *sink;
+    const char *text;
+    size_t n;
+    double sum;           /* of the scores so far */
+    size_t unknown_begin; /* of unknown text that the next token may belong to; UNIGRAM_NONE: there is none */
+    int unknown_is_token; /* all of it is one token, which happens to be the unknown one */
+} unigram_run;
 
+#define UNIGRAM_NONE SIZE_MAX
+
+/* The sum of scores as the implementation at hand rounds it. (That of two floats is the same whether it is rounded
+ * once, or to double first.) */
+static inline double unigram_add(double a, double b, int in_float)
+{
+    return in_float ? (double)(float)(a + b) : a + b;
+}
+
+static inline size_t unigram_character_length(const unigram_model *model, const char *text, size_t at, size_t end)
+{
+    if (model->is_bytes || !((unsigned char)text[at] & 0x80))
+        return 1;
+    return pm_read_character(text, at, end).length;
+}
+
+/* unigram_encode.c */
 pm_plugin_code unigram_encode(const void *model, void *scratch, pm_token_sink *sink,
                               const pm_plugin_message *message);
+void unigram_take_token(unigram_run *run, unigram_value value, size_t begin, size_t end);
+
+/* unigram_search.c: tokens of text[begin, end), where no token reaches over begin and end; 0 when out of memory. */
+int unigram_search(unigram_run *run, size_t begin, size_t end);
+
+/* unigram_cache.c: the entry of a word of 1 to UNIGRAM_WORD_BYTES bytes, filled in if need be. */
+const unigram_word *unigram_look_up(const unigram_model *model, unigram_scratch *scratch, const char *word, size_t n);
+
+extern const pm_model_kind unigram_kind;
 
 #endif

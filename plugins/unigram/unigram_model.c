@@ -14,6 +14,7 @@ static void unigram_destroy(void *pointer)
         return;
     pm_byte_trie_destroy(&model->trie);
     free(model->scores);
+    free(model->float_scores);
     free(model);
 }
 
@@ -37,30 +38,57 @@ static int is_in_trie(const unigram_model *model, size_t id)
            (kind == PM_TOKEN_USER_DEFINED && (model->sums_are_float || is_of_model(model, id)));
 }
 
+/* The score of a token as it counts. */
+static double score_of(const unigram_model *model, size_t id)
+{
+    const pm_token_table *table = model->table;
+    if (!model->sums_are_float)
+        return table->scores[id];
+    if (table->kinds[id] != PM_TOKEN_USER_DEFINED)
+        return (double)(float)table->scores[id];
+    return (double)(float)((double)(table->offsets[id + 1] - table->offsets[id]) * 0.1 - 0.1);
+}
+
 static pm_plugin_code fill_scores(unigram_model *model, const pm_plugin_message *message)
 {
     const pm_token_table *table = model->table;
-    model->scores = malloc(table->n * sizeof *model->scores);
+    const double largest = model->sums_are_float ? 1e20 : 1e200; /* so that no sum can become infinite */
+    double lowest = INFINITY;
+    model->unknown = (unigram_value)table->n + 1;
+    model->scores = malloc((table->n + 2) * sizeof *model->scores);
     if (!model->scores)
         return pm_plugin_fail_memory(message, "the scores of tokens");
-    double lowest = INFINITY;
+    model->scores[0] = -INFINITY;
     for (size_t i = 0; i < table->n; i++) {
-        if (!isfinite(table->scores[i]))
-            return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "the score of token %zu is infinite", i);
-        model->scores[i] = model->sums_are_float ? (double)(float)table->scores[i] : table->scores[i];
+        if (!(fabs(table->scores[i]) <= largest))
+            return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "the score of token %zu is %g", i, table->scores[i]);
+        double score = model->scores[i + 1] = score_of(model, i);
+        model->most = fmax(model->most, fabs(score));
         if (is_of_model(model, i))
-            lowest = fmin(lowest, model->scores[i]);
+            lowest = fmin(lowest, score);
     }
     if (isinf(lowest))
         lowest = 0;
-    model->unknown_score = lowest - UNKNOWN_PENALTY;
+    double unknown = model->sums_are_float ? (double)((float)lowest - (float)UNKNOWN_PENALTY) : lowest - UNKNOWN_PENALTY;
+    model->scores[model->unknown] = unknown;
+    model->most = fmax(model->most, fabs(unknown));
     if (!model->sums_are_float)
         return PM_PLUGIN_OK;
-    model->unknown_score = (double)((float)lowest - (float)UNKNOWN_PENALTY);
-    for (size_t i = 0; i < table->n; i++)
-        if (table->kinds[i] == PM_TOKEN_USER_DEFINED)
-            model->scores[i] = (double)(float)((double)(table->offsets[i + 1] - table->offsets[i]) * 0.1 - 0.1);
+    model->float_scores = malloc((table->n + 2) * sizeof *model->float_scores);
+    if (!model->float_scores)
+        return pm_plugin_fail_memory(message, "the scores of tokens");
+    for (size_t i = 0; i < table->n + 2; i++)
+        model->float_scores[i] = (float)model->scores[i];
     return PM_PLUGIN_OK;
+}
+
+/* Does the token have U+2581 after another character? */
+static int has_inner_space(const char *bytes, size_t n)
+{
+    for (size_t i = 1; i + 3 <= n; i++)
+        if (memcmp(bytes + i, "\xE2\x96\x81", 3) == 0 && (i < 3 || memcmp(bytes + i - 3, "\xE2\x96\x81", 3) != 0))
+            return 1;
+    return 0;
 }
 
 static pm_plugin_code fill_trie(unigram_model *model, const pm_plugin_message *message)
@@ -70,10 +98,12 @@ static pm_plugin_code fill_trie(unigram_model *model, const pm_plugin_message *m
     if (!keys)
         return pm_plugin_fail_memory(message, "the trie of tokens");
     size_t n = 0;
+    model->splits_at_spaces = 1;
     for (size_t i = 0; i < table->n; i++)
         if (is_in_trie(model, i)) {
             size_t size;
             const char *bytes = pm_token_bytes(table, (int32_t)i, &size);
+            model->splits_at_spaces &= !has_inner_space(bytes, size);
             keys[n++] = (pm_trie_key){bytes, (uint32_t)size, (uint32_t)i};
         }
     pm_plugin_code code = pm_byte_trie_create(keys, n, &model->trie, message);
@@ -126,8 +156,9 @@ static pm_plugin_code unigram_scratch_create(const void *model, void **scratch, 
 static void unigram_scratch_destroy(void *pointer)
 {
     unigram_scratch *scratch = pointer;
-    if (scratch)
-        free(scratch->nodes);
+    if (!scratch)
+        return;
+    free(scratch->nodes);
     free(scratch);
 }
 

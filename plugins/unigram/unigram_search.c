@@ -1,0 +1,145 @@
+/* The best way through a stretch of text: see unigram.h.
+ *
+ * From each character the trie is walked as far as it goes; the work is bounded by the length of the text times that
+ * of the longest token, whatever the text. A node of the trie that is no token is a candidate of score -infinity:
+ * that is faster than to ask. Where no token reaches over a place, what lies before it is decided; this is done now
+ * and then, so that little memory is in use at a time.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "unigram/unigram.h"
+
+enum { DECIDE_AFTER = 1024 /* bytes */ };
+
+/* The stretch from its last cut on: places count from there. */
+typedef struct search {
+    const unigram_model *model;
+    const unsigned char *text;
+    size_t n;
+    unigram_node *nodes;
+    size_t prepared; /* places up to this one have a score */
+    size_t reached;  /* the end of the token that reaches farthest */
+} search;
+
+/* Hands on the tokens of the best way to place n. */
+static void decide(unigram_run *run, size_t base, size_t n)
+{
+    unigram_node *nodes = run->scratch->nodes;
+    uint32_t end = (uint32_t)n;
+    for (uint32_t at = nodes[n].start, next; end > 0; end = at, at = next) { /* turns the links around */
+        next = nodes[at].start;
+        nodes[at].start = end;
+    }
+    for (uint32_t at = 0; at < n; at = end) {
+        end = nodes[at].start;
+        unigram_take_token(run, nodes[end].value, base + at, base + end);
+    }
+    run->sum = run->model->sums_are_float ? (double)nodes[n].float_score : nodes[n].score;
+}
+
+/* Offers a place one more way, which is taken if it is better. */
+static inline __attribute__((always_inline)) void offer(const unigram_model *model, unigram_node *nodes,
+                                                        unigram_value value, size_t start, size_t end, int in_float)
+{
+    unigram_node *node = &nodes[end];
+    if (in_float) {
+        float score = model->float_scores[value] + nodes[start].float_score;
+        if (score > node->float_score) {
+            node->float_score = score;
+            node->value = value;
+            node->start = (uint32_t)start;
+        }
+    } else {
+        double score = model->scores[value] + nodes[start].score;
+        if (score > node->score)
+            *node = (unigram_node){.score = score, .value = value, .start = (uint32_t)start};
+    }
+}
+
+/* Offers the ways that lead on from place `at`, where a character of `length` bytes begins. */
+static inline __attribute__((always_inline)) void extend(search *s, size_t at, size_t length, int in_float)
+{
+    const unigram_model model = *s->model;
+    const unsigned char *text = s->text;
+    const size_t n = s->n;
+    pm_trie_unit unit = model.trie.root;
+    unigram_value character = 0; /* the token that is this character */
+    size_t reached = s->reached;
+    for (size_t end = at; end < n;) {
+        unsigned char c = text[end];
+        unit = pm_trie_next(&model.trie, unit, c);
+        if (!pm_trie_is_child(unit, c))
+            break;
+        end++;
+        unigram_value value = (uint32_t)unit >> 9;
+        offer(&model, s->nodes, value, at, end, in_float);
+        reached = value != 0 && end > reached ? end : reached;
+        character = end - at == length ? value : character;
+    }
+    if (character == 0) {
+        offer(&model, s->nodes, model.unknown, at, at + length, in_float);
+        reached = at + length > reached ? at + length : reached;
+    }
+    s->reached = reached;
+}
+
+/* Room for all places that can be reached from place `at`; 0 when out of memory. */
+static inline __attribute__((always_inline)) int prepare(search *s, unigram_scratch *scratch, size_t at, int in_float)
+{
+    size_t longest = s->model->trie.longest > 4 ? s->model->trie.longest : 4;
+    size_t last = at + (s->n - at < longest ? s->n - at : longest);
+    if (last >= scratch->nodes_capacity) {
+        if (!pm_grow((void **)&scratch->nodes, &scratch->nodes_capacity, last + 1, sizeof *scratch->nodes))
+            return 0;
+        s->nodes = scratch->nodes;
+    }
+    while (s->prepared < last)
+        if (in_float)
+            s->nodes[++s->prepared].float_score = -INFINITY;
+        else
+            s->nodes[++s->prepared].score = -INFINITY;
+    return 1;
+}
+
+/* Place `cut` becomes place 0. */
+static void move_on(search *s, size_t cut)
+{
+    memmove(s->nodes, s->nodes + cut, (s->prepared + 1 - cut) * sizeof *s->nodes);
+    s->prepared -= cut;
+    s->reached = 0;
+    s->text += cut;
+    s->n -= cut;
+}
+
+static inline __attribute__((always_inline)) int search_all(unigram_run *run, size_t begin, size_t end, int in_float)
+{
+    search s = {.model = run->model, .text = (const unsigned char *)run->text + begin, .n = end - begin};
+    s.nodes = run->scratch->nodes;
+    if (!prepare(&s, run->scratch, 0, in_float))
+        return 0;
+    s.nodes[0].start = 0;
+    if (in_float)
+        s.nodes[0].float_score = (float)run->sum;
+    else
+        s.nodes[0].score = run->sum;
+    for (size_t at = 0, length; at < s.n; at += length) {
+        if (at >= DECIDE_AFTER && at == s.reached && s.prepared <= 2 * at) {
+            decide(run, begin, at);
+            move_on(&s, at);
+            begin += at;
+            at = 0;
+        }
+        if (!prepare(&s, run->scratch, at, in_float))
+            return 0;
+        length = unigram_character_length(s.model, (const char *)s.text, at, s.n);
+        extend(&s, at, length, in_float);
+    }
+    decide(run, begin, s.n);
+    return 1;
+}
+
+int unigram_search(unigram_run *run, size_t begin, size_t end)
+{
+    return run->model->sums_are_float ? search_all(run, begin, end, 1) : search_all(run, begin, end, 0);
+}
