@@ -12,6 +12,9 @@
  * character is not of the alphabet or the text is not UTF-8. */
 size_t pm_byte_alphabet_decode(const char *text, size_t size, char *out);
 
+/* Spells bytes; `out` has room for twice as many. Returns the length. */
+size_t pm_byte_alphabet_encode(const char *bytes, size_t size, char *out);
+
 /* 1 where all characters stand for themselves: printable ASCII. */
 int pm_byte_alphabet_is_plain(const char *text, size_t size);
 

@@ -26,6 +26,7 @@ void pm_vocabulary_free(pm_vocabulary *vocabulary)
     free(vocabulary->entries);
     free(vocabulary->merges);
     free(vocabulary->pipeline.bytes);
+    free(vocabulary->spellings);
     free(vocabulary->word);
     pm_unmap_file(&vocabulary->file);
     pm_gguf_close(vocabulary->gguf);
@@ -46,6 +47,17 @@ pm_status pm_vocabulary_extend(pm_vocabulary *vocabulary, size_t n, pm_error *er
     spec->entries = vocabulary->entries;
     spec->n_entries = n;
     return PM_OK;
+}
+
+int pm_vocabulary_spell(pm_vocabulary *vocabulary, size_t id, const char *text, size_t n)
+{
+    if (id >= vocabulary->spellings_capacity &&
+        !pm_grow((void **)&vocabulary->spellings, &vocabulary->spellings_capacity, id + 1, sizeof *vocabulary->spellings))
+        return 0;
+    for (; vocabulary->n_spellings <= id; vocabulary->n_spellings++)
+        vocabulary->spellings[vocabulary->n_spellings] = (pm_spelling){"", 0};
+    vocabulary->spellings[id] = (pm_spelling){text, n};
+    return 1;
 }
 
 char *pm_vocabulary_bytes(pm_vocabulary *vocabulary, size_t n)

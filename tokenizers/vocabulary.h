@@ -14,14 +14,22 @@
 #include "pumice/gguf.h"
 #include "pumice/plugin.h"
 
+/* How the file spells a token, for merges, which spell theirs alike. */
+typedef struct pm_spelling {
+    const char *text;
+    size_t n;
+} pm_spelling;
+
 typedef struct pm_vocabulary {
     pm_tokenizer_spec spec;
     pm_arena arena;            /* what the spec points to and is not in the file ... */
-    pm_vocab_entry *entries;   /* ... but these three, which grow */
+    pm_vocab_entry *entries;   /* ... but these, which grow */
     pm_vocab_merge *merges;
     pm_json_writer pipeline;
+    pm_spelling *spellings;    /* one an entry, where merges will be looked up by them; n 0: none */
+    size_t n_spellings;
     char *word;                /* memory of readers for one token */
-    size_t entries_capacity, merges_capacity, word_capacity;
+    size_t entries_capacity, merges_capacity, spellings_capacity, word_capacity;
     char *bytes;               /* memory for the bytes of tokens: where there is some left */
     size_t n_bytes_left;
     pm_mapped_file file;
@@ -36,6 +44,9 @@ void pm_vocabulary_free(pm_vocabulary *vocabulary);
 
 /* Makes ids 0 to n - 1 exist: new ones are UNUSED and have no bytes. */
 pm_status pm_vocabulary_extend(pm_vocabulary *vocabulary, size_t n, pm_error *err);
+
+/* Says how the file spells the entry with this id, which exists; the text stays. 0 when out of memory. */
+int pm_vocabulary_spell(pm_vocabulary *vocabulary, size_t id, const char *text, size_t n);
 
 /* Memory for the bytes of one token, as long as the vocabulary; NULL when there is none. */
 char *pm_vocabulary_bytes(pm_vocabulary *vocabulary, size_t n);

@@ -95,10 +95,25 @@ static pm_status read_kind(const gguf_reading *r, const pm_gguf_entry *types, si
     return PM_OK;
 }
 
-/* A byte-level token's bytes. One that is not spelled in the alphabet cannot come out of merges; it keeps its id.
- */
-static pm_status undo_spelling(const gguf_reading *r, pm_vocab_entry *e)
+/* User-defined tokens are written as they are, but merges spell their bytes. */
+static pm_status spell_added(const gguf_reading *r, size_t i)
 {
+    const pm_vocab_entry *e = &r->entries[i];
+    char *spelling = pm_vocabulary_bytes(r->out, 2 * (size_t)e->n_bytes);
+    size_t n = spelling ? pm_byte_alphabet_encode(e->bytes, e->n_bytes, spelling) : 0;
+    return spelling && pm_vocabulary_spell(r->out, i, spelling, n) ? PM_OK : pm_fail_memory(r->err, n, "a token");
+}
+
+/* A byte-level token's bytes. One that is not spelled in the alphabet cannot come out of merges; it keeps its id. */
+static pm_status undo_spelling(const gguf_reading *r, size_t i)
+{
+    pm_vocab_entry *e = &r->entries[i];
+    if (e->kind == PM_TOKEN_USER_DEFINED)
+        return spell_added(r, i);
+    if (e->kind != PM_TOKEN_NORMAL && e->kind != PM_TOKEN_UNUSED)
+        return PM_OK;
+    if (!pm_vocabulary_spell(r->out, i, e->bytes, e->n_bytes))
+        return pm_fail_memory(r->err, e->n_bytes, "a token");
     if (pm_byte_alphabet_is_plain(e->bytes, e->n_bytes))
         return PM_OK;
     char *bytes = pm_vocabulary_bytes(r->out, e->n_bytes);
@@ -152,9 +167,9 @@ static pm_status read_token(const gguf_reading *r, const pm_gguf_entry *tokens, 
     if (isnan(score))
         return pm_fail(r->err, PM_ERR_FORMAT, "%s: the score of token %zu is not a number", pm_gguf_path(r->file),
                        i);
-    e->score = (float)score;
-    if (r->out->spec.alphabet == PM_ALPHABET_BYTES && (e->kind == PM_TOKEN_NORMAL || e->kind == PM_TOKEN_UNUSED))
-        return undo_spelling(r, e);
+    e->score = score;
+    if (r->kind == GGUF_BYTE_LEVEL)
+        return undo_spelling(r, i);
     if (r->kind == GGUF_BERT && e->kind == PM_TOKEN_NORMAL)
         return undo_phantom_space(r, e);
     return PM_OK;
@@ -192,8 +207,7 @@ static pm_status read_merge(const gguf_reading *r, pm_merge_reader *reader, cons
     if (n_right == 0)
         return pm_fail(r->err, PM_ERR_FORMAT, "%s: merge %zu, %s, is not two tokens with a space between",
                        pm_gguf_path(r->file), i, pm_quote(text.data, text.size, shown, sizeof shown));
-    PM_TRY(pm_merge_reader_reserve(reader, text.size, r->err));
-    return pm_merge_reader_add(reader, i, text.data, n_left, space + 1, n_right, r->err);
+    return pm_merge_reader_add(reader, i, (pm_spelling){text.data, n_left}, (pm_spelling){space + 1, n_right}, r->err);
 }
 
 /* Merges may name and make user-defined tokens too. */
@@ -203,9 +217,8 @@ static pm_status read_merges(const gguf_reading *r)
     PM_TRY(find_array(r, KEY("merges"), is_string, MAX_MERGES, &merges));
     if (!merges)
         return gguf_fail_key(r, PM_ERR_FORMAT, KEY("merges"), "is missing: a byte-level vocabulary needs its merges");
-    pm_merge_reader reader;
-    pm_status status = pm_merge_reader_start(&reader, r->out, 1, r->err);
-    reader.is_bytes = 1;
+    pm_merge_reader reader = {0};
+    pm_status status = pm_merge_reader_start(&reader, r->out, r->err);
     for (size_t i = 0; i < merges->count && status == PM_OK; i++)
         status = read_merge(r, &reader, merges, i);
     if (status == PM_OK)

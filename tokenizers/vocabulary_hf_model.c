@@ -12,75 +12,97 @@
 
 /* ---- Tokens ---- */
 
-/* Fills in the entry's bytes from the string that the reader has just read. */
-static pm_status set_bytes(const hf_reading *r, const char *text, size_t n, int has_escapes, pm_vocab_entry *e)
+/* The string without its escapes, in memory that stays; text is NULL when there is none. */
+static pm_spelling plain_string(const hf_reading *r, const char *text, size_t n, int has_escapes)
+{
+    if (!has_escapes)
+        return (pm_spelling){text, n};
+    char *plain = pm_vocabulary_bytes(r->out, n);
+    return (pm_spelling){plain, plain ? pm_json_unescape(text, n, plain) : 0};
+}
+
+/* Makes the entry that is spelled like this. */
+static pm_status set_entry(const hf_reading *r, size_t id, pm_spelling spelling)
 {
     pm_vocabulary *v = r->out;
-    if (n > INT32_MAX)
-        return pm_fail(r->err, PM_ERR_LIMIT, "%s: a token of %zu bytes is too long", r->path, n);
+    pm_vocab_entry *e = &v->entries[id];
+    if (!spelling.text || (!r->vocab_is_list && !pm_vocabulary_spell(v, id, spelling.text, spelling.n)))
+        return pm_fail_memory(r->err, spelling.n, "a token");
+    if (spelling.n > INT32_MAX)
+        return pm_fail(r->err, PM_ERR_LIMIT, "%s: a token of %zu bytes is too long", r->path, spelling.n);
     e->kind = PM_TOKEN_NORMAL;
-    e->bytes = text;
-    e->n_bytes = (uint32_t)n;
-    int as_it_is = !has_escapes && (!r->is_bytes || pm_byte_alphabet_is_plain(text, n));
-    if (as_it_is)
+    e->bytes = spelling.text;
+    e->n_bytes = (uint32_t)spelling.n;
+    if (!r->is_bytes || pm_byte_alphabet_is_plain(spelling.text, spelling.n))
         return PM_OK;
-    char *bytes = pm_vocabulary_bytes(v, n);
-    if (!bytes || !pm_vocabulary_word(v, n))
-        return pm_fail_memory(r->err, n, "a token");
-    if (has_escapes) {
-        n = pm_json_unescape(text, n, v->word);
-        text = v->word;
-    }
-    size_t n_bytes = r->is_bytes ? pm_byte_alphabet_decode(text, n, bytes) : SIZE_MAX;
+    char *bytes = pm_vocabulary_bytes(v, spelling.n);
+    if (!bytes)
+        return pm_fail_memory(r->err, spelling.n, "a token");
+    size_t n_bytes = pm_byte_alphabet_decode(spelling.text, spelling.n, bytes);
     if (n_bytes == SIZE_MAX) {
-        /* A character outside the alphabet cannot come out of byte-level text: the token keeps its id. */
-        if (r->is_bytes)
-            e->kind = PM_TOKEN_UNUSED;
-        memcpy(bytes, text, n);
-        n_bytes = n;
+        /* A character outside the alphabet cannot come out of byte-level text: the token only keeps its id. */
+        e->kind = PM_TOKEN_UNUSED;
+        return PM_OK;
     }
     e->bytes = bytes;
     e->n_bytes = (uint32_t)n_bytes;
     return PM_OK;
 }
 
-static pm_status read_ids(hf_reading *r, pm_json_reader *reader)
+/* The next token and its id; *id is negative at the end. */
+static pm_status read_id(const hf_reading *r, pm_json_reader *reader, pm_spelling *spelling, int64_t *id)
 {
+    pm_json_string key;
+    uint32_t small;
+    if (pm_json_take_id(reader, &key, &small)) {
+        *spelling = (pm_spelling){key.text, key.n};
+        *id = small;
+        return PM_OK;
+    }
+    pm_json_event event = pm_json_next(reader);
+    *id = -1;
+    if (event == PM_JSON_EVENT_END)
+        return PM_OK;
+    if (event != PM_JSON_EVENT_KEY)
+        return hf_fail_json(r, reader, "a token");
+    *spelling = plain_string(r, reader->string, reader->n_string, reader->has_escapes);
+    if (pm_json_next(reader) != PM_JSON_EVENT_NUMBER || !reader->is_integer || reader->integer < 0)
+        return hf_fail_json(r, reader, "the id of a token");
+    *id = reader->integer;
+    return PM_OK;
+}
+
+static pm_status read_ids(const hf_reading *r, pm_json_reader *reader)
+{
+    pm_spelling spelling;
+    int64_t id;
     for (;;) {
-        pm_json_event event = pm_json_next(reader);
-        if (event == PM_JSON_EVENT_END)
+        PM_TRY(read_id(r, reader, &spelling, &id));
+        if (id < 0)
             return PM_OK;
-        if (event != PM_JSON_EVENT_KEY)
-            return hf_fail_json(r, reader, "a token");
-        const char *text = reader->string;
-        size_t n = reader->n_string, at = reader->value_at;
-        int has_escapes = reader->has_escapes;
-        if (pm_json_next(reader) != PM_JSON_EVENT_NUMBER || !reader->is_integer)
-            return hf_fail_json(r, reader, "the id of a token");
         /* A file with more ids than bytes is no vocabulary, but an attack on memory. */
-        if (reader->integer < 0 || (uint64_t)reader->integer > r->n)
-            return pm_fail(r->err, PM_ERR_FORMAT, "%s: the token at byte %zu has the id %lld", r->path, at,
-                           (long long)reader->integer);
-        size_t id = (size_t)reader->integer;
-        if (id >= r->out->spec.n_entries)
-            PM_TRY(pm_vocabulary_extend(r->out, id + 1, r->err));
-        pm_vocab_entry *e = &r->out->entries[id];
+        if ((uint64_t)id > r->n)
+            return pm_fail(r->err, PM_ERR_FORMAT, "%s: the token at byte %zu has the id %lld", r->path,
+                           reader->value_at, (long long)id);
+        if ((size_t)id >= r->out->spec.n_entries)
+            PM_TRY(pm_vocabulary_extend(r->out, (size_t)id + 1, r->err));
+        const pm_vocab_entry *e = &r->out->entries[id];
         if (e->kind != PM_TOKEN_UNUSED || e->n_bytes > 0)
-            return pm_fail(r->err, PM_ERR_FORMAT, "%s: the token at byte %zu has the id %zu of another", r->path, at,
-                           id);
-        PM_TRY(set_bytes(r, text, n, has_escapes, e));
+            return pm_fail(r->err, PM_ERR_FORMAT, "%s: the token at byte %zu has the id %lld of another", r->path,
+                           reader->value_at, (long long)id);
+        PM_TRY(set_entry(r, (size_t)id, spelling));
     }
 }
 
 /* One [piece, score]. */
-static pm_status read_scored(hf_reading *r, pm_json_reader *reader)
+static pm_status read_scored(const hf_reading *r, pm_json_reader *reader)
 {
     pm_vocabulary *v = r->out;
     size_t id = v->spec.n_entries;
     PM_TRY(pm_vocabulary_extend(v, id + 1, r->err));
     if (pm_json_next(reader) != PM_JSON_EVENT_STRING)
         return hf_fail_json(r, reader, "a token");
-    PM_TRY(set_bytes(r, reader->string, reader->n_string, reader->has_escapes, &v->entries[id]));
+    PM_TRY(set_entry(r, id, plain_string(r, reader->string, reader->n_string, reader->has_escapes)));
     if (pm_json_next(reader) != PM_JSON_EVENT_NUMBER)
         return hf_fail_json(r, reader, "the score of a token");
     v->entries[id].score = reader->number;
@@ -105,74 +127,75 @@ pm_status hf_read_vocabulary(hf_reading *r, pm_json_reader *reader)
 
 /* ---- Merges ---- */
 
-/* The string that the reader has just read without its escapes, for which there is room in `merges`. */
-static const char *plain_string(pm_merge_reader *merges, const pm_json_reader *reader, size_t *n)
-{
-    *n = reader->n_string;
-    if (!reader->has_escapes)
-        return reader->string;
-    char *plain = pm_merge_reader_memory(merges);
-    *n = pm_json_unescape(reader->string, reader->n_string, plain);
-    pm_merge_reader_keep(merges, *n);
-    return plain;
-}
-
 /* "left right" */
-static pm_status read_joined(const hf_reading *r, pm_merge_reader *merges, const pm_json_reader *reader)
+static pm_status add_joined(const hf_reading *r, pm_merge_reader *merges, size_t at, pm_spelling joined)
 {
-    size_t n, at = reader->value_at;
-    PM_TRY(pm_merge_reader_reserve(merges, 2 * reader->n_string, r->err));
-    const char *text = plain_string(merges, reader, &n);
-    if (n >= 8 && memcmp(text, "#version", 8) == 0) /* as in merges.txt, from which these come */
+    if (!joined.text)
+        return pm_fail_memory(r->err, joined.n, "a merge");
+    if (joined.n >= 8 && memcmp(joined.text, "#version", 8) == 0) /* as in merges.txt, from which these come */
         return PM_OK;
-    const char *space = memchr(text, ' ', n);
-    size_t n_left = space ? (size_t)(space - text) : 0;
-    size_t n_right = space ? n - n_left - 1 : 0;
+    const char *space = memchr(joined.text, ' ', joined.n);
+    size_t n_left = space ? (size_t)(space - joined.text) : 0;
+    size_t n_right = space ? joined.n - n_left - 1 : 0;
     if (!space || memchr(space + 1, ' ', n_right))
         return pm_fail(r->err, PM_ERR_FORMAT, "%s: the merge at byte %zu is not two tokens with a space between",
                        r->path, at);
-    return pm_merge_reader_add(merges, at, text, n_left, space + 1, n_right, r->err);
+    return pm_merge_reader_add(merges, at, (pm_spelling){joined.text, n_left}, (pm_spelling){space + 1, n_right},
+                               r->err);
 }
 
 /* ["left", "right"], the bracket having been read */
 static pm_status read_pair(const hf_reading *r, pm_merge_reader *merges, pm_json_reader *reader)
 {
-    size_t n_left, n_right, at = reader->value_at;
-    if (pm_json_next(reader) != PM_JSON_EVENT_STRING)
-        return hf_fail_json(r, reader, "a token");
-    pm_json_reader first = *reader;
-    if (pm_json_next(reader) != PM_JSON_EVENT_STRING)
-        return hf_fail_json(r, reader, "a second token");
-    PM_TRY(pm_merge_reader_reserve(merges, 2 * (first.n_string + reader->n_string), r->err));
-    const char *left = plain_string(merges, &first, &n_left);
-    const char *right = plain_string(merges, reader, &n_right);
-    PM_TRY(pm_merge_reader_add(merges, at, left, n_left, right, n_right, r->err));
+    size_t at = reader->value_at;
+    pm_spelling parts[2];
+    for (int k = 0; k < 2; k++) {
+        if (pm_json_next(reader) != PM_JSON_EVENT_STRING)
+            return hf_fail_json(r, reader, "a token");
+        parts[k] = plain_string(r, reader->string, reader->n_string, reader->has_escapes);
+        if (!parts[k].text)
+            return pm_fail_memory(r->err, reader->n_string, "a merge");
+    }
+    PM_TRY(pm_merge_reader_add(merges, at, parts[0], parts[1], r->err));
     return pm_json_next(reader) == PM_JSON_EVENT_END ? PM_OK : hf_fail_json(r, reader, "the end of a merge");
+}
+
+/* One merge in any form; *is_over at the end of them. */
+static pm_status read_merge(const hf_reading *r, pm_merge_reader *merges, pm_json_reader *reader, int *is_over)
+{
+    switch (pm_json_next(reader)) {
+    case PM_JSON_EVENT_STRING:
+        return add_joined(r, merges, reader->value_at,
+                          plain_string(r, reader->string, reader->n_string, reader->has_escapes));
+    case PM_JSON_EVENT_ARRAY:
+        return read_pair(r, merges, reader);
+    case PM_JSON_EVENT_END:
+        *is_over = 1;
+        return PM_OK;
+    default:
+        return hf_fail_json(r, reader, "a merge");
+    }
 }
 
 static pm_status read_all_merges(const hf_reading *r, pm_merge_reader *merges, pm_json_reader *reader)
 {
+    pm_json_string pair[2];
+    int is_over = 0;
     if (pm_json_next(reader) != PM_JSON_EVENT_ARRAY)
         return hf_fail_json(r, reader, "an array of merges");
-    PM_TRY(pm_merge_reader_start(merges, r->out, 0, r->err));
-    merges->is_bytes = r->is_bytes;
+    PM_TRY(pm_merge_reader_start(merges, r->out, r->err));
     merges->prefix = r->prefix;
-    merges->skips_foreign = 1;
     merges->place = "the merge at byte ";
-    for (;;) {
-        switch (pm_json_next(reader)) {
-        case PM_JSON_EVENT_STRING:
-            PM_TRY(read_joined(r, merges, reader));
-            break;
-        case PM_JSON_EVENT_ARRAY:
-            PM_TRY(read_pair(r, merges, reader));
-            break;
-        case PM_JSON_EVENT_END:
-            return pm_merge_reader_finish(merges, r->err);
-        default:
-            return hf_fail_json(r, reader, "a merge");
-        }
+    while (!is_over) {
+        if (pm_json_take_pair(reader, pair))
+            PM_TRY(pm_merge_reader_add(merges, reader->value_at, (pm_spelling){pair[0].text, pair[0].n},
+                                       (pm_spelling){pair[1].text, pair[1].n}, r->err));
+        else if (pm_json_take_string(reader, pair))
+            PM_TRY(add_joined(r, merges, reader->value_at, (pm_spelling){pair[0].text, pair[0].n}));
+        else
+            PM_TRY(read_merge(r, merges, reader, &is_over));
     }
+    return pm_merge_reader_finish(merges, r->err);
 }
 
 pm_status hf_read_merges(hf_reading *r, pm_json_reader *reader)

@@ -7,84 +7,112 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
-#include "byte_alphabet.h"
 #include "parts/plugin_fail.h"
 
-enum { BATCH_BYTES = 1 << 14, MAX_MERGES = 1 << 28 };
+enum { MAX_MERGES = 1 << 28 };
 
-pm_status pm_merge_reader_start(pm_merge_reader *reader, pm_vocabulary *vocabulary, int with_added, pm_error *err)
+pm_status pm_merge_reader_start(pm_merge_reader *reader, pm_vocabulary *vocabulary, pm_error *err)
 {
     const pm_tokenizer_spec *spec = &vocabulary->spec;
-    *reader = (pm_merge_reader){.vocabulary = vocabulary, .place = "merge "};
-    if (!pm_vocabulary_index_create(&reader->index, vocabulary->entries, spec->n_entries))
-        return pm_fail_memory(err, spec->n_entries * 16, "the merges");
-    int32_t twice = pm_vocabulary_index_add(&reader->index, 0, spec->n_entries, 1u << PM_TOKEN_NORMAL);
-    if (with_added)
-        pm_vocabulary_index_add(&reader->index, 0, spec->n_entries, 1u << PM_TOKEN_USER_DEFINED);
-    char shown[80];
+    size_t n = vocabulary->n_spellings;
+    reader->vocabulary = vocabulary;
+    reader->place = "merge ";
+    reader->guess = 0;
+    reader->prefix = reader->n = 0;
+    if (!pm_vocabulary_index_create(&reader->index, vocabulary->spellings, n))
+        return pm_fail_memory(err, n * 16, "the merges");
+    int32_t twice = pm_vocabulary_index_add(&reader->index, vocabulary->entries, n, 1u << PM_TOKEN_NORMAL);
+    pm_vocabulary_index_add(&reader->index, vocabulary->entries, n,
+                            1u << PM_TOKEN_UNUSED | 1u << PM_TOKEN_USER_DEFINED);
     if (twice == PM_NO_TOKEN)
         return PM_OK;
+    char shown[80];
     const pm_vocab_entry *e = &vocabulary->entries[twice];
-    uint64_t hash = pm_vocabulary_hash(&reader->index, e->bytes, e->n_bytes);
+    const pm_spelling *s = &vocabulary->spellings[twice];
+    uint64_t hash = pm_vocabulary_hash(&reader->index, s->text, s->n);
     return pm_fail(err, PM_ERR_FORMAT, "%s: tokens %d and %d are the same: %s", spec->source,
-                   (int)pm_vocabulary_find(&reader->index, hash, e->bytes, e->n_bytes), (int)twice,
+                   (int)pm_vocabulary_find(&reader->index, hash, s->text, s->n), (int)twice,
                    pm_quote(e->bytes, e->n_bytes, shown, sizeof shown));
 }
 
 void pm_merge_reader_destroy(pm_merge_reader *reader)
 {
     pm_vocabulary_index_destroy(&reader->index);
-    free(reader->bytes);
-    reader->bytes = NULL;
 }
 
-static pm_status fail_merge(const pm_merge_reader *m, size_t at, const char *left, size_t n_left, const char *right,
-                            size_t n_right, pm_error *err)
+static pm_status fail_merge(const pm_merge_reader *m, size_t i, pm_error *err)
 {
+    const pm_spelling *left = &m->parts[i][0].spelling, *right = &m->parts[i][1].spelling;
     char text[80], shown[120];
-    int n = snprintf(text, sizeof text, "%.*s %.*s", (int)(n_left < 30 ? n_left : 30), left,
-                     (int)(n_right < 30 ? n_right : 30), right);
+    int n = snprintf(text, sizeof text, "%.*s %.*s", (int)(left->n < 30 ? left->n : 30), left->text,
+                     (int)(right->n < 30 ? right->n : 30), right->text);
     return pm_fail(err, PM_ERR_FORMAT, "%s: %s%zu, %s, names or makes a token that is not there",
-                   m->vocabulary->spec.source, m->place, at, pm_quote(text, (size_t)n, shown, sizeof shown));
+                   m->vocabulary->spec.source, m->place, m->at[i], pm_quote(text, (size_t)n, shown, sizeof shown));
 }
 
-static pm_status fail_parts(const pm_merge_reader *m, size_t i, pm_error *err)
+/* Is the token with this id, a normal one, the concatenation of the two? */
+static int is_result(const pm_vocabulary *v, int32_t id, const pm_spelling *left, const char *right, size_t n_right)
 {
-    const pm_merge_part *part = m->parts[i];
-    return fail_merge(m, m->at[i], part[0].bytes, part[0].n, part[1].bytes, part[1].n, err);
-}
-
-/* Is the entry with this id the concatenation of the two? */
-static int is_result(const pm_vocabulary *v, int32_t id, const pm_merge_part *left, const char *right, size_t n_right)
-{
-    if ((size_t)id >= v->spec.n_entries)
+    if ((size_t)id >= v->n_spellings || v->entries[id].kind != PM_TOKEN_NORMAL)
         return 0;
-    const pm_vocab_entry *e = &v->entries[id];
-    return e->kind == PM_TOKEN_NORMAL && e->n_bytes == left->n + n_right &&
-           memcmp(e->bytes, left->bytes, left->n) == 0 && memcmp(e->bytes + left->n, right, n_right) == 0;
+    const pm_spelling *s = &v->spellings[id];
+    return s->n == left->n + n_right && pm_same_bytes(s->text, left->text, left->n) &&
+           pm_same_bytes(s->text + left->n, right, n_right);
 }
 
 static pm_status find_result(pm_merge_reader *m, size_t i, int32_t *result, pm_error *err)
 {
     pm_vocabulary *v = m->vocabulary;
-    const pm_merge_part *left = &m->parts[i][0];
-    const char *right = m->parts[i][1].bytes + m->prefix;
-    if (m->parts[i][1].n < m->prefix)
-        return fail_parts(m, i, err);
-    size_t n_right = m->parts[i][1].n - m->prefix;
+    const pm_spelling *left = &m->parts[i][0].spelling, *whole = &m->parts[i][1].spelling;
+    if (whole->n < m->prefix)
+        return fail_merge(m, i, err);
+    const char *right = whole->text + m->prefix;
+    size_t n_right = whole->n - m->prefix;
     *result = m->guess;
     if (!is_result(v, *result, left, right, n_right) && !is_result(v, ++*result, left, right, n_right)) {
         size_t n = left->n + n_right;
         if (!pm_vocabulary_word(v, n))
             return pm_fail_memory(err, n, "a merge");
-        memcpy(v->word, left->bytes, left->n);
+        memcpy(v->word, left->text, left->n);
         memcpy(v->word + left->n, right, n_right);
         *result = pm_vocabulary_find(&m->index, pm_vocabulary_hash(&m->index, v->word, n), v->word, n);
         if (*result == PM_NO_TOKEN)
-            return fail_parts(m, i, err);
+            return fail_merge(m, i, err);
     }
     m->guess = *result;
     return PM_OK;
+}
+
+/* The token of a part, whose candidate has been found. */
+static int32_t find_part(const pm_merge_reader *m, const pm_merge_part *part)
+{
+    const pm_spelling *s = &part->spelling;
+    if (part->id == PM_NO_TOKEN || pm_vocabulary_is(&m->index, part->id, s->text, s->n))
+        return part->id;
+    return pm_vocabulary_find(&m->index, part->hash, s->text, s->n);
+}
+
+/* Looks at the slots of all parts, then at the places of their spellings, so that the spellings are on their way. */
+static void find_candidates(pm_merge_reader *m)
+{
+    const pm_spelling *spellings = m->index.spellings;
+    for (size_t i = 0; i < m->n; i++)
+        for (int k = 0; k < 2; k++) {
+            pm_merge_part *part = &m->parts[i][k];
+            part->id = pm_vocabulary_candidate(&m->index, part->hash);
+            if (part->id != PM_NO_TOKEN)
+                __builtin_prefetch(&spellings[part->id]);
+        }
+    for (size_t i = 0; i < m->n; i++)
+        for (int k = 0; k < 2; k++)
+            if (m->parts[i][k].id != PM_NO_TOKEN)
+                __builtin_prefetch(spellings[m->parts[i][k].id].text);
+}
+
+static int is_unused(const pm_vocabulary *v, const pm_vocab_merge *merge)
+{
+    return v->entries[merge->left].kind == PM_TOKEN_UNUSED || v->entries[merge->right].kind == PM_TOKEN_UNUSED ||
+           v->entries[merge->result].kind == PM_TOKEN_UNUSED;
 }
 
 pm_status pm_merge_reader_finish(pm_merge_reader *m, pm_error *err)
@@ -95,64 +123,32 @@ pm_status pm_merge_reader_finish(pm_merge_reader *m, pm_error *err)
         return pm_fail(err, PM_ERR_LIMIT, "%s: there are too many merges", v->spec.source);
     if (!pm_grow((void **)&v->merges, &v->merges_capacity, n + m->n, sizeof *v->merges))
         return pm_fail_memory(err, (n + m->n) * sizeof *v->merges, "the merges");
+    find_candidates(m);
     for (size_t i = 0; i < m->n; i++) {
-        const pm_merge_part *part = m->parts[i];
-        pm_vocab_merge *merge = &v->merges[n + i];
-        merge->left = pm_vocabulary_find(&m->index, part[0].hash, part[0].bytes, part[0].n);
-        merge->right = pm_vocabulary_find(&m->index, part[1].hash, part[1].bytes, part[1].n);
+        pm_vocab_merge *merge = &v->merges[n];
+        merge->left = find_part(m, &m->parts[i][0]);
+        merge->right = find_part(m, &m->parts[i][1]);
         if (merge->left == PM_NO_TOKEN || merge->right == PM_NO_TOKEN)
-            return fail_parts(m, i, err);
+            return fail_merge(m, i, err);
         PM_TRY(find_result(m, i, &merge->result, err));
+        n += !is_unused(v, merge);
     }
-    v->spec.n_merges += m->n;
-    m->n = m->n_bytes = 0;
+    v->spec.n_merges = n;
+    m->n = 0;
     return PM_OK;
 }
 
-pm_status pm_merge_reader_reserve(pm_merge_reader *m, size_t n, pm_error *err)
+pm_status pm_merge_reader_add(pm_merge_reader *m, size_t at, pm_spelling left, pm_spelling right, pm_error *err)
 {
-    if (m->n == PM_MERGE_BATCH || m->n_bytes + n > m->capacity)
+    if (m->n == PM_MERGE_BATCH)
         PM_TRY(pm_merge_reader_finish(m, err));
-    if (n <= m->capacity && m->capacity > 0)
-        return PM_OK;
-    size_t most = n > BATCH_BYTES ? n : BATCH_BYTES;
-    return pm_grow((void **)&m->bytes, &m->capacity, most, 1) ? PM_OK : pm_fail_memory(err, n, "a merge");
-}
-
-char *pm_merge_reader_memory(pm_merge_reader *m)
-{
-    return m->bytes + m->n_bytes;
-}
-
-void pm_merge_reader_keep(pm_merge_reader *m, size_t n)
-{
-    m->n_bytes += n;
-}
-
-/* Sets the part to the token that is spelled text[0, n); 0 where no bytes are spelled like that. */
-static int set_part(pm_merge_reader *m, pm_merge_part *part, const char *text, size_t n)
-{
-    part->bytes = text;
-    part->n = n;
-    if (m->is_bytes && !pm_byte_alphabet_is_plain(text, n)) {
-        char *bytes = pm_merge_reader_memory(m);
-        part->n = pm_byte_alphabet_decode(text, n, bytes);
-        if (part->n == SIZE_MAX)
-            return 0;
-        part->bytes = bytes;
-        pm_merge_reader_keep(m, part->n);
+    const pm_spelling both[2] = {left, right};
+    for (int k = 0; k < 2; k++) {
+        pm_merge_part *part = &m->parts[m->n][k];
+        part->spelling = both[k];
+        part->hash = pm_vocabulary_hash(&m->index, both[k].text, both[k].n);
+        pm_vocabulary_prefetch(&m->index, part->hash);
     }
-    part->hash = pm_vocabulary_hash(&m->index, part->bytes, part->n);
-    pm_vocabulary_prefetch(&m->index, part->hash);
-    return 1;
-}
-
-pm_status pm_merge_reader_add(pm_merge_reader *m, size_t at, const char *left, size_t n_left, const char *right,
-                              size_t n_right, pm_error *err)
-{
-    if (set_part(m, &m->parts[m->n][0], left, n_left) && set_part(m, &m->parts[m->n][1], right, n_right))
-        m->at[m->n++] = at;
-    else if (!m->skips_foreign)
-        return fail_merge(m, at, left, n_left, right, n_right, err);
+    m->at[m->n++] = at;
     return PM_OK;
 }

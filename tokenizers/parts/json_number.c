@@ -104,6 +104,12 @@ static double nearest_double(decimal *d)
 
 size_t pm_json_number_read(const char *text, size_t n, pm_json_number_value *out)
 {
+    uint32_t small;
+    size_t length = pm_json_small_integer(text, n, &small);
+    if (length > 0) {
+        *out = (pm_json_number_value){.number = small, .integer = small, .is_integer = 1};
+        return length;
+    }
     decimal d;
     d.n_digits = 0;
     d.exponent = 0;

@@ -15,4 +15,18 @@ typedef struct pm_json_number_value {
  * (1e999). What follows is the caller's. */
 size_t pm_json_number_read(const char *text, size_t n, pm_json_number_value *out);
 
+/* The same for whole numbers from 0 to 999999999 that something follows; 0 where it is another number. */
+static inline size_t pm_json_small_integer(const char *text, size_t n, uint32_t *out)
+{
+    uint32_t value = 0;
+    size_t at = 0;
+    for (; at < n && at < 9 && text[at] >= '0' && text[at] <= '9'; at++)
+        value = value * 10 + (uint32_t)(text[at] - '0');
+    if (at == 0 || at == n || (text[0] == '0' && at > 1) || (text[at] >= '0' && text[at] <= '9') || text[at] == '.' ||
+        text[at] == 'e' || text[at] == 'E')
+        return 0;
+    *out = value;
+    return at;
+}
+
 #endif

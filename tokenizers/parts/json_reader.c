@@ -41,53 +41,87 @@ static pm_json_event fail(pm_json_reader *reader, const char *error)
 
 /* ---- White space and plain bytes of strings ---- */
 
-static size_t skip_space(const char *text, size_t at, size_t n)
+static inline int is_space(char c)
 {
-    for (; at < n; at++) {
-        char c = text[at];
-        if (c != ' ' && c != '\n' && c != '\r' && c != '\t')
-            break;
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static size_t skip_long_space(const char *text, size_t at, size_t n)
+{
 #if defined(__SSE2__)
-        /* Indented files: runs of spaces. */
-        while (n - at >= 16) {
-            __m128i block = _mm_loadu_si128((const __m128i *)(const void *)(text + at));
-            unsigned other = ~(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(block, _mm_set1_epi8(' '))) & 0xFFFFu;
-            if (other != 0) {
-                at += (size_t)__builtin_ctz(other);
-                break;
-            }
-            at += 16;
-        }
-        if (at == n || (text[at] != ' ' && text[at] != '\n' && text[at] != '\r' && text[at] != '\t'))
+    for (; n - at >= 16; at += 16) { /* line ends and indentation */
+        __m128i block = _mm_loadu_si128((const __m128i *)(const void *)(text + at));
+        __m128i blank = _mm_or_si128(_mm_cmpeq_epi8(block, _mm_set1_epi8(' ')), _mm_cmpeq_epi8(block, _mm_set1_epi8('\n')));
+        unsigned other = ~(unsigned)_mm_movemask_epi8(blank) & 0xFFFFu;
+        if (other != 0) {
+            at += (size_t)__builtin_ctz(other);
             break;
-#endif
+        }
     }
+#endif
+    while (at < n && is_space(text[at]))
+        at++;
     return at;
 }
 
-static int is_plain(unsigned char c)
+static inline size_t skip_space(const char *text, size_t at, size_t n)
 {
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+    if (at < n && !is_space(text[at]))
+        return at;
+    return skip_long_space(text, at, n);
 }
 
-/* The first byte at or after `at` that is a quote, a backslash, a control character or not ASCII; or n. */
-static size_t skip_plain(const char *text, size_t at, size_t n)
+/* The first byte at or after `at` that is a quote, a backslash or a control character; or n. *beyond_ascii is set where
+ * bytes before it are not ASCII; it may also be set for some after it. */
+static inline size_t skip_plain(const char *text, size_t at, size_t n, int *beyond_ascii)
 {
+    unsigned high = 0;
 #if defined(__SSE2__)
     for (; n - at >= 16; at += 16) {
         __m128i block = _mm_loadu_si128((const __m128i *)(const void *)(text + at));
-        /* Signed: bytes of 0x80 and above are less than a space as control characters are. */
-        __m128i low = _mm_cmplt_epi8(block, _mm_set1_epi8(0x20));
+        __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(block, _mm_set1_epi8(0x1F)), block);
         __m128i quote = _mm_cmpeq_epi8(block, _mm_set1_epi8('"'));
         __m128i slash = _mm_cmpeq_epi8(block, _mm_set1_epi8('\\'));
-        unsigned found = (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(quote, slash)));
-        if (found != 0)
+        unsigned found = (unsigned)_mm_movemask_epi8(_mm_or_si128(control, _mm_or_si128(quote, slash)));
+        high |= (unsigned)_mm_movemask_epi8(block);
+        if (found != 0) {
+            *beyond_ascii |= high != 0;
             return at + (size_t)__builtin_ctz(found);
+        }
     }
 #endif
-    while (at < n && is_plain((unsigned char)text[at]))
-        at++;
+    for (; at < n; at++) {
+        unsigned char c = (unsigned char)text[at];
+        if (c < 0x20 || c == '"' || c == '\\')
+            break;
+        high |= c & 0x80;
+    }
+    *beyond_ascii |= high != 0;
     return at;
+}
+
+/* Index of the first byte of text[at, end) that is no UTF-8; end where all are. */
+static size_t check_utf8(const char *text, size_t at, size_t end)
+{
+    while (at < end) {
+        uint64_t eight;
+        if (end - at >= 8) {
+            memcpy(&eight, text + at, 8);
+            if ((eight & UINT64_C(0x8080808080808080)) == 0) {
+                at += 8;
+                continue;
+            }
+        }
+        if ((unsigned char)text[at] < 0x80) {
+            at++;
+            continue;
+        }
+        pm_character character = pm_read_multibyte((const unsigned char *)text + at, end - at);
+        if (character.malformed)
+            return at;
+        at += character.length;
+    }
+    return end;
 }
 
 /* ---- Strings ---- */
@@ -137,34 +171,30 @@ static size_t escape_length(const char *p, size_t size)
 static int read_string(pm_json_reader *reader)
 {
     const char *text = reader->text;
-    size_t n = reader->n, at = reader->at + 1;
-    reader->string = text + at;
+    size_t n = reader->n, begin = reader->at + 1, at = begin;
+    int beyond_ascii = 0;
     reader->has_escapes = 0;
     for (;;) {
-        at = skip_plain(text, at, n);
-        reader->at = at;
-        if (at == n)
-            return fail(reader, "a string does not end"), 0;
-        unsigned char c = (unsigned char)text[at];
-        size_t length;
-        if (c == '"')
+        at = skip_plain(text, at, n, &beyond_ascii);
+        if (at < n && text[at] == '"')
             break;
-        if (c == '\\') {
-            length = escape_length(text + at, n - at);
-            if (length == 0)
-                return fail(reader, "an escape in a string is wrong"), 0;
-            reader->has_escapes = 1;
-        } else if (c < 0x20) {
-            return fail(reader, "a control character in a string is not escaped"), 0;
-        } else {
-            pm_character character = pm_read_multibyte((const unsigned char *)text + at, n - at);
-            if (character.malformed)
-                return fail(reader, "a string is not UTF-8"), 0;
-            length = character.length;
+        size_t length = at < n && text[at] == '\\' ? escape_length(text + at, n - at) : 0;
+        if (length == 0) {
+            reader->at = at;
+            fail(reader, at == n                 ? "a string does not end"
+                         : text[at] == '\\' ? "an escape in a string is wrong"
+                                             : "a control character in a string is not escaped");
+            return 0;
         }
+        reader->has_escapes = 1;
         at += length;
     }
-    reader->n_string = (size_t)(text + at - reader->string);
+    if (beyond_ascii && (reader->at = check_utf8(text, begin, at)) != at) {
+        fail(reader, "a string is not UTF-8");
+        return 0;
+    }
+    reader->string = text + begin;
+    reader->n_string = at - begin;
     reader->at = at + 1;
     return 1;
 }
@@ -378,4 +408,80 @@ pm_json_event pm_json_skip_value(pm_json_reader *reader, size_t *begin, size_t *
         event = pm_json_next(reader);
     *end = reader->at;
     return event == PM_JSON_EVENT_ERROR ? event : first;
+}
+
+/* ---- Elements of a known form ---- */
+
+/* Where the next element of the array or object starts, behind the comma; 0 where none does. */
+static inline size_t find_element(const pm_json_reader *reader, int of_object)
+{
+    const char *text = reader->text;
+    size_t n = reader->n, at = skip_space(text, reader->at, n);
+    if (reader->state == WANT_COMMA_OR_END) {
+        if (in_object(reader) != of_object || at == n || text[at] != ',')
+            return 0;
+        at = skip_space(text, at + 1, n);
+    } else if (reader->state != (of_object ? WANT_KEY_OR_END : WANT_VALUE_OR_END)) {
+        return 0;
+    }
+    return at;
+}
+
+/* The index behind the string at `at`, 0 where there is none or it has escapes. */
+static inline size_t take_plain(const pm_json_reader *reader, size_t at, pm_json_string *string)
+{
+    const char *text = reader->text;
+    int beyond_ascii = 0;
+    if (at >= reader->n || text[at] != '"')
+        return 0;
+    size_t end = skip_plain(text, at + 1, reader->n, &beyond_ascii);
+    if (end == reader->n || text[end] != '"' || (beyond_ascii && check_utf8(text, at + 1, end) != end))
+        return 0;
+    *string = (pm_json_string){text + at + 1, end - at - 1};
+    return end + 1;
+}
+
+/* The index behind the byte and the white space around it; 0 where it is another. */
+static inline size_t take_byte(const pm_json_reader *reader, size_t at, char byte)
+{
+    at = skip_space(reader->text, at, reader->n);
+    return at < reader->n && reader->text[at] == byte ? skip_space(reader->text, at + 1, reader->n) : 0;
+}
+
+/* The element [begin, end) has been taken. */
+static inline int element_is_over(pm_json_reader *reader, size_t begin, size_t end)
+{
+    reader->value_at = begin;
+    reader->at = end;
+    reader->state = WANT_COMMA_OR_END;
+    return 1;
+}
+
+int pm_json_take_string(pm_json_reader *reader, pm_json_string *string)
+{
+    size_t begin = find_element(reader, 0);
+    size_t at = begin ? take_plain(reader, begin, string) : 0;
+    return at ? element_is_over(reader, begin, at) : 0;
+}
+
+int pm_json_take_pair(pm_json_reader *reader, pm_json_string pair[2])
+{
+    size_t begin = find_element(reader, 0), at;
+    if (!begin || reader->depth >= PM_JSON_DEPTH || !(at = take_byte(reader, begin, '[')) ||
+        !(at = take_plain(reader, at, &pair[0])) || !(at = take_byte(reader, at, ',')) ||
+        !(at = take_plain(reader, at, &pair[1])))
+        return 0;
+    at = skip_space(reader->text, at, reader->n);
+    if (at == reader->n || reader->text[at] != ']')
+        return 0;
+    return element_is_over(reader, begin, at + 1);
+}
+
+int pm_json_take_id(pm_json_reader *reader, pm_json_string *key, uint32_t *id)
+{
+    size_t begin = find_element(reader, 1), at;
+    if (!begin || !(at = take_plain(reader, begin, key)) || !(at = take_byte(reader, at, ':')))
+        return 0;
+    size_t length = pm_json_small_integer(reader->text + at, reader->n - at, id);
+    return length > 0 ? element_is_over(reader, begin, at + length) : 0;
 }
