@@ -151,7 +151,7 @@ static pm_status read_pair(const hf_reading *r, pm_merge_reader *merges, pm_json
     pm_spelling parts[2];
     for (int k = 0; k < 2; k++) {
         if (pm_json_next(reader) != PM_JSON_EVENT_STRING)
-            return hf_fail_json(r, reader, "a token");
+            return hf_fail_json(r, reader, k == 0 ? "a token" : "a second token");
         parts[k] = plain_string(r, reader->string, reader->n_string, reader->has_escapes);
         if (!parts[k].text)
             return pm_fail_memory(r->err, reader->n_string, "a merge");
