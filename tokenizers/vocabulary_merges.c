@@ -19,6 +19,9 @@ pm_status pm_merge_reader_start(pm_merge_reader *reader, pm_vocabulary *vocabula
     reader->place = "merge ";
     reader->guess = 0;
     reader->prefix = reader->n = 0;
+    reader->has_unused = 0;
+    for (size_t i = 0; i < n && !reader->has_unused; i++)
+        reader->has_unused = vocabulary->entries[i].kind == PM_TOKEN_UNUSED && vocabulary->spellings[i].n > 0;
     if (!pm_vocabulary_index_create(&reader->index, vocabulary->spellings, n))
         return pm_fail_memory(err, n * 16, "the merges");
     int32_t twice = pm_vocabulary_index_add(&reader->index, vocabulary->entries, n, 1u << PM_TOKEN_NORMAL);
@@ -131,7 +134,7 @@ pm_status pm_merge_reader_finish(pm_merge_reader *m, pm_error *err)
         if (merge->left == PM_NO_TOKEN || merge->right == PM_NO_TOKEN)
             return fail_merge(m, i, err);
         PM_TRY(find_result(m, i, &merge->result, err));
-        n += !is_unused(v, merge);
+        n += !(m->has_unused && is_unused(v, merge));
     }
     v->spec.n_merges = n;
     m->n = 0;

@@ -100,26 +100,30 @@ static inline size_t skip_plain(const char *text, size_t at, size_t n, int *beyo
     return at;
 }
 
-/* Index of the first byte of text[at, end) that is no UTF-8; end where all are. */
+static inline int is_tail(char c)
+{
+    return (c & 0xC0) == 0x80;
+}
+
+/* Index of the first byte of text[at, end) that is no UTF-8; end where all are. Most of what is not ASCII has two bytes,
+ * or three without the special cases of the leads E0 and ED. */
 static size_t check_utf8(const char *text, size_t at, size_t end)
 {
     while (at < end) {
-        uint64_t eight;
-        if (end - at >= 8) {
-            memcpy(&eight, text + at, 8);
-            if ((eight & UINT64_C(0x8080808080808080)) == 0) {
-                at += 8;
-                continue;
-            }
-        }
-        if ((unsigned char)text[at] < 0x80) {
+        unsigned char lead = (unsigned char)text[at];
+        if (lead < 0x80) {
             at++;
-            continue;
+        } else if (lead >= 0xC2 && lead <= 0xDF && end - at >= 2 && is_tail(text[at + 1])) {
+            at += 2;
+        } else if ((lead & 0xF0) == 0xE0 && lead != 0xE0 && lead != 0xED && end - at >= 3 && is_tail(text[at + 1]) &&
+                   is_tail(text[at + 2])) {
+            at += 3;
+        } else {
+            pm_character character = pm_read_multibyte((const unsigned char *)text + at, end - at);
+            if (character.malformed)
+                return at;
+            at += character.length;
         }
-        pm_character character = pm_read_multibyte((const unsigned char *)text + at, end - at);
-        if (character.malformed)
-            return at;
-        at += character.length;
     }
     return end;
 }
