@@ -33,9 +33,17 @@ pm_plugin_code pm_byte_trie_create(pm_trie_key *keys, size_t n_keys, pm_byte_tri
                                    const pm_plugin_message *message);
 void pm_byte_trie_destroy(pm_byte_trie *trie); /* fine on one that is all zero */
 
+#ifdef PM_TRIE_COUNT_STEPS
+extern uint64_t pm_trie_n_steps; /* a test's counter of work */
+#define PM_TRIE_STEP() ((void)pm_trie_n_steps++)
+#else
+#define PM_TRIE_STEP() ((void)0)
+#endif
+
 /* The child of a node, or something for which pm_trie_is_child is 0. */
 static inline pm_trie_unit pm_trie_next(const pm_byte_trie *trie, pm_trie_unit unit, unsigned char byte)
 {
+    PM_TRIE_STEP();
     return trie->units[(uint32_t)(unit >> 32) + (size_t)byte];
 }
 
