@@ -1,4 +1,4 @@
-/* Building the trie of byte_trie.h: top down, a level at a time, sorting keys on the way.
+/* Building the trie of byte_trie.h: top down, sorting keys on the way.
  *
  * A node in the making is a range of keys that agree in their first `depth` bytes. Its keys are ordered by the next
  * byte (counting sort; small ranges are sorted whole, once), and each run of equal bytes becomes a child. Where the
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SORTED_AT_ONCE = 8, N_CURSORS = 8 };
+enum { SORTED_AT_ONCE = 16, N_CURSORS = 8 };
 
 typedef struct trie_node {
     uint32_t begin, end; /* keys */
@@ -23,7 +23,7 @@ typedef struct trie_node {
 typedef struct trie_builder {
     pm_byte_trie *trie;
     pm_trie_key *keys, *spare;
-    trie_node *nodes; /* to be done: a queue */
+    trie_node *nodes; /* to be done: a stack, so that what is near in the trie is near in memory */
     size_t n_nodes, nodes_capacity;
     uint64_t *units_taken, *bases_taken; /* bit sets of n_units bits and one word more */
     size_t cursors[N_CURSORS];           /* the word where the search for 1, 2, 3-4, 5-8, ... children goes on */
@@ -37,6 +37,16 @@ static unsigned char key_byte(const pm_trie_key *key, uint32_t depth)
 
 /* ---- Order ---- */
 
+/* The next bytes of a key as a number that orders as they do; missing ones are 0. */
+static uint64_t prefix_of(const pm_trie_key *key, uint32_t depth)
+{
+    uint64_t prefix = 0;
+    uint32_t n = key->n - depth < 8 ? key->n - depth : 8;
+    for (uint32_t i = 0; i < n; i++)
+        prefix |= (uint64_t)key_byte(key, depth + i) << (56 - 8 * i);
+    return prefix;
+}
+
 static int is_after(const pm_trie_key *a, const pm_trie_key *b, uint32_t depth)
 {
     uint32_t n = a->n < b->n ? a->n : b->n;
@@ -46,12 +56,19 @@ static int is_after(const pm_trie_key *a, const pm_trie_key *b, uint32_t depth)
 
 static void insertion_sort(pm_trie_key *keys, size_t n, uint32_t depth)
 {
-    for (size_t i = 1; i < n; i++) {
+    uint64_t prefixes[SORTED_AT_ONCE];
+    for (size_t i = 0; i < n; i++) {
         pm_trie_key key = keys[i];
+        uint64_t prefix = prefix_of(&key, depth);
         size_t at = i;
-        for (; at > 0 && is_after(&keys[at - 1], &key, depth); at--)
+        for (; at > 0; at--) {
+            if (prefixes[at - 1] < prefix || (prefixes[at - 1] == prefix && !is_after(&keys[at - 1], &key, depth)))
+                break;
             keys[at] = keys[at - 1];
+            prefixes[at] = prefixes[at - 1];
+        }
         keys[at] = key;
+        prefixes[at] = prefix;
     }
 }
 
@@ -97,10 +114,12 @@ static int grow_units(trie_builder *b, size_t n)
         return 0;
     size_t size = old * 2 < UINT32_MAX - 1024 ? old * 2 : UINT32_MAX - 1024;
     size = (size > n ? size : n) / 64 * 64 + 64;
-    pm_trie_unit *units = realloc(b->trie->units, size * sizeof *units);
+    pm_trie_unit *units = old > 0 ? realloc(b->trie->units, size * sizeof *units) : calloc(size, sizeof *units);
     if (!units)
         return 0;
     b->trie->units = units;
+    if (old > 0)
+        memset(units + old, 0, (size - old) * sizeof *units);
     uint64_t *taken = realloc(b->units_taken, (size / 64 + 1) * sizeof *taken);
     if (!taken)
         return 0;
@@ -110,7 +129,6 @@ static int grow_units(trie_builder *b, size_t n)
         return 0;
     b->bases_taken = bases;
     size_t first_word = old ? old / 64 + 1 : 0;
-    memset(units + old, 0, (size - old) * sizeof *units);
     memset(taken + first_word, 0, (size / 64 + 1 - first_word) * sizeof *taken);
     memset(bases + first_word, 0, (size / 64 + 1 - first_word) * sizeof *bases);
     b->trie->n_units = size;
@@ -240,8 +258,8 @@ static int build(trie_builder *b, size_t n_keys)
     b->spare = malloc(n_keys * sizeof *b->spare);
     if (!b->spare || !add_node(b, (trie_node){0, (uint32_t)n_keys, 0, ROOT, 0}))
         return 0;
-    for (size_t at = 0; at < b->n_nodes; at++)
-        if (!expand(b, b->nodes[at]))
+    while (b->n_nodes > 0)
+        if (!expand(b, b->nodes[--b->n_nodes]))
             return 0;
     pm_trie_unit *fitting = realloc(b->trie->units, (b->last_word * 64 + 512) * sizeof *fitting);
     if (fitting) {
