@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
-#include "byte_alphabet.h"
+#include "parts/byte_alphabet.h"
 #include "vocabulary_gguf.h"
 #include "vocabulary_merges.h"
 
@@ -68,6 +68,20 @@ static char *copy_string(const gguf_reading *r, pm_str s, pm_status *status)
     char *copy = pm_arena_strndup(&r->out->arena, s.data, s.size);
     *status = copy ? PM_OK : pm_fail_memory(r->err, s.size + 1, "a string of the tokenizer");
     return copy;
+}
+
+/* Element i of an array of strings, *text being the one before it. Opening the file has checked that they follow each
+ * other, each behind its length. */
+static pm_status next_string(const gguf_reading *r, const pm_gguf_entry *array, size_t i, pm_str *text)
+{
+    if (i == 0)
+        return pm_gguf_elem_str(r->file, array, 0, text, r->err);
+    const uint8_t *at = (const uint8_t *)text->data + text->size;
+    uint64_t size = 0;
+    for (int k = 7; k >= 0; k--)
+        size = size << 8 | at[k];
+    *text = (pm_str){(const char *)at + 8, (size_t)size};
+    return PM_OK;
 }
 
 /* ---- Tokens ---- */
@@ -150,13 +164,11 @@ static pm_status undo_phantom_space(const gguf_reading *r, pm_vocab_entry *e)
     return PM_OK;
 }
 
-static pm_status read_token(const gguf_reading *r, const pm_gguf_entry *tokens, const pm_gguf_entry *types,
+static pm_status read_token(const gguf_reading *r, pm_str text, const pm_gguf_entry *types,
                             const pm_gguf_entry *scores, size_t i)
 {
     pm_vocab_entry *e = &r->entries[i];
-    pm_str text;
     double score = 0;
-    PM_TRY(pm_gguf_elem_str(r->file, tokens, i, &text, r->err));
     if (text.size > UINT32_MAX)
         return pm_fail(r->err, PM_ERR_LIMIT, "%s: token %zu is too long", pm_gguf_path(r->file), i);
     e->bytes = text.data;
@@ -189,25 +201,28 @@ static pm_status read_tokens(gguf_reading *r)
                         "is missing: without scores there is nothing to merge by");
     PM_TRY(pm_vocabulary_extend(r->out, r->n, r->err));
     r->entries = r->out->entries;
-    for (size_t i = 0; i < r->n; i++)
-        PM_TRY(read_token(r, tokens, types, scores, i));
+    pm_str text = {0};
+    for (size_t i = 0; i < r->n; i++) {
+        PM_TRY(next_string(r, tokens, i, &text));
+        PM_TRY(read_token(r, text, types, scores, i));
+    }
     return PM_OK;
 }
 
 /* ---- Merges ---- */
 
-static pm_status read_merge(const gguf_reading *r, pm_merge_reader *reader, const pm_gguf_entry *merges, size_t i)
+/* One merge: two tokens with a space between. The first is not empty, so it may start with a space. */
+static pm_status read_merge(const gguf_reading *r, pm_merge_reader *reader, size_t i, pm_str text)
 {
-    pm_str text;
-    PM_TRY(pm_gguf_elem_str(r->file, merges, i, &text, r->err));
+    size_t n_left = 1;
+    while (n_left < text.size && text.data[n_left] != ' ')
+        n_left++;
+    if (n_left + 1 < text.size)
+        return pm_merge_reader_add(reader, i, (pm_spelling){text.data, n_left},
+                                   (pm_spelling){text.data + n_left + 1, text.size - n_left - 1}, r->err);
     char shown[80];
-    const char *space = text.size > 1 ? memchr(text.data + 1, ' ', text.size - 1) : NULL;
-    size_t n_left = space ? (size_t)(space - text.data) : 0;
-    size_t n_right = space ? text.size - n_left - 1 : 0;
-    if (n_right == 0)
-        return pm_fail(r->err, PM_ERR_FORMAT, "%s: merge %zu, %s, is not two tokens with a space between",
-                       pm_gguf_path(r->file), i, pm_quote(text.data, text.size, shown, sizeof shown));
-    return pm_merge_reader_add(reader, i, (pm_spelling){text.data, n_left}, (pm_spelling){space + 1, n_right}, r->err);
+    return pm_fail(r->err, PM_ERR_FORMAT, "%s: merge %zu, %s, is not two tokens with a space between",
+                   pm_gguf_path(r->file), i, pm_quote(text.data, text.size, shown, sizeof shown));
 }
 
 /* Merges may name and make user-defined tokens too. */
@@ -219,8 +234,12 @@ static pm_status read_merges(const gguf_reading *r)
         return gguf_fail_key(r, PM_ERR_FORMAT, KEY("merges"), "is missing: a byte-level vocabulary needs its merges");
     pm_merge_reader reader = {0};
     pm_status status = pm_merge_reader_start(&reader, r->out, r->err);
-    for (size_t i = 0; i < merges->count && status == PM_OK; i++)
-        status = read_merge(r, &reader, merges, i);
+    pm_str text = {0};
+    for (size_t i = 0; i < merges->count && status == PM_OK; i++) {
+        status = next_string(r, merges, i, &text);
+        if (status == PM_OK)
+            status = read_merge(r, &reader, i, text);
+    }
     if (status == PM_OK)
         status = pm_merge_reader_finish(&reader, r->err);
     pm_merge_reader_destroy(&reader);

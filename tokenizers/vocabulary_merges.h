@@ -14,7 +14,6 @@ enum { PM_MERGE_BATCH = 32 };
 typedef struct pm_merge_part {
     pm_spelling spelling;
     uint64_t hash;
-    int32_t id; /* the candidate */
 } pm_merge_part;
 
 typedef struct pm_merge_reader {
@@ -35,10 +34,27 @@ typedef struct pm_merge_reader {
 pm_status pm_merge_reader_start(pm_merge_reader *reader, pm_vocabulary *vocabulary, pm_error *err);
 void pm_merge_reader_destroy(pm_merge_reader *reader);
 
-/* The next merge, of two spellings that stay until the end. */
-pm_status pm_merge_reader_add(pm_merge_reader *reader, size_t at, pm_spelling left, pm_spelling right, pm_error *err);
-
-/* After the last one. */
+/* Turns the merges under way into ids; the last call is after the last merge. */
 pm_status pm_merge_reader_finish(pm_merge_reader *reader, pm_error *err);
+
+/* The next merge, of two spellings that stay until the end. */
+static inline pm_status pm_merge_reader_add(pm_merge_reader *reader, size_t at, pm_spelling left, pm_spelling right,
+                                            pm_error *err)
+{
+    if (reader->n == PM_MERGE_BATCH) {
+        pm_status status = pm_merge_reader_finish(reader, err);
+        if (status != PM_OK)
+            return status;
+    }
+    pm_merge_part *part = reader->parts[reader->n];
+    part[0].spelling = left;
+    part[1].spelling = right;
+    part[0].hash = pm_vocabulary_hash(&reader->index, left.text, left.n);
+    part[1].hash = pm_vocabulary_hash(&reader->index, right.text, right.n);
+    pm_vocabulary_prefetch(&reader->index, part[0].hash);
+    pm_vocabulary_prefetch(&reader->index, part[1].hash);
+    reader->at[reader->n++] = at;
+    return PM_OK;
+}
 
 #endif

@@ -59,7 +59,11 @@ int pm_text_buffer_append_part(pm_text_buffer *buffer, const pm_piece *piece, si
     return 1;
 }
 
-pm_piece pm_text_buffer_piece(const pm_text_buffer *buffer, int starts_text)
+pm_piece pm_text_buffer_piece(const pm_text_buffer *buffer, const pm_piece *instead_of)
 {
-    return (pm_piece){buffer->bytes, buffer->n, buffer->with_origins ? buffer->origins : NULL, 0, starts_text};
+    return (pm_piece){.bytes = buffer->bytes,
+                      .n = buffer->n,
+                      .origins = buffer->with_origins ? buffer->origins : NULL,
+                      .starts_text = instead_of->starts_text,
+                      .continues = instead_of->continues};
 }

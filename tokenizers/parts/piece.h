@@ -24,13 +24,14 @@ typedef struct pm_piece {
                                * piece is the caller's text itself, byte i of it being text[base + i] */
     size_t base;              /* where origins is NULL and the bytes are the caller's own */
     int starts_text;          /* its first byte stands for the beginning of the caller's text (Metaspace's "first") */
+    int continues;            /* its beginning continues earlier text: no prefix goes in front (PM_ENCODE_CONTINUATION) */
 } pm_piece;
 
 /* The part [begin, end) of a piece, begin <= end <= piece->n. */
 static inline pm_piece pm_piece_part(const pm_piece *piece, size_t begin, size_t end)
 {
     pm_piece part = {piece->bytes + begin, end - begin, piece->origins ? piece->origins + begin : NULL,
-                     piece->base + begin, 0};
+                     piece->base + begin, 0, piece->continues && begin == 0};
     if (piece->origins)
         part.starts_text = end > begin ? piece->origins[begin].begin == 0 : piece->starts_text && begin == 0;
     else
@@ -73,7 +74,14 @@ int pm_text_buffer_append(pm_text_buffer *buffer, const char *bytes, size_t n, p
 /* Appends the part [begin, end) of a piece with its origins. */
 int pm_text_buffer_append_part(pm_text_buffer *buffer, const pm_piece *piece, size_t begin, size_t end);
 
-/* What has been written as a piece; valid until the buffer changes. starts_text as in the piece it was made from. */
-pm_piece pm_text_buffer_piece(const pm_text_buffer *buffer, int starts_text);
+/* What has been written in place of a piece; valid until the buffer changes. */
+pm_piece pm_text_buffer_piece(const pm_text_buffer *buffer, const pm_piece *instead_of);
+
+/* The whole character that bytes [begin, end) of a piece are, in the caller's text. */
+static inline pm_origin pm_piece_origin(const pm_piece *piece, size_t begin, size_t end)
+{
+    pm_text_span span = pm_piece_span(piece, begin, end);
+    return (pm_origin){(uint32_t)span.begin, (uint32_t)span.end};
+}
 
 #endif

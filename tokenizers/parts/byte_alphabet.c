@@ -1,5 +1,5 @@
 /* GPT-2's byte alphabet: see byte_alphabet.h. */
-#include "byte_alphabet.h"
+#include "parts/byte_alphabet.h"
 
 #include <stdint.h>
 

@@ -3,8 +3,8 @@
  * Source: Radford et al. 2019, the released encoder: printable ASCII and Latin-1 stand for themselves, the other
  * bytes in ascending order for the characters from U+0100 on.
  */
-#ifndef PUMICE_BYTE_ALPHABET_H
-#define PUMICE_BYTE_ALPHABET_H
+#ifndef PUMICE_PARTS_BYTE_ALPHABET_H
+#define PUMICE_PARTS_BYTE_ALPHABET_H
 
 #include <stddef.h>
 

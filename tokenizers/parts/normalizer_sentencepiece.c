@@ -1,0 +1,184 @@
+/* What SentencePiece does to text before it looks for pieces, as normalizer.h describes it.
+ *
+ * Source: Kudo and Richardson 2018, and the behaviour of the library: every step takes a symbol, a mapped prefix or one
+ * character; spaces at the ends and repeated ones go as they come up.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "parts/normalizer_steps.h"
+
+static const char visible_space[] = "\xE2\x96\x81";
+enum { N_VISIBLE_SPACE = 3 };
+
+typedef struct sp_symbol {
+    char *bytes;
+    size_t n;
+} sp_symbol;
+
+struct pm_sp_settings {
+    int dummy_prefix, remove_extra, escape, suffix;
+    sp_symbol *symbols; /* the longest first */
+    size_t n_symbols;
+};
+
+static int compare_symbols(const void *a, const void *b)
+{
+    const sp_symbol *x = a, *y = b;
+    return (x->n < y->n) - (x->n > y->n);
+}
+
+static pm_plugin_code read_symbols(const pm_json *list, struct pm_sp_settings *settings,
+                                   const pm_plugin_message *message)
+{
+    size_t n = pm_json_count(list);
+    settings->symbols = calloc(n + 1, sizeof *settings->symbols);
+    if (!settings->symbols)
+        return pm_plugin_fail_memory(message, "the user-defined symbols");
+    for (const pm_json *item = n ? list->first : NULL; item; item = item->next) {
+        if (item->type != PM_JSON_STRING || item->n_string == 0)
+            return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "a user-defined symbol is no text");
+        sp_symbol *symbol = &settings->symbols[settings->n_symbols];
+        symbol->bytes = malloc(item->n_string);
+        if (!symbol->bytes)
+            return pm_plugin_fail_memory(message, "the user-defined symbols");
+        memcpy(symbol->bytes, item->string, item->n_string);
+        symbol->n = item->n_string;
+        settings->n_symbols++;
+    }
+    qsort(settings->symbols, settings->n_symbols, sizeof *settings->symbols, compare_symbols);
+    return PM_PLUGIN_OK;
+}
+
+pm_plugin_code step_sentencepiece_create(const pm_json *json, normalizer_step *step, const pm_plugin_message *message)
+{
+    const pm_json *blob = pm_json_member(json, "precompiled_charsmap");
+    step->run = step_sentencepiece;
+    step->sentencepiece = calloc(1, sizeof *step->sentencepiece);
+    if (!step->sentencepiece)
+        return pm_plugin_fail_memory(message, "a normaliser");
+    step->sentencepiece->dummy_prefix = pm_json_flag(json, "add_dummy_prefix", 1);
+    step->sentencepiece->remove_extra = pm_json_flag(json, "remove_extra_whitespaces", 1);
+    step->sentencepiece->escape = pm_json_flag(json, "escape_whitespaces", 1);
+    step->sentencepiece->suffix = pm_json_flag(json, "treat_whitespace_as_suffix", 0);
+    if (blob && blob->type != PM_JSON_STRING)
+        return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "the precompiled charsmap is no text");
+    PM_PLUGIN_TRY(pm_charsmap_create(blob ? blob->string : "", blob ? blob->n_string : 0, &step->charsmap, message));
+    return read_symbols(pm_json_member(json, "user_defined_symbols"), step->sentencepiece, message);
+}
+
+void step_sentencepiece_destroy(normalizer_step *step)
+{
+    if (!step->sentencepiece)
+        return;
+    for (size_t i = 0; i < step->sentencepiece->n_symbols; i++)
+        free(step->sentencepiece->symbols[i].bytes);
+    free(step->sentencepiece->symbols);
+    free(step->sentencepiece);
+}
+
+/* What the next step takes of the text, and what it becomes. */
+typedef struct sp_chunk {
+    size_t length;
+    const char *to;
+    size_t n_to;
+    int is_symbol;
+} sp_chunk;
+
+static sp_chunk next_chunk(const normalizer_step *step, const pm_piece *in, size_t at)
+{
+    const struct pm_sp_settings *s = step->sentencepiece;
+    const char *text = in->bytes + at;
+    for (size_t i = 0; i < s->n_symbols; i++)
+        if (s->symbols[i].n <= in->n - at && memcmp(text, s->symbols[i].bytes, s->symbols[i].n) == 0)
+            return (sp_chunk){s->symbols[i].n, text, s->symbols[i].n, 1};
+    const char *to = NULL;
+    size_t n = pm_charsmap_leaves(step->charsmap, (unsigned char)*text)
+                   ? 0
+                   : pm_charsmap_longest(step->charsmap, text, in->n - at, &to);
+    if (n > 0)
+        return (sp_chunk){n, to, strlen(to), 0};
+    n = pm_read_character(in->bytes, at, in->n).length;
+    return (sp_chunk){n, text, n, 0};
+}
+
+typedef struct sp_writer {
+    const struct pm_sp_settings *settings;
+    pm_text_buffer *out;
+    int after_space; /* the last thing written is a space, or nothing has been written */
+} sp_writer;
+
+static int put_space(sp_writer *w, pm_origin origin)
+{
+    return w->settings->escape ? pm_text_buffer_append(w->out, visible_space, N_VISIBLE_SPACE, origin)
+                               : pm_text_buffer_append(w->out, " ", 1, origin);
+}
+
+static int put_chunk(sp_writer *w, const sp_chunk *chunk, pm_origin origin)
+{
+    size_t plain = 0;
+    for (size_t i = 0; i < chunk->n_to; i++) {
+        int is_space = chunk->to[i] == ' ';
+        if (!is_space) {
+            w->after_space = 0;
+            continue;
+        }
+        if (i > plain && !pm_text_buffer_append(w->out, chunk->to + plain, i - plain, origin))
+            return 0;
+        plain = i + 1;
+        if (w->after_space && w->settings->remove_extra && !chunk->is_symbol)
+            continue;
+        if (!put_space(w, origin))
+            return 0;
+        w->after_space = 1;
+    }
+    return chunk->n_to == plain || pm_text_buffer_append(w->out, chunk->to + plain, chunk->n_to - plain, origin);
+}
+
+static void drop_spaces_at_end(const struct pm_sp_settings *s, pm_text_buffer *out)
+{
+    const char *space = s->escape ? visible_space : " ";
+    size_t n = s->escape ? N_VISIBLE_SPACE : 1;
+    while (out->n >= n && memcmp(out->bytes + out->n - n, space, n) == 0)
+        out->n -= n;
+}
+
+int step_sentencepiece(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins, int *same)
+{
+    const struct pm_sp_settings *s = step->sentencepiece;
+    (void)same;
+    pm_text_buffer_clear(out, with_origins);
+    if (!pm_text_buffer_reserve(out, in->n + N_VISIBLE_SPACE))
+        return 0;
+    sp_writer writer = {s, out, 1};
+    size_t at = 0;
+    /* Leading spaces, so that the prefix knows whether there is anything. */
+    while (at < in->n && s->remove_extra) {
+        sp_chunk chunk = next_chunk(step, in, at);
+        if (chunk.is_symbol || chunk.n_to != 1 || *chunk.to != ' ')
+            break;
+        at += chunk.length;
+    }
+    pm_origin origin = {0, 0};
+    if (at == in->n)
+        return 1;
+    if (with_origins)
+        origin = pm_piece_origin(in, at, at + pm_read_character(in->bytes, at, in->n).length);
+    if (s->dummy_prefix && !s->suffix && !in->continues) {
+        if (!put_space(&writer, origin))
+            return 0;
+    } else if (!s->remove_extra) {
+        writer.after_space = 0;
+    }
+    while (at < in->n) {
+        sp_chunk chunk = next_chunk(step, in, at);
+        if (with_origins)
+            origin = pm_piece_origin(in, at, at + chunk.length);
+        if (!put_chunk(&writer, &chunk, origin))
+            return 0;
+        at += chunk.length;
+    }
+    if (s->remove_extra)
+        drop_spaces_at_end(s, out);
+    return !(s->dummy_prefix && s->suffix) || put_space(&writer, origin);
+}
