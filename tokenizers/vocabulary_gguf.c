@@ -77,9 +77,8 @@ static pm_status next_string(const gguf_reading *r, const pm_gguf_entry *array, 
     if (i == 0)
         return pm_gguf_elem_str(r->file, array, 0, text, r->err);
     const uint8_t *at = (const uint8_t *)text->data + text->size;
-    uint64_t size = 0;
-    for (int k = 7; k >= 0; k--)
-        size = size << 8 | at[k];
+    uint64_t size = (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
+                    (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 | (uint64_t)at[7] << 56;
     *text = (pm_str){(const char *)at + 8, (size_t)size};
     return PM_OK;
 }
