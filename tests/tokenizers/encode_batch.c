@@ -1,8 +1,9 @@
 /* Encodes many texts with the tokenizer of a model file, for scripts that compare us with other implementations.
  *
- * usage: encode_batch MODEL.gguf [--plugin NAME|FILE] [--special] [--decode] < requests > replies
- * A request is a 32-bit length and that many bytes of text; its reply a 32-bit count and that many 32-bit ids, all
- * little-endian. With --decode the reply goes on with a length and the bytes that the ids decode to.
+ * usage: encode_batch FILE [--plugin NAME|FILE] [--special] [--offsets] [--decode] < requests > replies
+ * FILE is any that pm_tokenizer_open_file takes. A request is a 32-bit length and that many bytes of text; its reply a
+ * 32-bit count and that many 32-bit ids, all little-endian. With --offsets that many pairs of 32-bit offsets follow,
+ * with --decode a length and the bytes that the ids decode to.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -11,13 +12,25 @@
 
 #include "pumice/tokenizer.h"
 
-static int reply(const pm_tokenizer *tokenizer, const char *text, uint32_t size, uint32_t flags, int decode)
+static int write_offsets(const pm_tokens *tokens)
 {
+    for (size_t i = 0; i < tokens->n; i++) {
+        uint32_t span[] = {(uint32_t)tokens->spans[i].begin, (uint32_t)tokens->spans[i].end};
+        if (fwrite(span, sizeof span, 1, stdout) != 1)
+            return 0;
+    }
+    return 1;
+}
+
+static int reply(const pm_tokenizer *tokenizer, const char *text, uint32_t size, uint32_t flags, int offsets,
+                 int decode)
+{
+    pm_encode_request request = {.text = text, .size = size, .flags = flags, .with_spans = offsets};
     pm_tokens tokens = {0};
     pm_error err = {PM_OK, ""};
     char *back = NULL;
     size_t n_back = 0;
-    pm_status status = pm_tokenizer_encode(tokenizer, text, size, flags, &tokens, &err);
+    pm_status status = pm_tokenizer_encode_request(tokenizer, &request, &tokens, &err);
     if (status == PM_OK && decode)
         status = pm_tokenizer_decode(tokenizer, tokens.ids, tokens.n, 0, &back, &n_back, &err);
     if (status != PM_OK) {
@@ -28,21 +41,23 @@ static int reply(const pm_tokenizer *tokenizer, const char *text, uint32_t size,
     uint32_t length = (uint32_t)n_back;
     fwrite(&n, sizeof n, 1, stdout);
     fwrite(tokens.ids, sizeof *tokens.ids, tokens.n, stdout);
+    int good = !offsets || write_offsets(&tokens);
     if (decode) {
         fwrite(&length, sizeof length, 1, stdout);
         fwrite(back, 1, n_back, stdout);
     }
     pm_tokens_free(&tokens);
     pm_text_free(back);
-    return !ferror(stdout);
+    return good && !ferror(stdout);
 }
 
-static int serve(const pm_tokenizer *tokenizer, uint32_t flags, int decode)
+static int serve(const pm_tokenizer *tokenizer, uint32_t flags, int offsets, int decode)
 {
     uint32_t size;
     while (fread(&size, sizeof size, 1, stdin) == 1) {
         char *text = malloc((size_t)size + 1);
-        int good = text && fread(text, 1, size, stdin) == size && reply(tokenizer, text, size, flags, decode);
+        int good = text && fread(text, 1, size, stdin) == size &&
+                   reply(tokenizer, text, size, flags, offsets, decode);
         free(text);
         if (!good)
             return EXIT_FAILURE;
@@ -54,25 +69,25 @@ int main(int argc, char **argv)
 {
     pm_tokenizer_options options = {0};
     uint32_t flags = 0;
+    int offsets = 0;
     int decode = 0;
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "--special") == 0)
             flags |= PM_ENCODE_PARSE_SPECIAL;
+        else if (strcmp(argv[i], "--offsets") == 0)
+            offsets = 1;
         else if (strcmp(argv[i], "--decode") == 0)
             decode = 1;
         else if (strcmp(argv[i], "--plugin") == 0 && i + 1 < argc)
             options.plugin = argv[++i];
     }
-    pm_gguf *gguf = NULL;
     pm_tokenizer *tokenizer = NULL;
-    pm_error err = {PM_OK, "usage: encode_batch MODEL.gguf [--plugin NAME|FILE] [--special] [--decode]"};
+    pm_error err = {PM_OK, "usage: encode_batch FILE [--plugin NAME|FILE] [--special] [--offsets] [--decode]"};
     int status = EXIT_FAILURE;
-    if (argc > 1 && pm_gguf_open(argv[1], &gguf, &err) == PM_OK &&
-        pm_tokenizer_open_gguf(gguf, &options, &tokenizer, &err) == PM_OK)
-        status = serve(tokenizer, flags, decode);
+    if (argc > 1 && pm_tokenizer_open_file(argv[1], &options, &tokenizer, &err) == PM_OK)
+        status = serve(tokenizer, flags, offsets, decode);
     else
         fprintf(stderr, "%s\n", err.message);
     pm_tokenizer_close(tokenizer);
-    pm_gguf_close(gguf);
     return status;
 }
