@@ -315,42 +315,43 @@ pm_status gguf_read_setting(const gguf_reading *r, const char *key, int *value)
     return status == PM_ERR_NOT_FOUND ? PM_OK : status;
 }
 
-static int is_one_of(const char *name, const char *const *names, size_t n)
+/* Files name the pre-tokenizer of byte-level vocabularies; what else belongs to it is known by that name. */
+static pm_status read_pre_tokenizer(gguf_reading *r)
 {
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(name, names[i]) == 0)
-            return 1;
-    return 0;
-}
-
-/* Files name the pre-tokenizer; what else belongs to it is known by that name (LLaMA 3: whole words first, bos by
- * default). T5 ends its texts with eos, BERT has its own two tokens. */
-static pm_status read_settings(gguf_reading *r)
-{
-    static const char *const llama3[] = {"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "lfm2"};
-    pm_tokenizer_spec *spec = &r->out->spec;
-    int is_bytes = r->kind == GGUF_BYTE_LEVEL;
     pm_str name = {"default", 7};
+    char shown[60];
     pm_status status = pm_gguf_get_str(r->file, KEY("pre"), &name, r->err);
     if (status != PM_OK && status != PM_ERR_NOT_FOUND)
         return status;
-    r->pre = copy_string(r, name, &status);
+    const char *copy = copy_string(r, name, &status);
     if (status != PM_OK)
         return status;
+    r->pre_tokenizer = strlen(copy) == name.size ? pm_gguf_pre_tokenizer_find(copy) : NULL;
+    if (!r->pre_tokenizer)
+        return pm_fail(r->err, PM_ERR_UNSUPPORTED, "%s: the pre-tokenizer %s is not known", pm_gguf_path(r->file),
+                       pm_quote(name.data, name.size, shown, sizeof shown));
+    r->out->spec.pretokenizer.name = copy;
+    if (r->pre_tokenizer->ignore_merges)
+        r->out->spec.flags |= PM_SPEC_IGNORE_MERGES;
+    return PM_OK;
+}
+
+/* T5 ends its texts with eos, BERT has its own two tokens, LLaMA starts with bos. */
+static pm_status read_settings(gguf_reading *r)
+{
+    pm_tokenizer_spec *spec = &r->out->spec;
+    int is_bytes = r->kind == GGUF_BYTE_LEVEL;
+    if (is_bytes)
+        PM_TRY(read_pre_tokenizer(r));
     if (r->kind == GGUF_BERT) {
         spec->bos = spec->cls != PM_NO_TOKEN ? spec->cls : spec->bos;
         spec->eos = spec->sep != PM_NO_TOKEN ? spec->sep : spec->eos;
     }
-    if (is_bytes)
-        spec->pretokenizer.name = r->pre;
-    int is_llama3 = is_bytes && is_one_of(r->pre, llama3, sizeof llama3 / sizeof llama3[0]);
-    if (is_llama3)
-        spec->flags |= PM_SPEC_IGNORE_MERGES;
     spec->flags |= PM_SPEC_FUSE_UNKNOWN;
-    int adds_bos = (is_llama3 || r->kind == GGUF_LLAMA || r->kind == GGUF_BERT) && spec->bos != PM_NO_TOKEN;
-    int adds_eos = (r->kind == GGUF_T5 || r->kind == GGUF_BERT) && spec->eos != PM_NO_TOKEN;
-    PM_TRY(read_flag(r, KEY("add_bos_token"), adds_bos, PM_SPEC_ADD_BOS));
-    PM_TRY(read_flag(r, KEY("add_eos_token"), adds_eos, PM_SPEC_ADD_EOS));
+    int starts = is_bytes ? r->pre_tokenizer->adds_bos : r->kind != GGUF_T5;
+    int ends = r->kind == GGUF_T5 || r->kind == GGUF_BERT;
+    PM_TRY(read_flag(r, KEY("add_bos_token"), starts && spec->bos != PM_NO_TOKEN, PM_SPEC_ADD_BOS));
+    PM_TRY(read_flag(r, KEY("add_eos_token"), ends && spec->eos != PM_NO_TOKEN, PM_SPEC_ADD_EOS));
     PM_TRY(read_flag(r, KEY("add_space_prefix"), !is_bytes, PM_SPEC_ADD_SPACE_PREFIX));
     if (spec->flags & PM_SPEC_ADD_BOS && spec->bos == PM_NO_TOKEN)
         return gguf_fail_key(r, PM_ERR_FORMAT, KEY("add_bos_token"), "is set, but there is no bos token");

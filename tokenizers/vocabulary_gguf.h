@@ -3,6 +3,7 @@
 #ifndef PUMICE_VOCABULARY_GGUF_H
 #define PUMICE_VOCABULARY_GGUF_H
 
+#include "gguf_pre_tokenizers.h"
 #include "vocabulary.h"
 
 #define KEY(name) "tokenizer.ggml." name
@@ -23,7 +24,7 @@ typedef struct gguf_reading {
     pm_vocab_entry *entries;
     size_t n;
     gguf_kind kind;
-    const char *pre; /* tokenizer.ggml.pre */
+    const pm_gguf_pre_tokenizer *pre_tokenizer; /* of byte-level vocabularies */
 } gguf_reading;
 
 pm_status gguf_fail_key(const gguf_reading *r, pm_status status, const char *key, const char *what);

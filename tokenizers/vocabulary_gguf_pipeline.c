@@ -3,6 +3,7 @@
  * Files say little of it: the name of a pre-tokenizer for byte-level vocabularies (gguf_pre_tokenizers.h knows what
  * each stands for), a few flags for the others. The rest belongs to the kind of tokenizer.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -122,12 +123,34 @@ static pm_status write_bert(const gguf_reading *r)
     return PM_OK;
 }
 
+static void write_split(pm_json_writer *splits, const char *expression)
+{
+    pm_json_write(splits, splits->n > 0 ? ",{\"type\":\"Split\",\"pattern\":{\"Regex\":"
+                                        : "{\"type\":\"Split\",\"pattern\":{\"Regex\":");
+    pm_json_write_string(splits, expression, strlen(expression));
+    pm_json_write(splits, "},\"behavior\":\"Isolated\",\"invert\":false}");
+}
+
 static pm_status write_byte_level(const gguf_reading *r)
 {
+    const pm_gguf_pre_tokenizer *pre = r->pre_tokenizer;
+    pm_json_writer *pipeline = &r->out->pipeline, splits = {0};
     write_model(r, "BPE");
-    write_flag(r, "ignore_merges", (r->out->spec.flags & PM_SPEC_IGNORE_MERGES) != 0);
-    pm_json_write(&r->out->pipeline, "}");
-    pm_pipeline_write_byte_level(r->out, NULL, 1);
+    write_flag(r, "ignore_merges", pre->ignore_merges);
+    pm_json_write(pipeline, "}");
+    if (pre->normalizer) {
+        pm_json_write(pipeline, ",\"normalizer\":{\"type\":\"");
+        pm_json_write(pipeline, pre->normalizer);
+        pm_json_write(pipeline, "\"}");
+    }
+    if (pre->single_digits)
+        pm_json_write(&splits, "{\"type\":\"Digits\",\"individual_digits\":true}");
+    for (size_t i = 0; i < sizeof pre->splits / sizeof pre->splits[0] && pre->splits[i]; i++)
+        write_split(&splits, pre->splits[i]);
+    pm_json_write_bytes(&splits, "", 1);
+    pm_pipeline_write_byte_level(r->out, splits.failed ? NULL : splits.bytes, pre->use_regex);
+    pipeline->failed |= splits.failed;
+    free(splits.bytes);
     return PM_OK;
 }
 

@@ -199,7 +199,7 @@ static void spm_without_scores(tokenizer_fixture *f)
 static const spoiled spoiled_files[] = {
     {"'tokenizer.ggml.model' is missing", PM_ERR_NOT_FOUND, no_model},
     {"kind \"rw\\x0akv\" are not supported", PM_ERR_UNSUPPORTED, odd_model},
-    {"pre-tokenizer 'no-such-pre'", PM_ERR_UNSUPPORTED, odd_pre},
+    {"pre-tokenizer \"no-such-pre\"", PM_ERR_UNSUPPORTED, odd_pre},
     {"'tokenizer.ggml.tokens' is missing", PM_ERR_FORMAT, no_tokens},
     {"but there are 267 tokens", PM_ERR_FORMAT, few_types},
     {"but there are 267 tokens", PM_ERR_FORMAT, many_types},
