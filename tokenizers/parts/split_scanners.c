@@ -1,139 +1,211 @@
-/* Scanners for the GPT-2 and LLaMA 3 families of patterns: see split_scanners.h.
+/* Scanners for the families of patterns: see split_scanners.h.
  *
- * The parts that the patterns share are functions named after what they match: a run of one class, the white space
- * that \s+(?!\S)|\s+ takes, an English contraction.
+ * A family is one function, from the start of a match to its end, inlined with its options into a loop that cuts a
+ * block of text.
  */
 #include "parts/split_scanners.h"
 
-#include <string.h>
-
-#include "parts/character_class.h"
-#include "parts/utf8_read.h"
-
-static pm_class class_at(const char *text, size_t at, size_t end, size_t *length)
-{
-    pm_character c = pm_read_character(text, at, end);
-    *length = c.length;
-    return c.length == 0 ? PM_CLASS_END : pm_class_of(c.code);
-}
-
-/* The end of the run of at most `most` characters of a class that starts at `at`. */
-static size_t run_end(const char *text, size_t at, size_t end, pm_class wanted, size_t most)
-{
-    size_t length;
-    for (size_t n = 0; n < most && class_at(text, at, end, &length) == wanted; n++)
-        at += length;
-    return at;
-}
-
-/* \s+(?!\S)|\s+ at a white-space character: the run, less its last character where text follows it and something
- * is left. */
-static size_t scan_white_space(const char *text, size_t at, size_t end)
-{
-    size_t last = at;
-    size_t length;
-    size_t stop = at;
-    while (class_at(text, stop, end, &length) == PM_CLASS_SPACE) {
-        last = stop;
-        stop += length;
-    }
-    return stop < end && last > at ? last : stop;
-}
-
-/* 's|'t|'re|'ve|'m|'ll|'d at an apostrophe; 0 where there is none. */
-static size_t contraction_length(const char *text, size_t at, size_t end)
-{
-    size_t n = end - at;
-    if (n >= 2 && memchr("stmd", text[at + 1], 4))
-        return 2;
-    if (n >= 3 && (memcmp(text + at + 1, "re", 2) == 0 || memcmp(text + at + 1, "ve", 2) == 0 ||
-                   memcmp(text + at + 1, "ll", 2) == 0))
-        return 3;
-    return 0;
-}
-
-/* The same without regard to case. U+017F, the long s, is a case of s too. */
-static size_t contraction_length_any_case(const char *text, size_t at, size_t end)
-{
-    char lower[3] = {'\'', 0, 0};
-    size_t n = end - at < 3 ? end - at : 3;
-    if (n == 3 && memcmp(text + at + 1, "\xC5\xBF", 2) == 0)
-        return 3;
-    for (size_t i = 1; i < n; i++)
-        lower[i] = text[at + i] >= 'A' && text[at + i] <= 'Z' ? (char)(text[at + i] + 32) : text[at + i];
-    return contraction_length(lower, 0, n);
-}
+#include "parts/split_patterns.h"
+#include "parts/split_steps.h"
 
 /* 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
+PM_STEP size_t gpt2_end(const unsigned char *text, size_t at, size_t end)
+{
+    size_t length;
+    uint32_t bit = pm_look(text, at, end, &length);
+    size_t word = at;
+    if (text[at] == ' ') {
+        word = at + 1;
+        bit = pm_look(text, word, end, &length);
+    } else if (text[at] == '\'') {
+        size_t contraction = pm_step_contraction(text, at, end);
+        if (contraction > 0)
+            return at + contraction;
+    }
+    if (bit & PM_SET_LETTER)
+        return pm_step_letters(text, word, end, PM_SET_LETTER);
+    if (bit & PM_SET_OTHER)
+        return pm_step_run(text, word + length, end, PM_SET_OTHER);
+    if (bit & PM_SET_NUMBER)
+        return pm_step_run(text, word + length, end, PM_SET_NUMBER);
+    return pm_step_white_space(text, at, end);
+}
+
+typedef struct llama3_options {
+    unsigned digits;    /* \p{N}{1,digits} */
+    uint32_t mark_set;  /* what counts as a letter beside letters */
+    int whole_end;      /* \s++$ comes before \s*[\r\n] */
+} llama3_options;
+
+/* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|
+ * \s*[\r\n]+|\s+(?!\S)|\s+ */
+PM_STEP size_t llama3_end(const unsigned char *text, size_t at, size_t end, llama3_options options)
+{
+    const uint32_t letter = PM_SET_LETTER | options.mark_set;
+    const uint32_t other = PM_SET_OTHER & ~options.mark_set;
+    size_t length, next_length;
+    uint32_t bit = pm_look(text, at, end, &length);
+    if (bit & letter)
+        return pm_step_letters(text, at, end, letter);
+    if (bit & PM_SET_NUMBER)
+        return pm_step_few(text, at + length, end, PM_SET_NUMBER, options.digits - 1);
+    if (text[at] == '\'') {
+        size_t contraction = pm_step_contraction_any_case(text, at, end);
+        if (contraction > 0)
+            return at + contraction;
+    }
+    uint32_t next = pm_look(text, at + length, end, &next_length);
+    if ((next & letter) && !(bit & PM_SET_LINE_BREAK))
+        return pm_step_letters(text, at + length, end, letter);
+    if ((bit & other) || (text[at] == ' ' && (next & other)))
+        return pm_step_breaks(text, pm_step_run(text, at + length, end, other), end, 0);
+    return pm_step_lines(text, at, end, options.whole_end);
+}
+
+#define SET_UPPER (PM_SET(LU) | PM_SET(LT) | PM_SET(LM) | PM_SET(LO) | PM_SET_MARK)
+#define SET_LOWER (PM_SET(LL) | PM_SET(LM) | PM_SET(LO) | PM_SET_MARK)
+
+/* U*L+ at `at`, where U is SET_UPPER and L is SET_LOWER: its end, 0 where it does not match. *upper_end is the end of
+ * U* alone. The run of U is given back only as far as its last character that is in L too; nothing in L follows it. */
+PM_STEP size_t upper_lower(const unsigned char *text, size_t at, size_t end, size_t *upper_end)
+{
+    size_t length, both_end = 0;
+    uint32_t bit;
+    while ((bit = pm_look(text, at, end, &length)) & SET_UPPER) {
+        at += length;
+        if (bit & SET_LOWER)
+            both_end = at;
+    }
+    *upper_end = at;
+    return bit & SET_LOWER ? pm_step_lower(text, at, end, SET_LOWER) : both_end;
+}
+
+typedef struct o200k_options {
+    unsigned digits;
+    int contractions; /* words end in (?i:'s|'t|'re|'ve|'m|'ll|'d)? */
+} o200k_options;
+
+/* [^\r\n\p{L}\p{N}]?U*L+|[^\r\n\p{L}\p{N}]?U+L* at `at`, whose character is in `bit`; 0 where there is no match. */
+PM_STEP size_t o200k_word(const unsigned char *text, size_t at, size_t end, uint32_t bit, size_t length)
+{
+    int has_prefix = !(bit & (PM_SET_LETTER | PM_SET_NUMBER | PM_SET_LINE_BREAK));
+    if (!has_prefix && !(bit & PM_SET_LETTER))
+        return 0;
+    size_t word = has_prefix ? at + length : at;
+    size_t upper_end;
+    size_t stop = upper_lower(text, word, end, &upper_end);
+    if (stop > 0)
+        return stop;
+    /* The first alternative without its prefix: a mark is in L itself. */
+    if (bit & PM_SET_MARK)
+        return at + length;
+    return upper_end > word ? upper_end : 0;
+}
+
+/* The words above, each with contractions; \p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+ */
+PM_STEP size_t o200k_end(const unsigned char *text, size_t at, size_t end, o200k_options options)
+{
+    size_t length, next_length;
+    uint32_t bit = pm_look(text, at, end, &length);
+    size_t word = o200k_word(text, at, end, bit, length);
+    if (word > 0) {
+        if (options.contractions && word < end && text[word] == '\'')
+            return word + pm_step_contraction_any_case(text, word, end);
+        return word;
+    }
+    if (bit & PM_SET_NUMBER)
+        return pm_step_few(text, at + length, end, PM_SET_NUMBER, options.digits - 1);
+    if ((bit & PM_SET_OTHER) ||
+        (text[at] == ' ' && (pm_look(text, at + 1, end, &next_length) & PM_SET_OTHER)))
+        return pm_step_breaks(text, pm_step_run(text, at + length, end, PM_SET_OTHER), end, 1);
+    return pm_step_lines(text, at, end, 0);
+}
+
+/* [!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|
+ * \s*[\r\n]+|\s+(?!\S)|\s+; `at` where nothing matches: a number or a control character without a word behind it.
+ * (The first set is all of ASCII's punctuation and symbols.) */
+PM_STEP size_t deepseek3_end(const unsigned char *text, size_t at, size_t end)
+{
+    const uint32_t word = PM_SET_LETTER | PM_SET_MARK;
+    const uint32_t sign = PM_SET_PUNCTUATION | PM_SET_SYMBOL;
+    size_t length, next_length;
+    uint32_t bit = pm_look(text, at, end, &length);
+    if (bit & word)
+        return pm_step_letters(text, at, end, word);
+    uint32_t next = pm_look(text, at + length, end, &next_length);
+    if (bit & sign) {
+        size_t stop = at + length;
+        if (text[at] < 0x80)
+            while (stop < end && (unsigned)((text[stop] | 0x20) - 'a') < 26)
+                stop++;
+        if (stop > at + length)
+            return stop;
+        return pm_step_breaks(text, pm_step_run(text, at + length, end, sign), end, 0);
+    }
+    if ((next & word) && !(bit & PM_SET_LINE_BREAK))
+        return pm_step_letters(text, at + length, end, word);
+    if (text[at] == ' ' && (next & sign))
+        return pm_step_breaks(text, pm_step_run(text, at + 1, end, sign), end, 0);
+    return bit & PM_SET_SPACE ? pm_step_lines(text, at, end, 0) : at;
+}
+
+/* ---- Blocks ---- */
+
+#define BLOCK_SCANNER(name, match_end)                                                                            \
+    size_t name(const unsigned char *text, size_t n, size_t *at, uint32_t *ends, size_t most)                     \
+    {                                                                                                             \
+        size_t k = 0, begin = *at;                                                                                \
+        while (k < most && begin < n) {                                                                           \
+            begin = match_end;                                                                                    \
+            ends[k++] = (uint32_t)begin;                                                                          \
+        }                                                                                                         \
+        *at = begin;                                                                                              \
+        return k;                                                                                                 \
+    }
+
+#define LLAMA3(...) llama3_end(text, begin, n, (llama3_options){__VA_ARGS__})
+#define O200K(...)  o200k_end(text, begin, n, (o200k_options){__VA_ARGS__})
+
+BLOCK_SCANNER(pm_scan_block_gpt2, gpt2_end(text, begin, n))
+BLOCK_SCANNER(pm_scan_block_llama3, LLAMA3(.digits = 3))
+BLOCK_SCANNER(pm_scan_block_qwen2, LLAMA3(.digits = 1))
+BLOCK_SCANNER(pm_scan_block_cl100k, LLAMA3(.digits = 3, .whole_end = 1))
+BLOCK_SCANNER(pm_scan_block_qwen35, LLAMA3(.digits = 1, .mark_set = PM_SET_MARK))
+BLOCK_SCANNER(pm_scan_block_o200k, O200K(.digits = 3, .contractions = 1))
+BLOCK_SCANNER(pm_scan_block_tekken, O200K(.digits = 1))
+
+size_t pm_scan_block_deepseek3(const unsigned char *text, size_t n, size_t *at, uint32_t *ends, size_t most)
+{
+    size_t k = 0, begin = *at;
+    while (k < most && begin < n) {
+        size_t start = begin, stop = begin, length;
+        while (start < n && (stop = deepseek3_end(text, start, n)) == start) {
+            (void)pm_look(text, start, n, &length);
+            start += length;
+        }
+        if (start > begin)
+            ends[k++] = (uint32_t)start | PM_SPLIT_GAP;
+        if (start < n && k < most)
+            ends[k++] = (uint32_t)(start = stop);
+        begin = start;
+    }
+    *at = begin;
+    return k;
+}
+
+/* ---- One match, for the older splitter ---- */
+
 size_t pm_scan_gpt2(const char *text, size_t at, size_t end)
 {
-    if (text[at] == '\'') {
-        size_t contraction = contraction_length(text, at, end);
-        if (contraction > 0)
-            return at + contraction;
-    }
-    size_t length;
-    pm_class first = class_at(text, at, end, &length);
-    if (first != PM_CLASS_SPACE)
-        return run_end(text, at + length, end, first, SIZE_MAX);
-    if (text[at] == ' ') {
-        pm_class next = class_at(text, at + 1, end, &length);
-        if (next != PM_CLASS_SPACE && next != PM_CLASS_END)
-            return run_end(text, at + 1, end, next, SIZE_MAX);
-    }
-    return scan_white_space(text, at, end);
-}
-
-static int is_line_break(char c)
-{
-    return c == '\r' || c == '\n';
-}
-
-/* \s*[\r\n]+|\s+(?!\S)|\s+ at a white-space character. */
-static size_t scan_lines(const char *text, size_t at, size_t end)
-{
-    size_t after_break = 0;
-    size_t length;
-    for (size_t p = at; class_at(text, p, end, &length) == PM_CLASS_SPACE; p += length)
-        if (is_line_break(text[p]))
-            after_break = p + 1;
-    return after_break > 0 ? after_break : scan_white_space(text, at, end);
-}
-
-/* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,most}| ?[^\s\p{L}\p{N}]+[\r\n]*|
- * \s*[\r\n]+|\s+(?!\S)|\s+ */
-static size_t scan_llama3(const char *text, size_t at, size_t end, size_t most_digits)
-{
-    if (text[at] == '\'') {
-        size_t contraction = contraction_length_any_case(text, at, end);
-        if (contraction > 0)
-            return at + contraction;
-    }
-    size_t length;
-    pm_class first = class_at(text, at, end, &length);
-    if (first == PM_CLASS_LETTER)
-        return run_end(text, at, end, PM_CLASS_LETTER, SIZE_MAX);
-    if (first == PM_CLASS_NUMBER)
-        return run_end(text, at, end, PM_CLASS_NUMBER, most_digits);
-    size_t next_length;
-    pm_class next = class_at(text, at + length, end, &next_length);
-    if (!is_line_break(text[at]) && next == PM_CLASS_LETTER)
-        return run_end(text, at + length, end, PM_CLASS_LETTER, SIZE_MAX);
-    if (first == PM_CLASS_OTHER || (text[at] == ' ' && next == PM_CLASS_OTHER)) {
-        size_t stop = run_end(text, at + length, end, PM_CLASS_OTHER, SIZE_MAX);
-        while (stop < end && is_line_break(text[stop]))
-            stop++;
-        return stop;
-    }
-    return scan_lines(text, at, end);
+    return gpt2_end((const unsigned char *)text, at, end);
 }
 
 size_t pm_scan_llama3(const char *text, size_t at, size_t end)
 {
-    return scan_llama3(text, at, end, 3);
+    return llama3_end((const unsigned char *)text, at, end, (llama3_options){.digits = 3});
 }
 
 size_t pm_scan_qwen2(const char *text, size_t at, size_t end)
 {
-    return scan_llama3(text, at, end, 1);
+    return llama3_end((const unsigned char *)text, at, end, (llama3_options){.digits = 1});
 }
