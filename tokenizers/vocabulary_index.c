@@ -29,13 +29,13 @@ void pm_vocabulary_index_destroy(pm_vocabulary_index *index)
 }
 
 /* 0 where the hash is there already. */
-static int put(pm_vocabulary_index *index, uint64_t hash, size_t id)
+static int put(pm_vocabulary_index *index, uint64_t hash, size_t id, int is_unused)
 {
     size_t at = hash & index->mask;
     for (; index->slots[at].id_plus_1 != 0; at = (at + 1) & index->mask)
         if (index->slots[at].hash == hash)
             return 0;
-    index->slots[at] = (pm_index_slot){.hash = hash, .id_plus_1 = (uint32_t)id + 1};
+    index->slots[at] = (pm_index_slot){hash, (uint32_t)id + 1, (uint32_t)is_unused};
     return 1;
 }
 
@@ -47,8 +47,9 @@ int32_t pm_vocabulary_index_add(pm_vocabulary_index *index, const pm_spelling *s
     int32_t twice = PM_NO_TOKEN;
     for (size_t i = 0; i < n || n_put < n_started; i++) {
         if (n_put < n_started && (i >= n || n_started - n_put == AHEAD)) {
-            if (!put(index, hashes[n_put % AHEAD], ids[n_put % AHEAD]) && twice == PM_NO_TOKEN)
-                twice = (int32_t)ids[n_put % AHEAD];
+            size_t id = ids[n_put % AHEAD];
+            if (!put(index, hashes[n_put % AHEAD], id, entries[id].kind == PM_TOKEN_UNUSED) && twice == PM_NO_TOKEN)
+                twice = (int32_t)id;
             n_put++;
         }
         if (i >= n || spellings[i].n == 0 || (kinds >> entries[i].kind & 1) == 0)

@@ -16,8 +16,10 @@
 typedef struct pm_index_slot {
     uint64_t hash;
     uint32_t id_plus_1; /* 0: free */
-    uint32_t reserved;
+    uint32_t is_unused; /* the entry's kind is UNUSED */
 } pm_index_slot;
+
+enum { PM_UNUSED_TOKEN = -2 }; /* what is found where the entry is UNUSED */
 
 typedef struct pm_vocabulary_index {
     pm_index_slot *slots;
@@ -84,12 +86,12 @@ static inline void pm_vocabulary_prefetch(const pm_vocabulary_index *index, uint
     __builtin_prefetch(&index->slots[hash & index->mask]);
 }
 
-/* The id of the token whose spelling has this hash, or PM_NO_TOKEN. */
+/* The id of the token whose spelling has this hash, or PM_NO_TOKEN or PM_UNUSED_TOKEN. */
 static inline int32_t pm_vocabulary_find(const pm_vocabulary_index *index, uint64_t hash)
 {
     for (size_t at = hash & index->mask; index->slots[at].id_plus_1 != 0; at = (at + 1) & index->mask)
         if (index->slots[at].hash == hash)
-            return (int32_t)(index->slots[at].id_plus_1 - 1);
+            return index->slots[at].is_unused ? PM_UNUSED_TOKEN : (int32_t)(index->slots[at].id_plus_1 - 1);
     return PM_NO_TOKEN;
 }
 

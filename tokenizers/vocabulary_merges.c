@@ -19,9 +19,6 @@ pm_status pm_merge_reader_start(pm_merge_reader *reader, pm_vocabulary *vocabula
     reader->place = "merge ";
     reader->guess = 0;
     reader->prefix = reader->n = 0;
-    reader->has_unused = 0;
-    for (size_t i = 0; i < n && !reader->has_unused; i++)
-        reader->has_unused = vocabulary->entries[i].kind == PM_TOKEN_UNUSED && vocabulary->spellings[i].n > 0;
     if (!pm_vocabulary_index_create(&reader->index, n))
         return pm_fail_memory(err, n * 2 * sizeof(pm_index_slot), "the merges");
     const pm_spelling *spellings = vocabulary->spellings;
@@ -58,7 +55,8 @@ static pm_status fail_merge(const pm_merge_reader *m, size_t i, pm_error *err)
 static inline int is_result(const pm_vocabulary *v, int32_t id, const pm_spelling *left, const char *right,
                             size_t n_right)
 {
-    if ((size_t)id >= v->n_spellings || v->spellings[id].n != left->n + n_right)
+    if ((size_t)id >= v->n_spellings || v->spellings[id].n != left->n + n_right ||
+        v->entries[id].kind == PM_TOKEN_UNUSED)
         return 0;
     const char *text = v->spellings[id].text;
     return pm_same_bytes(text + left->n, right, n_right) && pm_same_bytes(text, left->text, left->n);
@@ -83,14 +81,8 @@ static pm_status find_result(pm_merge_reader *m, size_t i, int32_t *result, pm_e
         if (*result == PM_NO_TOKEN)
             return fail_merge(m, i, err);
     }
-    m->guess = *result;
+    m->guess = *result >= 0 ? *result : m->guess;
     return PM_OK;
-}
-
-static int is_unused(const pm_vocabulary *v, const pm_vocab_merge *merge)
-{
-    return v->entries[merge->left].kind == PM_TOKEN_UNUSED || v->entries[merge->right].kind == PM_TOKEN_UNUSED ||
-           v->entries[merge->result].kind == PM_TOKEN_UNUSED;
 }
 
 pm_status pm_merge_reader_finish(pm_merge_reader *m, pm_error *err)
@@ -108,7 +100,7 @@ pm_status pm_merge_reader_finish(pm_merge_reader *m, pm_error *err)
         if (merge->left == PM_NO_TOKEN || merge->right == PM_NO_TOKEN)
             return fail_merge(m, i, err);
         PM_TRY(find_result(m, i, &merge->result, err));
-        n += !(m->has_unused && is_unused(v, merge));
+        n += merge->left >= 0 && merge->right >= 0 && merge->result >= 0;
     }
     v->spec.n_merges = n;
     m->n = 0;

@@ -21,7 +21,6 @@ typedef struct pm_merge_reader {
     pm_vocabulary_index index;
     size_t prefix;     /* bytes that the right token loses when it joins the left one */
     const char *place; /* what `at` is, for messages: "merge " or "the merge at byte " */
-    int has_unused;    /* some UNUSED tokens have spellings */
     int32_t guess;     /* the token that the merge before made */
     pm_merge_part parts[PM_MERGE_BATCH][2];
     size_t at[PM_MERGE_BATCH];

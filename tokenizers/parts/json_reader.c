@@ -130,26 +130,21 @@ static size_t check_utf8(const char *text, size_t at, size_t end)
 
 /* ---- Strings ---- */
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
+/* The value of a hexadecimal digit, 0x1x where the character is one; else 0. */
+static const uint8_t hex_digits[256] = {
+    ['0'] = 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19,
+    ['A'] = 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F,
+    ['a'] = 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F,
+};
 
 /* The code of the four digits at p, or -1. */
-static int32_t hex_code(const char *p)
+static inline int32_t hex_code(const char *p)
 {
-    int32_t code = 0;
-    for (int i = 0; i < 4; i++) {
-        int digit = hex_digit(p[i]);
-        if (digit < 0)
-            return -1;
-        code = code << 4 | digit;
-    }
-    return code;
+    int32_t a = hex_digits[(unsigned char)p[0]], b = hex_digits[(unsigned char)p[1]];
+    int32_t c = hex_digits[(unsigned char)p[2]], d = hex_digits[(unsigned char)p[3]];
+    if ((a & b & c & d & 0x10) == 0)
+        return -1;
+    return (a & 15) << 12 | (b & 15) << 8 | (c & 15) << 4 | (d & 15);
 }
 
 /* The length of the escape at p, of which `size` bytes are there; 0 where it is wrong. A surrogate must be half of
@@ -159,7 +154,7 @@ static size_t escape_length(const char *p, size_t size)
     if (size < 2)
         return 0;
     if (p[1] != 'u')
-        return p[1] != '\0' && strchr("\"\\/bfnrt", p[1]) ? 2 : 0;
+        return memchr("\"\\/bfnrt", p[1], 8) ? 2 : 0;
     int32_t code = size >= 6 ? hex_code(p + 2) : -1;
     if (code < 0 || (code >= 0xDC00 && code <= 0xDFFF))
         return 0;
@@ -232,23 +227,23 @@ size_t pm_json_unescape(const char *string, size_t n, char *out)
     static const char names[] = "bfnrt", meanings[] = "\b\f\n\r\t";
     size_t written = 0;
     for (size_t at = 0; at < n;) {
-        const char *slash = memchr(string + at, '\\', n - at);
-        size_t end = slash ? (size_t)(slash - string) : n;
-        memmove(out + written, string + at, end - at);
-        written += end - at;
-        if (!slash)
-            break;
-        if (slash[1] != 'u') {
-            const char *name = memchr(names, slash[1], sizeof names - 1);
-            out[written++] = name ? meanings[name - names] : slash[1];
-            at = end + 2;
+        const char *p = string + at;
+        if (*p != '\\') {
+            out[written++] = *p;
+            at++;
             continue;
         }
-        uint32_t code = (uint32_t)hex_code(slash + 2);
-        at = end + 6;
+        if (p[1] != 'u') {
+            const char *name = memchr(names, p[1], sizeof names - 1);
+            out[written++] = name ? meanings[name - names] : p[1];
+            at += 2;
+            continue;
+        }
+        uint32_t code = (uint32_t)hex_code(p + 2);
+        at += 6;
         if (code >= 0xD800 && code <= 0xDBFF) {
-            code = 0x10000 + ((code - 0xD800) << 10) + ((uint32_t)hex_code(slash + 8) - 0xDC00);
-            at = end + 12;
+            code = 0x10000 + ((code - 0xD800) << 10) + ((uint32_t)hex_code(p + 8) - 0xDC00);
+            at += 6;
         }
         written += put_utf8(code, out + written);
     }
