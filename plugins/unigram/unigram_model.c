@@ -63,9 +63,9 @@ static pm_plugin_code fill_scores(unigram_model *model, const pm_plugin_message 
         if (!(fabs(table->scores[i]) <= largest))
             return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "the score of token %zu is %g", i, table->scores[i]);
         double score = model->scores[i + 1] = score_of(model, i);
-        model->most = fmax(model->most, fabs(score));
+        model->most = fabs(score) > model->most ? fabs(score) : model->most;
         if (is_of_model(model, i))
-            lowest = fmin(lowest, score);
+            lowest = score < lowest ? score : lowest;
     }
     if (isinf(lowest))
         lowest = 0;
@@ -86,7 +86,7 @@ static pm_plugin_code fill_scores(unigram_model *model, const pm_plugin_message 
 static int has_inner_space(const char *bytes, size_t n)
 {
     for (size_t i = 1; i + 3 <= n; i++)
-        if (memcmp(bytes + i, "\xE2\x96\x81", 3) == 0 && (i < 3 || memcmp(bytes + i - 3, "\xE2\x96\x81", 3) != 0))
+        if (bytes[i] == '\xE2' && memcmp(bytes + i, "\xE2\x96\x81", 3) == 0 && (i < 3 || memcmp(bytes + i - 3, "\xE2\x96\x81", 3) != 0))
             return 1;
     return 0;
 }

@@ -89,13 +89,18 @@ static void counting_sort(trie_builder *b, size_t begin, size_t end, uint32_t de
         b->keys[starts[key_byte(&b->spare[i], depth)]++] = b->spare[i];
 }
 
-/* Moves the keys that end at this node to the front, keeping the order; returns how many they are. */
+/* The keys that end at this node go to the front, in order; returns how many they are. */
 static uint32_t split_off_ended(trie_builder *b, const trie_node *node)
 {
     uint32_t n = 0;
+    if (node->is_sorted) {
+        while (node->begin + n < node->end && b->keys[node->begin + n].n == node->depth)
+            n++;
+        return n;
+    }
     for (uint32_t i = node->begin; i < node->end; i++)
         n += b->keys[i].n == node->depth;
-    if (n == 0 || node->is_sorted)
+    if (n == 0)
         return n;
     uint32_t ended = node->begin;
     uint32_t rest = node->begin + n;
@@ -185,67 +190,81 @@ static void set_value(trie_builder *b, uint32_t unit, uint32_t value)
     *unit_of(b, unit) |= ((uint64_t)value + 1) << 9;
 }
 
+/* The only child of a node; 0 when out of memory. */
+static uint32_t add_child(trie_builder *b, uint32_t unit, unsigned char label)
+{
+    uint32_t base = take_base(b, &label, 1);
+    if (base == 0)
+        return 0;
+    *unit_of(b, unit) |= (uint64_t)base << 32;
+    b->trie->units[base + label] = 0x100u | label;
+    return base + label;
+}
+
 /* The rest of a single key: a chain. */
 static int add_tail(trie_builder *b, const pm_trie_key *key, uint32_t depth, uint32_t unit)
 {
     for (; depth < key->n; depth++) {
-        unsigned char label = key_byte(key, depth);
-        uint32_t base = take_base(b, &label, 1);
-        if (base == 0)
+        unit = add_child(b, unit, key_byte(key, depth));
+        if (unit == 0)
             return 0;
-        *unit_of(b, unit) |= (uint64_t)base << 32;
-        unit = base + label;
-        b->trie->units[unit] = 0x100u | label;
     }
     set_value(b, unit, key->value);
     return 1;
 }
 
-static int add_node(trie_builder *b, trie_node node)
-{
-    if (node.end - node.begin == 1)
-        return add_tail(b, &b->keys[node.begin], node.depth, node.unit);
-    if (!pm_grow((void **)&b->nodes, &b->nodes_capacity, b->n_nodes + 1, sizeof *b->nodes))
-        return 0;
-    b->nodes[b->n_nodes++] = node;
-    return 1;
-}
-
-static int expand(trie_builder *b, trie_node node)
+/* A node whose keys have different next bytes. */
+static int add_children(trie_builder *b, const trie_node *node)
 {
     unsigned char labels[256];
     uint32_t starts[257];
-    if (!node.is_sorted && node.end - node.begin <= SORTED_AT_ONCE) {
-        insertion_sort(b->keys + node.begin, node.end - node.begin, node.depth);
-        node.is_sorted = 1;
-    }
-    uint32_t n_ended = split_off_ended(b, &node);
-    uint32_t begin = node.begin + n_ended;
-    if (n_ended > 0)
-        set_value(b, node.unit, b->keys[begin - 1].value);
-    if (begin == node.end)
-        return 1;
-    if (!node.is_sorted)
-        counting_sort(b, begin, node.end, node.depth);
     size_t n = 0;
-    for (uint32_t i = begin; i < node.end; i++) {
-        unsigned char label = key_byte(&b->keys[i], node.depth);
+    for (uint32_t i = node->begin; i < node->end; i++) {
+        unsigned char label = key_byte(&b->keys[i], node->depth);
         if (n == 0 || labels[n - 1] != label) {
             labels[n] = label;
             starts[n++] = i;
         }
     }
-    starts[n] = node.end;
+    starts[n] = node->end;
     uint32_t base = take_base(b, labels, n);
-    if (base == 0)
+    if (base == 0 || !pm_grow((void **)&b->nodes, &b->nodes_capacity, b->n_nodes + n, sizeof *b->nodes))
         return 0;
-    *unit_of(b, node.unit) |= (uint64_t)base << 32;
-    for (size_t i = 0; i < n; i++)
+    *unit_of(b, node->unit) |= (uint64_t)base << 32;
+    for (size_t i = 0; i < n; i++) {
         b->trie->units[base + labels[i]] = 0x100u | labels[i];
-    for (size_t i = 0; i < n; i++)
-        if (!add_node(b, (trie_node){starts[i], starts[i + 1], node.depth + 1, base + labels[i], node.is_sorted}))
-            return 0;
+        b->nodes[b->n_nodes++] =
+            (trie_node){starts[i], starts[i + 1], node->depth + 1, base + labels[i], node->is_sorted};
+    }
     return 1;
+}
+
+/* All below a node up to where its keys part. */
+static int expand(trie_builder *b, trie_node node)
+{
+    if (!node.is_sorted && node.end - node.begin <= SORTED_AT_ONCE) {
+        insertion_sort(b->keys + node.begin, node.end - node.begin, node.depth);
+        node.is_sorted = 1;
+    }
+    for (;; node.depth++) {
+        uint32_t n_ended = split_off_ended(b, &node);
+        node.begin += n_ended;
+        if (n_ended > 0)
+            set_value(b, node.unit, b->keys[node.begin - 1].value);
+        if (node.begin == node.end)
+            return 1;
+        if (node.end - node.begin == 1)
+            return add_tail(b, &b->keys[node.begin], node.depth, node.unit);
+        unsigned char first = key_byte(&b->keys[node.begin], node.depth);
+        if (!node.is_sorted || first != key_byte(&b->keys[node.end - 1], node.depth))
+            break;
+        node.unit = add_child(b, node.unit, first);
+        if (node.unit == 0)
+            return 0;
+    }
+    if (!node.is_sorted)
+        counting_sort(b, node.begin, node.end, node.depth);
+    return add_children(b, &node);
 }
 
 static int build(trie_builder *b, size_t n_keys)
@@ -256,7 +275,7 @@ static int build(trie_builder *b, size_t n_keys)
     if (n_keys == 0)
         return 1;
     b->spare = malloc(n_keys * sizeof *b->spare);
-    if (!b->spare || !add_node(b, (trie_node){0, (uint32_t)n_keys, 0, ROOT, 0}))
+    if (!b->spare || !expand(b, (trie_node){0, (uint32_t)n_keys, 0, ROOT, 0}))
         return 0;
     while (b->n_nodes > 0)
         if (!expand(b, b->nodes[--b->n_nodes]))
