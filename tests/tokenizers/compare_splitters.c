@@ -38,8 +38,8 @@ static uint32_t next_random(uint64_t *seed)
 
 /* ---- The two sides ---- */
 
-/* ICU's \s is not White_Space, and its $ is neither Oniguruma's nor tiktoken's. Expressions of tiktoken are the ones
- * with \s++$. */
+/* ICU's \s is not White_Space, and its $ is neither Oniguruma's nor tiktoken's. Expressions of tiktoken are the
+ * ones with \s++$. */
 static void to_icu(const char *pattern, char *out, size_t size)
 {
     size_t k = 0;
@@ -208,19 +208,110 @@ static void compare_text(comparison *c, const char *text, size_t n, size_t most)
 /* ---- Texts ---- */
 
 static const char *const snippets[] = {
-    "a", "hello", "Z", "HTTP", "Ab", "aB", "\xC3\xA9", "\xC3\x89", "\xCE\xA9", "\xD0\x96", "\xD0\xB6", "\xC7\x85",
-    "\xCA\xB0", "\xE4\xB8\x96", "\xE4\xB8\xAD\xE6\x96\x87", "\xE3\x81\x82", "\xE3\x82\xA2", "\xE3\x83\xBB",
-    "\xED\x95\x9C", "\xF0\x90\x90\x80", "\xF0\x90\x90\xA8", "\xF0\xA0\x80\x80", "abcdefghijklmnopqrstuvwxyz",
-    "ABCDEFGHIJKLMNOPQ", "abcdefghijklmno\xC3\xA9", /* letters of every case, and runs longer than a vector */
-    "1", "42", "2024", "\xD9\xA3", "\xC2\xB2", "\xE2\x85\xA7", /* numbers */
-    " ", " ", " ", "  ", "\t", "\n", "\r", "\r\n", "\n\n", "\v", "\xC2\x85", "\xC2\xA0", "\xE2\x80\x83",
-    "\xE3\x80\x80", "\xE2\x80\xA8", "\xE2\x80\xA9", "\xE1\x9A\x80", "                    ", /* white space */
-    "\x1C", "\x1F", "\xE2\x80\x8B", "\xEF\xBB\xBF", "\xE1\xA0\x8E", /* nearly so */
-    "'", "'s", "'S", "'T", "'re", "'rE", "'ve", "'m", "'LL", "'l", "'d", "''", "'\xC5\xBF", ".", ",", "!?", "$",
-    "+", "<|", "|>", "^", "~", "-", "_", "/", "//", "/\n", "=====", "(x)", "\xE3\x80\x82", "\xEF\xBC\x81",
-    "\xE2\x80\x99", "\xE2\x82\xAC", "\xF0\x9F\x8C\x8B", "\xCC\x81", "\xE0\xA4\xBF", "\xE2\x83\x9D", "\xE2\x80\x8D",
-    "\xEF\xB8\x8F", "\x01", "\x7F", "\xFF", "\xF4\x90\x80\x80", "\xE4\xB8", "\xC3", "\xF0\x90\x90",
-    "\xED\xA0\x80", "\xC0\xAF", "\xEF\xBF\xBD", "\xCD\xB8" /* signs, marks, malformed, unassigned */
+    "a",
+    "hello",
+    "Z",
+    "HTTP",
+    "Ab",
+    "aB",
+    "\xC3\xA9",
+    "\xC3\x89",
+    "\xCE\xA9",
+    "\xD0\x96",
+    "\xD0\xB6",
+    "\xC7\x85",
+    "\xCA\xB0",
+    "\xE4\xB8\x96",
+    "\xE4\xB8\xAD\xE6\x96\x87",
+    "\xE3\x81\x82",
+    "\xE3\x82\xA2",
+    "\xE3\x83\xBB",
+    "\xED\x95\x9C",
+    "\xF0\x90\x90\x80",
+    "\xF0\x90\x90\xA8",
+    "\xF0\xA0\x80\x80",
+    "abcdefghijklmnopqrstuvwxyz",
+    "ABCDEFGHIJKLMNOPQ",
+    "abcdefghijklmno\xC3\xA9", /* letters of every case, and runs longer than a vector */
+    "1",
+    "42",
+    "2024",
+    "\xD9\xA3",
+    "\xC2\xB2",
+    "\xE2\x85\xA7", /* numbers */
+    " ",
+    " ",
+    " ",
+    "  ",
+    "\t",
+    "\n",
+    "\r",
+    "\r\n",
+    "\n\n",
+    "\v",
+    "\xC2\x85",
+    "\xC2\xA0",
+    "\xE2\x80\x83",
+    "\xE3\x80\x80",
+    "\xE2\x80\xA8",
+    "\xE2\x80\xA9",
+    "\xE1\x9A\x80",
+    "                    ", /* white space */
+    "\x1C",
+    "\x1F",
+    "\xE2\x80\x8B",
+    "\xEF\xBB\xBF",
+    "\xE1\xA0\x8E", /* nearly so */
+    "'",
+    "'s",
+    "'S",
+    "'T",
+    "'re",
+    "'rE",
+    "'ve",
+    "'m",
+    "'LL",
+    "'l",
+    "'d",
+    "''",
+    "'\xC5\xBF",
+    ".",
+    ",",
+    "!?",
+    "$",
+    "+",
+    "<|",
+    "|>",
+    "^",
+    "~",
+    "-",
+    "_",
+    "/",
+    "//",
+    "/\n",
+    "=====",
+    "(x)",
+    "\xE3\x80\x82",
+    "\xEF\xBC\x81",
+    "\xE2\x80\x99",
+    "\xE2\x82\xAC",
+    "\xF0\x9F\x8C\x8B",
+    "\xCC\x81",
+    "\xE0\xA4\xBF",
+    "\xE2\x83\x9D",
+    "\xE2\x80\x8D",
+    "\xEF\xB8\x8F",
+    "\x01",
+    "\x7F",
+    "\xFF",
+    "\xF4\x90\x80\x80",
+    "\xE4\xB8",
+    "\xC3",
+    "\xF0\x90\x90",
+    "\xED\xA0\x80",
+    "\xC0\xAF",
+    "\xEF\xBF\xBD",
+    "\xCD\xB8" /* signs, marks, malformed, unassigned */
 };
 
 enum { MOST_TEXT = 400 };
@@ -259,8 +350,9 @@ static size_t put_code(char *out, uint32_t code)
 /* The code point between, before and behind everything that a pattern can tell apart. */
 static size_t make_contexts(uint32_t code, char *text)
 {
-    static const char *const contexts[] = {"a", "b", " ", "x ", "1", "A", "'", "s'", "r", "'r", "e'l", "\n", " ", "\n",
-                                           ".", " .", "A", "Ba", "\xE4\xB8\x96", "\xCC\x81", "", "\t", "12", "  "};
+    static const char *const contexts[] = {
+        "a",  "b", " ",  "x ",           "1",        "A", "'",  "s'", "r", "'r", "e'l", "\n", " ", "\n", ".",
+        " .", "A", "Ba", "\xE4\xB8\x96", "\xCC\x81", "",  "\t", "12", "  "};
     size_t n = 0;
     for (size_t i = 0; i < sizeof contexts / sizeof contexts[0]; i++) {
         n += put_code(text + n, code);
@@ -278,8 +370,8 @@ static int is_like_icu(uint32_t code)
     UErrorCode status = U_ZERO_ERROR;
     UChar32 c = (UChar32)code;
     pm_category category = pm_category_of(code);
-    int plain = category == PM_CATEGORY_CC_BREAK || category == PM_CATEGORY_CC_SPACE ? (int)PM_CATEGORY_CC
-                                                                                     : (int)category;
+    int plain =
+        category == PM_CATEGORY_CC_BREAK || category == PM_CATEGORY_CC_SPACE ? (int)PM_CATEGORY_CC : (int)category;
     return plain == u_charType(c) && pm_is_han(code) == (uscript_getScript(c, &status) == USCRIPT_HAN) &&
            ((pm_category_bit(code) & PM_SET_SPACE) != 0) == (u_hasBinaryProperty(c, UCHAR_WHITE_SPACE) != 0);
 }
@@ -294,7 +386,8 @@ static int check_table(void)
         unlike += !is_like_icu(code);
     uint8_t version[4];
     u_getUnicodeVersion(version);
-    printf("table of categories: %u code points differ from ICU's Unicode %u.%u\n", unlike, version[0], version[1]);
+    printf("table of categories: %u code points differ from ICU's Unicode %u.%u\n", unlike, version[0],
+           version[1]);
     if (version[0] == 15 && version[1] == 0)
         return unlike == NEW_IN_UNICODE_16 + CHANGED;
     return version[0] != 16 || unlike == 0;

@@ -1,5 +1,5 @@
-/* The expressions that have scanners, as released tokenizers spell them, for the programs that compare and time the
- * scanners. */
+/* The expressions that have scanners, as released tokenizers spell them, for the programs that compare and time
+ * the scanners. */
 #ifndef PUMICE_TESTS_SPLITTER_PATTERNS_H
 #define PUMICE_TESTS_SPLITTER_PATTERNS_H
 

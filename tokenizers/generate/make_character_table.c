@@ -1,7 +1,8 @@
 /* Writes character_table.h, the two-stage table behind parts/character_class.h, from the ICU of the machine that
- * builds. Tokenizers were made, and are used elsewhere, with Unicode 16; what it added to Unicode 15, which a stable
- * ICU may not know, is written out here, so that tokens do not depend on the ICU that is there. (Compared code point
- * by code point with the regular expressions of tokenizers 0.23 and tiktoken 0.14, which agree with each other.)
+ * builds. Tokenizers were made, and are used elsewhere, with Unicode 16; what it added to Unicode 15, which a
+ * stable ICU may not know, is written out here, so that tokens do not depend on the ICU that is there. (Compared
+ * code point by code point with the regular expressions of tokenizers 0.23 and tiktoken 0.14, which agree with
+ * each other.)
  *
  * usage: make_character_table FILE
  */

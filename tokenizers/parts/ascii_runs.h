@@ -1,5 +1,5 @@
-/* How many bytes from the start of 16 are ASCII letters: the inner loop of the scanners, for SSE2, NEON or neither.
- * The 16 bytes must be there to be read. */
+/* How many bytes from the start of 16 are ASCII letters: the inner loop of the scanners, for SSE2, NEON or
+ * neither. The 16 bytes must be there to be read. */
 #ifndef PUMICE_PARTS_ASCII_RUNS_H
 #define PUMICE_PARTS_ASCII_RUNS_H
 

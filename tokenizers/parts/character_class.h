@@ -1,6 +1,7 @@
 /* What pre-tokenizers, normalisers and word models ask of a character: its general category, whether it is white
- * space, whether its script is Han. One byte a code point, in a two-stage table of a few dozen kilobytes that is made
- * at build time from ICU (generate/make_character_table.c), so asking costs two loads and is the same in all threads.
+ * space, whether its script is Han. One byte a code point, in a two-stage table of a few dozen kilobytes that is
+ * made at build time from ICU (generate/make_character_table.c), so asking costs two loads and is the same in all
+ * threads.
  *
  * A set of categories is a mask of 32 bits; pm_category_bit(code) & PM_SET_LETTER is the usual question.
  */
@@ -47,13 +48,14 @@ typedef enum pm_category {
 
 #define PM_SET(category) (UINT32_C(1) << PM_CATEGORY_##category)
 
-#define PM_SET_LETTER      (PM_SET(LU) | PM_SET(LL) | PM_SET(LT) | PM_SET(LM) | PM_SET(LO))
-#define PM_SET_MARK        (PM_SET(MN) | PM_SET(ME) | PM_SET(MC))
-#define PM_SET_NUMBER      (PM_SET(ND) | PM_SET(NL) | PM_SET(NO))
-#define PM_SET_PUNCTUATION (PM_SET(PD) | PM_SET(PS) | PM_SET(PE) | PM_SET(PC) | PM_SET(PO) | PM_SET(PI) | PM_SET(PF))
-#define PM_SET_SYMBOL      (PM_SET(SM) | PM_SET(SC) | PM_SET(SK) | PM_SET(SO))
-#define PM_SET_CONTROL     (PM_SET(CC) | PM_SET(CC_SPACE) | PM_SET(CC_BREAK))
-#define PM_SET_LINE_BREAK  PM_SET(CC_BREAK)
+#define PM_SET_LETTER (PM_SET(LU) | PM_SET(LL) | PM_SET(LT) | PM_SET(LM) | PM_SET(LO))
+#define PM_SET_MARK   (PM_SET(MN) | PM_SET(ME) | PM_SET(MC))
+#define PM_SET_NUMBER (PM_SET(ND) | PM_SET(NL) | PM_SET(NO))
+#define PM_SET_PUNCTUATION                                                                                        \
+    (PM_SET(PD) | PM_SET(PS) | PM_SET(PE) | PM_SET(PC) | PM_SET(PO) | PM_SET(PI) | PM_SET(PF))
+#define PM_SET_SYMBOL     (PM_SET(SM) | PM_SET(SC) | PM_SET(SK) | PM_SET(SO))
+#define PM_SET_CONTROL    (PM_SET(CC) | PM_SET(CC_SPACE) | PM_SET(CC_BREAK))
+#define PM_SET_LINE_BREAK PM_SET(CC_BREAK)
 /* White_Space, which is \s for both Oniguruma and Rust. */
 #define PM_SET_SPACE (PM_SET(ZS) | PM_SET(ZL) | PM_SET(ZP) | PM_SET(CC_SPACE) | PM_SET(CC_BREAK))
 
@@ -98,7 +100,7 @@ typedef enum pm_class { PM_CLASS_OTHER, PM_CLASS_LETTER, PM_CLASS_NUMBER, PM_CLA
 static inline pm_class pm_class_of(uint32_t code)
 {
     uint32_t bit = pm_category_bit(code);
-    return bit & PM_SET_LETTER ? PM_CLASS_LETTER
+    return bit & PM_SET_LETTER   ? PM_CLASS_LETTER
            : bit & PM_SET_NUMBER ? PM_CLASS_NUMBER
            : bit & PM_SET_SPACE  ? PM_CLASS_SPACE
                                  : PM_CLASS_OTHER;

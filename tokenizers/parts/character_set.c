@@ -14,13 +14,14 @@ static const struct {
     const char *name;
     uint32_t categories;
 } properties[] = {
-    {"L", PM_SET_LETTER},      {"Lu", PM_SET(LU)}, {"Ll", PM_SET(LL)}, {"Lt", PM_SET(LT)}, {"Lm", PM_SET(LM)},
-    {"Lo", PM_SET(LO)},        {"M", PM_SET_MARK}, {"Mn", PM_SET(MN)}, {"Mc", PM_SET(MC)}, {"Me", PM_SET(ME)},
-    {"N", PM_SET_NUMBER},      {"Nd", PM_SET(ND)}, {"Nl", PM_SET(NL)}, {"No", PM_SET(NO)}, {"P", PM_SET_PUNCTUATION},
-    {"Pc", PM_SET(PC)},        {"Pd", PM_SET(PD)}, {"Ps", PM_SET(PS)}, {"Pe", PM_SET(PE)}, {"Pi", PM_SET(PI)},
-    {"Pf", PM_SET(PF)},        {"Po", PM_SET(PO)}, {"S", PM_SET_SYMBOL}, {"Sm", PM_SET(SM)}, {"Sc", PM_SET(SC)},
-    {"Sk", PM_SET(SK)},        {"So", PM_SET(SO)}, {"Zs", PM_SET(ZS)}, {"Zl", PM_SET(ZL)}, {"Zp", PM_SET(ZP)},
-    {"Cc", PM_SET_CONTROL},    {"Cf", PM_SET(CF)},
+    {"L", PM_SET_LETTER}, {"Lu", PM_SET(LU)}, {"Ll", PM_SET(LL)},        {"Lt", PM_SET(LT)},
+    {"Lm", PM_SET(LM)},   {"Lo", PM_SET(LO)}, {"M", PM_SET_MARK},        {"Mn", PM_SET(MN)},
+    {"Mc", PM_SET(MC)},   {"Me", PM_SET(ME)}, {"N", PM_SET_NUMBER},      {"Nd", PM_SET(ND)},
+    {"Nl", PM_SET(NL)},   {"No", PM_SET(NO)}, {"P", PM_SET_PUNCTUATION}, {"Pc", PM_SET(PC)},
+    {"Pd", PM_SET(PD)},   {"Ps", PM_SET(PS)}, {"Pe", PM_SET(PE)},        {"Pi", PM_SET(PI)},
+    {"Pf", PM_SET(PF)},   {"Po", PM_SET(PO)}, {"S", PM_SET_SYMBOL},      {"Sm", PM_SET(SM)},
+    {"Sc", PM_SET(SC)},   {"Sk", PM_SET(SK)}, {"So", PM_SET(SO)},        {"Zs", PM_SET(ZS)},
+    {"Zl", PM_SET(ZL)},   {"Zp", PM_SET(ZP)}, {"Cc", PM_SET_CONTROL},    {"Cf", PM_SET(CF)},
 };
 
 /* A run of the pattern: one character, or (is_class) the categories of a property. */
@@ -46,7 +47,8 @@ static int read_property(const char *pattern, size_t n, size_t *at, set_item *ou
         return 1;
     }
     for (size_t i = 0; i < sizeof properties / sizeof properties[0]; i++)
-        if (strlen(properties[i].name) == end - begin && memcmp(properties[i].name, pattern + begin, end - begin) == 0) {
+        if (strlen(properties[i].name) == end - begin &&
+            memcmp(properties[i].name, pattern + begin, end - begin) == 0) {
             out->categories = properties[i].categories;
             return 1;
         }
@@ -138,7 +140,8 @@ static int read_items(const char *pattern, size_t n, size_t *at, pm_character_se
             return 0;
         if (is_plain(item, ']'))
             return count > 0;
-        /* Nested sets, intersections, and a hyphen that is not first and not last mean different things elsewhere. */
+        /* Nested sets, intersections, and a hyphen that is not first and not last mean different things elsewhere.
+         */
         if (is_plain(item, '[') || is_plain(item, '&') ||
             (is_plain(item, '-') && count > 0 && !(*at < n && pattern[*at] == ']')))
             return 0;
@@ -179,7 +182,8 @@ static void finish(pm_character_set *set)
     }
     set->n_ranges = kept;
     for (uint32_t c = 0; c < 128; c++)
-        set->ascii[c] = ((set->categories & pm_category_bit(c)) || pm_character_set_has_range(set, c)) != set->negated;
+        set->ascii[c] =
+            ((set->categories & pm_category_bit(c)) || pm_character_set_has_range(set, c)) != set->negated;
 }
 
 int pm_character_set_read(const char *pattern, size_t n, size_t *at, pm_character_set *out)

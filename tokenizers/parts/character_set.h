@@ -1,5 +1,5 @@
-/* Sets of characters as regular expressions write them: \p{L}, [A-Za-z\p{M}], [^\r\n]. Only what all engines read in
- * the same way is taken; for the rest the caller goes to ICU. Immutable once made. */
+/* Sets of characters as regular expressions write them: \p{L}, [A-Za-z\p{M}], [^\r\n]. Only what all engines read
+ * in the same way is taken; for the rest the caller goes to ICU. Immutable once made. */
 #ifndef PUMICE_PARTS_CHARACTER_SET_H
 #define PUMICE_PARTS_CHARACTER_SET_H
 

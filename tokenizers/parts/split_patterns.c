@@ -46,7 +46,8 @@ static const struct {
     int is_complete;
 } known[] = {
     {PM_SPLIT_GPT2, pm_scan_block_gpt2, 1},
-    {"'(?:[sdmt]|ll|ve|re)| ?\\p{L}++| ?\\p{N}++| ?[^\\s\\p{L}\\p{N}]++|\\s++$|\\s+(?!\\S)|\\s", pm_scan_block_gpt2, 1},
+    {"'(?:[sdmt]|ll|ve|re)| ?\\p{L}++| ?\\p{N}++| ?[^\\s\\p{L}\\p{N}]++|\\s++$|\\s+(?!\\S)|\\s",
+     pm_scan_block_gpt2, 1},
     {"'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", pm_scan_block_gpt2, 1},
     {LLAMA3(ANY_CASE, "\\p{N}{1,3}"), pm_scan_block_llama3, 1},
     {LLAMA3(ANY_CASE_TOO, "\\p{N}{1,3}"), pm_scan_block_llama3, 1},
@@ -60,7 +61,8 @@ static const struct {
      "|\\s+(?!\\S)|\\s+", pm_scan_block_llama3, 1},
     {ANY_CASE_SET "|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++|\\p{N}{1,3}+| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*+" TIKTOKEN_END,
      pm_scan_block_cl100k, 1},
-    {ANY_CASE "|" PREFIX "[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*" SPACES, pm_scan_block_qwen35, 1},
+    {ANY_CASE "|" PREFIX "[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*" SPACES,
+     pm_scan_block_qwen35, 1},
     {O200K(ANY_CASE "?", "\\p{N}{1,3}"), pm_scan_block_o200k, 1},
     {O200K("", "\\p{N}"), pm_scan_block_tekken, 1},
     {"[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
@@ -209,8 +211,8 @@ static size_t scan_search(const pm_split_scanner *scanner, const char *text, siz
     size_t k = 0, begin = *at;
     while (k < most && begin < n) {
         size_t stop = n;
-        size_t start = scanner->run ? next_run(scanner->run, text, begin, n, &stop)
-                                    : next_trailing(text, begin, n, &stop);
+        size_t start =
+            scanner->run ? next_run(scanner->run, text, begin, n, &stop) : next_trailing(text, begin, n, &stop);
         if (start > begin)
             ends[k++] = (uint32_t)start | PM_SPLIT_GAP;
         begin = start;

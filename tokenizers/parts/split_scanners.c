@@ -32,9 +32,9 @@ PM_STEP size_t gpt2_end(const unsigned char *text, size_t at, size_t end)
 }
 
 typedef struct llama3_options {
-    unsigned digits;    /* \p{N}{1,digits} */
-    uint32_t mark_set;  /* what counts as a letter beside letters */
-    int whole_end;      /* \s++$ comes before \s*[\r\n] */
+    unsigned digits;   /* \p{N}{1,digits} */
+    uint32_t mark_set; /* what counts as a letter beside letters */
+    int whole_end;     /* \s++$ comes before \s*[\r\n] */
 } llama3_options;
 
 /* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|
@@ -65,8 +65,9 @@ PM_STEP size_t llama3_end(const unsigned char *text, size_t at, size_t end, llam
 #define SET_UPPER (PM_SET(LU) | PM_SET(LT) | PM_SET(LM) | PM_SET(LO) | PM_SET_MARK)
 #define SET_LOWER (PM_SET(LL) | PM_SET(LM) | PM_SET(LO) | PM_SET_MARK)
 
-/* U*L+ at `at`, where U is SET_UPPER and L is SET_LOWER: its end, 0 where it does not match. *upper_end is the end of
- * U* alone. The run of U is given back only as far as its last character that is in L too; nothing in L follows it. */
+/* U*L+ at `at`, where U is SET_UPPER and L is SET_LOWER: its end, 0 where it does not match. *upper_end is the end
+ * of U* alone. The run of U is given back only as far as its last character that is in L too; nothing in L follows
+ * it. */
 PM_STEP size_t upper_lower(const unsigned char *text, size_t at, size_t end, size_t *upper_end)
 {
     size_t length, both_end = 0;
@@ -85,7 +86,8 @@ typedef struct o200k_options {
     int contractions; /* words end in (?i:'s|'t|'re|'ve|'m|'ll|'d)? */
 } o200k_options;
 
-/* [^\r\n\p{L}\p{N}]?U*L+|[^\r\n\p{L}\p{N}]?U+L* at `at`, whose character is in `bit`; 0 where there is no match. */
+/* [^\r\n\p{L}\p{N}]?U*L+|[^\r\n\p{L}\p{N}]?U+L* at `at`, whose character is in `bit`; 0 where there is no match.
+ */
 PM_STEP size_t o200k_word(const unsigned char *text, size_t at, size_t end, uint32_t bit, size_t length)
 {
     int has_prefix = !(bit & (PM_SET_LETTER | PM_SET_NUMBER | PM_SET_LINE_BREAK));
@@ -115,8 +117,7 @@ PM_STEP size_t o200k_end(const unsigned char *text, size_t at, size_t end, o200k
     }
     if (bit & PM_SET_NUMBER)
         return pm_step_few(text, at + length, end, PM_SET_NUMBER, options.digits - 1);
-    if ((bit & PM_SET_OTHER) ||
-        (text[at] == ' ' && (pm_look(text, at + 1, end, &next_length) & PM_SET_OTHER)))
+    if ((bit & PM_SET_OTHER) || (text[at] == ' ' && (pm_look(text, at + 1, end, &next_length) & PM_SET_OTHER)))
         return pm_step_breaks(text, pm_step_run(text, at + length, end, PM_SET_OTHER), end, 1);
     return pm_step_lines(text, at, end, 0);
 }
