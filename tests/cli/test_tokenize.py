@@ -1,7 +1,8 @@
 """tokenize and detokenize: ids, special tokens, round trips, bytes that are no text."""
+import json
 import unittest
 
-from cli_case import FAILURE, SHARED, STORIES, CliCase
+from cli_case import FAILURE, SHARED, STORIES, USAGE, CliCase
 
 TEXTS = ["Once upon a time", "Hello, world!\n", "  two  spaces ", "na\u00efve caf\u00e9 \u65e5\u672c\u8a9e \U0001f600", "\t\r\n", "a"]
 BOS = "1"
@@ -73,6 +74,56 @@ class Tokenize(CliCase):
         garbage = self.folder / "garbage.so"
         garbage.write_bytes(b"no shared object")
         self.pumice("tokenize", "--model", STORIES, "--tokenizer", garbage, "a", status=FAILURE)
+
+
+def tokenizer_json():
+    """A byte-level BPE tokenizer of a few tokens."""
+    vocab = {"a": 0, "b": 1, "\u0120": 2, "ab": 3, "\u0120ab": 4, "<|end|>": 5}
+    end = {"id": 5, "content": "<|end|>", "special": True, "normalized": False, "lstrip": False, "rstrip": False,
+           "single_word": False}
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    return json.dumps({"added_tokens": [end], "pre_tokenizer": byte_level, "decoder": byte_level,
+                       "model": {"type": "BPE", "vocab": vocab, "merges": ["a b", "\u0120 ab"]}})
+
+
+class TokenizerFiles(CliCase):
+    """What --model takes besides GGUF files."""
+
+    def setUp(self):
+        self.directory = self.folder / "released"
+        self.directory.mkdir(exist_ok=True)
+        (self.directory / "tokenizer.json").write_text(tokenizer_json(), encoding="utf-8")
+
+    def test_a_file_and_its_directory(self):
+        for path in (self.directory, self.directory / "tokenizer.json"):
+            self.assertEqual(self.pumice("tokenize", "--model", path, "--ids", "ab ab").stdout, b"3 4\n")
+            self.assertEqual(self.pumice("tokenize", "--tokenizer-file", path, "--ids", "ab ab").stdout, b"3 4\n")
+        self.assertEqual(self.pumice("detokenize", "--model", self.directory, "3", "4").stdout, b"ab ab")
+
+    def test_offsets(self):
+        lines = self.pumice("tokenize", "--model", self.directory, "--offsets", "ab ab").stdout.decode().splitlines()
+        self.assertEqual([line.split()[:2] for line in lines], [["3", "0:2"], ["4", "2:5"]])
+        self.pumice("tokenize", "--model", self.directory, "--offsets", "--ids", "ab", status=USAGE)
+
+    def test_special_tokens_in_the_text(self):
+        text = "ab<|end|>"
+        self.assertEqual(self.pumice("tokenize", "--model", self.directory, "--ids", "--parse-special", text).stdout,
+                         b"3 5\n")
+        self.assertNotIn(b"5", self.pumice("tokenize", "--model", self.directory, "--ids", text).stdout.split())
+
+    def test_what_is_no_tokenizer(self):
+        letter = self.folder / "letter.txt"
+        letter.write_text("Dear reader,")
+        result = self.pumice("tokenize", "--model", letter, "a", status=FAILURE)
+        self.assertIn(b"no tokenizer", result.stderr)
+        result = self.pumice("tokenize", "--model", self.folder / "absent", "a", status=FAILURE)
+        self.assertIn(b"absent", result.stderr)
+        empty = self.folder / "empty"
+        empty.mkdir()
+        self.assertIn(b"tokenizer.json", self.pumice("tokenize", "--model", empty, "a", status=FAILURE).stderr)
+        broken = self.folder / "broken.json"
+        broken.write_text(tokenizer_json()[:-20])
+        self.assertIn(b"byte", self.pumice("tokenize", "--model", broken, "a", status=FAILURE).stderr)
 
 
 class SharedVocabularies(CliCase):
