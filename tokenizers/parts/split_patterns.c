@@ -14,8 +14,10 @@
 
 typedef struct run_pattern {
     pm_character_set set;
-    uint32_t least, most; /* how many characters of the set */
-    int leading_space;    /* \s? comes first */
+    uint8_t dull[256];      /* by byte: ASCII that no match starts with */
+    uint8_t set_ascii[256]; /* by byte: ASCII in the set */
+    uint32_t least, most;   /* how many characters of the set */
+    int leading_space;      /* \s? comes first */
 } run_pattern;
 
 struct pm_split_scanner {
@@ -140,6 +142,14 @@ static unsigned repetitions(const char *pattern, size_t n, size_t one)
     return (unsigned)(n / one);
 }
 
+static void fill_bytes(run_pattern *run)
+{
+    for (uint32_t c = 0; c < 128; c++) {
+        run->set_ascii[c] = run->set.ascii[c];
+        run->dull[c] = !run->set.ascii[c] && !(run->leading_space && (pm_category_bit(c) & PM_SET_SPACE));
+    }
+}
+
 static int read_run(const char *pattern, size_t n, run_pattern *run)
 {
     size_t at = 0;
@@ -172,6 +182,9 @@ static size_t run_end(const run_pattern *run, const char *text, size_t at, size_
     while (count < run->most && c.length > 0 && pm_character_set_has(&run->set, c.code)) {
         stop += c.length;
         count++;
+        if (run->most == UINT32_MAX) /* then how many there are does not matter */
+            while (stop < n && run->set_ascii[(unsigned char)text[stop]])
+                stop++;
         c = pm_read_character(text, stop, n);
     }
     return count >= run->least ? stop : at;
@@ -179,9 +192,16 @@ static size_t run_end(const run_pattern *run, const char *text, size_t at, size_
 
 static size_t next_run(const run_pattern *run, const char *text, size_t at, size_t n, size_t *stop)
 {
-    while (at < n && (*stop = run_end(run, text, at, n)) == at)
+    for (;;) {
+        while (at < n && run->dull[(unsigned char)text[at]])
+            at++;
+        if (at >= n)
+            return n;
+        *stop = run_end(run, text, at, n);
+        if (*stop > at)
+            return at;
         at += pm_read_character(text, at, n).length;
-    return at;
+    }
 }
 
 /* \s+$ as Oniguruma has it: white space up to the end of the text or before the last line break of the run. */
@@ -241,10 +261,12 @@ pm_plugin_code pm_split_scanner_create(const char *pattern, size_t n, pm_split_s
         pm_split_scanner_destroy(scanner);
         return pm_plugin_fail_memory(message, "the pre-tokenizer");
     }
-    if (read_run(pattern, n, scanner->run))
+    if (read_run(pattern, n, scanner->run)) {
+        fill_bytes(scanner->run);
         *out = scanner;
-    else
+    } else {
         pm_split_scanner_destroy(scanner);
+    }
     return PM_PLUGIN_OK;
 }
 
