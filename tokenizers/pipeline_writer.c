@@ -1,6 +1,8 @@
 /* Common parts of pipelines: see pipeline_writer.h. */
 #include "pipeline_writer.h"
 
+#include <string.h>
+
 #include "base/utf8.h"
 
 /* A name for the token within the pipeline: what it is called, if that can be written in JSON. */
@@ -74,21 +76,42 @@ void pm_pipeline_write_template(pm_vocabulary *v, int32_t begin, int32_t end, in
     pm_json_write(&v->pipeline, "}}");
 }
 
-void pm_pipeline_write_metaspace_decoder(pm_vocabulary *v, int strip, const char *unk_surface, size_t n_unk_surface)
+static void write_replace(pm_json_writer *pipeline, const char *content, size_t n)
 {
-    pm_json_write(&v->pipeline, ",\"decoder\":{\"type\":\"Sequence\",\"decoders\":[");
-    if (unk_surface && v->spec.unk != PM_NO_TOKEN) {
-        pm_json_write(&v->pipeline, "{\"type\":\"Replace\",\"pattern\":{\"String\":");
+    pm_json_write(pipeline, "},\"content\":");
+    pm_json_write_string(pipeline, content, n);
+    pm_json_write(pipeline, "}");
+}
+
+/* The unknown token's text is put in at the end, as SentencePiece does, so that its spaces are not taken for spaces of
+ * the text; until then a character stands for it that is none (Unicode's noncharacters are for such uses). */
+void pm_pipeline_write_metaspace_decoder(pm_vocabulary *v, long n_strip, const char *unk_surface, size_t n_unk_surface)
+{
+    static const char marker[] = "\xEF\xB7\x90";
+    int has_surface = unk_surface && v->spec.unk != PM_NO_TOKEN;
+    pm_json_writer *pipeline = &v->pipeline;
+    pm_json_write(pipeline, ",\"decoder\":{\"type\":\"Sequence\",\"decoders\":[");
+    if (has_surface) {
+        pm_json_write(pipeline, "{\"type\":\"Replace\",\"pattern\":{\"String\":");
         write_name(v, v->spec.unk);
-        pm_json_write(&v->pipeline, "},\"content\":");
-        pm_json_write_string(&v->pipeline, unk_surface, n_unk_surface);
-        pm_json_write(&v->pipeline, "},");
+        write_replace(pipeline, marker, strlen(marker));
+        pm_json_write(pipeline, ",");
     }
-    pm_json_write(&v->pipeline, "{\"type\":\"Replace\",\"pattern\":{\"String\":\"\xE2\x96\x81\"},\"content\":\" \"},"
-                                "{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}");
-    if (strip)
-        pm_json_write(&v->pipeline, ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}");
-    pm_json_write(&v->pipeline, "]}");
+    pm_json_write(pipeline, "{\"type\":\"Replace\",\"pattern\":{\"String\":\"\xE2\x96\x81\"");
+    write_replace(pipeline, " ", 1);
+    pm_json_write(pipeline, ",{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}");
+    if (n_strip > 0) {
+        pm_json_write(pipeline, ",{\"type\":\"Strip\",\"content\":\" \",\"start\":");
+        pm_json_write_integer(pipeline, n_strip);
+        pm_json_write(pipeline, ",\"stop\":0}");
+    }
+    if (has_surface) {
+        pm_json_write(pipeline, ",{\"type\":\"Replace\",\"pattern\":{\"String\":\"");
+        pm_json_write(pipeline, marker);
+        pm_json_write(pipeline, "\"");
+        write_replace(pipeline, unk_surface, n_unk_surface);
+    }
+    pm_json_write(pipeline, "]}");
 }
 
 void pm_pipeline_write_byte_level(pm_vocabulary *v, const char *splits, int use_regex)

@@ -9,9 +9,9 @@
  * of a pair starts with `begin` too (as LLaMA's does, and BERT's does not). Nothing where both are absent. */
 void pm_pipeline_write_template(pm_vocabulary *vocabulary, int32_t begin, int32_t end, int second_begin);
 
-/* "decoder": U+2581 is a space, <0xNN> a byte; with `strip` the first space goes. unk_surface: what the unknown token
- * reads as; NULL: as it is called. */
-void pm_pipeline_write_metaspace_decoder(pm_vocabulary *vocabulary, int strip, const char *unk_surface,
+/* "decoder": U+2581 is a space, <0xNN> a byte; up to n_strip spaces at the start go. unk_surface: what the unknown
+ * token reads as, whatever is stripped; NULL: as it is called. */
+void pm_pipeline_write_metaspace_decoder(pm_vocabulary *vocabulary, long n_strip, const char *unk_surface,
                                          size_t n_unk_surface);
 
 /* "pre_tokenizer" and "decoder" of byte-level vocabularies: first the Splits, a JSON list without its brackets (NULL

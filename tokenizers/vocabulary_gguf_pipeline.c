@@ -98,7 +98,7 @@ static pm_status write_t5(const gguf_reading *r)
     write_flag(r, "treat_whitespace_as_suffix", 0);
     PM_TRY(write_charsmap(r));
     pm_json_write(&r->out->pipeline, "}");
-    pm_pipeline_write_metaspace_decoder(r->out, has_prefix || removes_spaces, NULL, 0);
+    pm_pipeline_write_metaspace_decoder(r->out, removes_spaces ? INT32_MAX : has_prefix, NULL, 0);
     return PM_OK;
 }
 

@@ -186,14 +186,13 @@ static pm_status read_all_merges(const hf_reading *r, pm_merge_reader *merges, p
     PM_TRY(pm_merge_reader_start(merges, r->out, r->err));
     merges->prefix = r->prefix;
     merges->place = "the merge at byte ";
-    while (!is_over) {
-        if (pm_json_take_pair(reader, pair))
+    while (!is_over) { /* one form, then the other; what is neither goes the long way */
+        while (pm_json_take_pair(reader, pair))
             PM_TRY(pm_merge_reader_add(merges, reader->value_at, (pm_spelling){pair[0].text, pair[0].n},
                                        (pm_spelling){pair[1].text, pair[1].n}, r->err));
-        else if (pm_json_take_string(reader, pair))
+        while (pm_json_take_string(reader, pair))
             PM_TRY(add_joined(r, merges, reader->value_at, (pm_spelling){pair[0].text, pair[0].n}));
-        else
-            PM_TRY(read_merge(r, merges, reader, &is_over));
+        PM_TRY(read_merge(r, merges, reader, &is_over));
     }
     return pm_merge_reader_finish(merges, r->err);
 }

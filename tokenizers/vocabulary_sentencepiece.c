@@ -301,8 +301,9 @@ static pm_status interpret(spm_reading *r, const pm_json *config)
     write_model(r);
     write_normalizer(r);
     pm_pipeline_write_template(r->out, begin, end, 1);
-    pm_pipeline_write_metaspace_decoder(r->out, r->dummy_prefix || r->remove_spaces, r->unk_surface.bytes,
-                                        r->unk_surface.n);
+    /* Where extra spaces were removed, all at the start are taken for the prefix. */
+    long n_strip = r->remove_spaces ? INT32_MAX : r->dummy_prefix;
+    pm_pipeline_write_metaspace_decoder(r->out, n_strip, r->unk_surface.bytes, r->unk_surface.n);
     pm_json_write(&r->out->pipeline, "}");
     settle_symbols(r);
     return pm_vocabulary_finish(r->out, r->err);
