@@ -359,23 +359,24 @@ static void find_known_names(pm_vocabulary *v)
 
 /* ---- The document ---- */
 
-/* The last thing that happens to a piece is ByteLevel: the model sees bytes. */
-static int ends_byte_level(const pm_json *pre_tokenizer, int depth)
+/* ByteLevel, wherever it stands: the model sees bytes (pm_pre_tokenizer_gives_bytes). JSON is not nested deeply. */
+static int has_byte_level(const pm_json *pre_tokenizer)
 {
     if (pm_json_is(pre_tokenizer, "type", "ByteLevel"))
         return 1;
-    const pm_json *list = pm_json_member(pre_tokenizer, "pretokenizers");
-    const pm_json *last = list ? list->first : NULL;
-    while (last && last->next)
-        last = last->next;
-    return pm_json_is(pre_tokenizer, "type", "Sequence") && last && depth < 8 && ends_byte_level(last, depth + 1);
+    const pm_json *list =
+        pm_json_is(pre_tokenizer, "type", "Sequence") ? pm_json_member(pre_tokenizer, "pretokenizers") : NULL;
+    for (const pm_json *part = list ? list->first : NULL; part; part = part->next)
+        if (has_byte_level(part))
+            return 1;
+    return 0;
 }
 
 static pm_status read_alphabet(hf_reading *r)
 {
     pm_json_tree *tree;
     PM_TRY(hf_parse(r, r->pre_tokenizer, "pre_tokenizer", &tree));
-    r->is_bytes = ends_byte_level(pm_json_root(tree), 0);
+    r->is_bytes = has_byte_level(pm_json_root(tree));
     r->out->spec.alphabet = r->is_bytes ? PM_ALPHABET_BYTES : PM_ALPHABET_CHARACTERS;
     pm_json_tree_destroy(tree);
     return PM_OK;
