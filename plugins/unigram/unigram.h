@@ -45,7 +45,7 @@ typedef struct unigram_model {
 enum {
     UNIGRAM_WORD_BYTES = 24, /* longer words are not remembered */
     UNIGRAM_WORD_TOKENS = 6, /* nor are those that become more tokens */
-    UNIGRAM_CACHE_BITS = 13  /* words, of 64 bytes each */
+    UNIGRAM_CACHE_BITS = 14  /* words, of 64 bytes each */
 };
 
 /* The best way to a place of a stretch of text. */

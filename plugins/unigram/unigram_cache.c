@@ -1,4 +1,4 @@
-/* What short words become, remembered: a direct-mapped table in the scratch of a thread. See unigram.h.
+/* What short words become, remembered: a table in the scratch of a thread, two places for each hash. See unigram.h.
  *
  * A word is decided as if nothing came before it. In the middle of a text the sum of scores is not 0, and rounds
  * otherwise; but a decision stands where the second best way to the same place is worse by more than all rounding
@@ -101,16 +101,25 @@ static void fill_word(const unigram_model *model, const char *text, size_t n, un
     }
 }
 
+static inline int is_word(const unigram_word *word, const uint64_t key[3], size_t n)
+{
+    return word->key[0] == key[0] && word->key[1] == key[1] && word->key[2] == key[2] && word->n_bytes == n;
+}
+
 const unigram_word *unigram_look_up(const unigram_model *model, unigram_scratch *scratch, const char *text, size_t n)
 {
     uint64_t key[3];
     make_key(text, n, key);
-    uint64_t hash = (key[0] ^ key[1] * 0x9E3779B97F4A7C15u ^ key[2] * 0xD6E8FEB86659FD93u ^ n << 56) * 0xA0761D6478BD642Fu;
-    unigram_word *word = &scratch->words[hash >> (64 - UNIGRAM_CACHE_BITS)];
-    if (word->key[0] == key[0] && word->key[1] == key[1] && word->key[2] == key[2] && word->n_bytes == n)
-        return word;
-    fill_word(model, text, n, word);
-    memcpy(word->key, key, sizeof key);
-    word->n_bytes = (uint8_t)n;
-    return word;
+    uint64_t hash = (key[0] ^ key[1] * 0x9E3779B97F4A7C15u ^ key[2] * 0xD6E8FEB86659FD93u ^ (uint64_t)n << 56) *
+                    0xA0761D6478BD642Fu;
+    unigram_word *words = &scratch->words[(hash >> (65 - UNIGRAM_CACHE_BITS)) * 2];
+    if (is_word(&words[0], key, n))
+        return &words[0];
+    if (is_word(&words[1], key, n))
+        return &words[1];
+    words[1] = words[0];
+    fill_word(model, text, n, &words[0]);
+    memcpy(words[0].key, key, sizeof key);
+    words[0].n_bytes = (uint8_t)n;
+    return &words[0];
 }
