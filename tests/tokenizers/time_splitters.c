@@ -27,9 +27,40 @@ static size_t cut(const pm_split_scanner *scanner, const char *text, size_t n)
     return pieces;
 }
 
+static void time_scanner(const char *name, const pm_split_scanner *scanner, const char *text, size_t n)
+{
+    enum { RUNS = 7 };
+    double best = 1e9;
+    size_t pieces = 0;
+    for (int run = 0; run < RUNS; run++) {
+        double begin = seconds();
+        pieces = cut(scanner, text, n);
+        double took = seconds() - begin;
+        best = took < best ? took : best;
+    }
+    printf("  %-28s %7.0f MB/s  %9zu pieces\n", name, 1e-6 * (double)n / best, pieces);
+}
+
+static void time_deepseek_chain(const char *text, size_t n)
+{
+    static const char *const names[] = {"numbers by three", "deepseek-v3, han and kana", "deepseek-v3, words"};
+    pm_split_scanner *stages[3] = {0}, *chain = NULL;
+    for (size_t s = 0; s < 3; s++)
+        for (size_t i = 0; i < N_SPLITTER_PATTERNS; i++)
+            if (strcmp(splitter_patterns[i].name, names[s]) == 0)
+                pm_split_scanner_create(splitter_patterns[i].pattern, strlen(splitter_patterns[i].pattern),
+                                        &stages[s], NULL);
+    pm_split_scanner_create_chain((const pm_split_scanner *const *)stages, 3, &chain, NULL);
+    if (chain)
+        time_scanner("deepseek-v3, all three", chain, text, n);
+    for (size_t s = 0; s < 3; s++)
+        pm_split_scanner_destroy(stages[s]);
+    pm_split_scanner_destroy(chain);
+}
+
 static int time_file(const char *path)
 {
-    enum { MOST = 1 << 25, RUNS = 7 };
+    enum { MOST = 1 << 25 };
     char *text = malloc(MOST);
     FILE *file = fopen(path, "rb");
     size_t n = file && text ? fread(text, 1, MOST, file) : 0;
@@ -41,17 +72,11 @@ static int time_file(const char *path)
         const char *pattern = splitter_patterns[i].pattern;
         if (pm_split_scanner_create(pattern, strlen(pattern), &scanner, NULL) != PM_PLUGIN_OK || !scanner)
             continue;
-        double best = 1e9;
-        size_t pieces = 0;
-        for (int run = 0; run < RUNS; run++) {
-            double begin = seconds();
-            pieces = cut(scanner, text, n);
-            double took = seconds() - begin;
-            best = took < best ? took : best;
-        }
-        printf("  %-28s %7.0f MB/s  %9zu pieces\n", splitter_patterns[i].name, 1e-6 * (double)n / best, pieces);
+        time_scanner(splitter_patterns[i].name, scanner, text, n);
         pm_split_scanner_destroy(scanner);
     }
+    if (n > 0)
+        time_deepseek_chain(text, n);
     free(text);
     return n > 0;
 }

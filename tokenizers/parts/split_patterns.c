@@ -243,6 +243,44 @@ static size_t scan_search(const pm_split_scanner *scanner, const char *text, siz
     return k;
 }
 
+/* ---- Chains ---- */
+
+static int is_run_of_numbers(const pm_split_scanner *s, uint32_t most)
+{
+    return s->run && !s->run->leading_space && s->run->least == 1 && s->run->most == most &&
+           !s->run->set.negated && s->run->set.categories == PM_SET_NUMBER && !s->run->set.entry_bits &&
+           s->run->set.n_ranges == 0;
+}
+
+/* [\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+ */
+static int is_run_of_cjk(const pm_split_scanner *s)
+{
+    return s->run && !s->run->leading_space && s->run->least == 1 && s->run->most == UINT32_MAX &&
+           !s->run->set.negated && s->run->set.categories == 0 && !s->run->set.entry_bits &&
+           s->run->set.n_ranges == 2 && s->run->set.ranges[0].first == 0x3040 &&
+           s->run->set.ranges[0].last == 0x30FF && s->run->set.ranges[1].first == 0x4E00 &&
+           s->run->set.ranges[1].last == 0x9FA5;
+}
+
+pm_plugin_code pm_split_scanner_create_chain(const pm_split_scanner *const *stages, size_t n,
+                                             pm_split_scanner **out, const pm_plugin_message *message)
+{
+    pm_block_scanner block = NULL;
+    *out = NULL;
+    if (n == 2 && is_run_of_numbers(stages[0], 1) && stages[1]->block == pm_scan_block_gpt2)
+        block = pm_scan_block_digits_gpt2;
+    else if (n == 3 && is_run_of_numbers(stages[0], 3) && is_run_of_cjk(stages[1]) &&
+             stages[2]->block == pm_scan_block_deepseek3)
+        block = pm_scan_block_deepseek3_chain;
+    if (!block)
+        return PM_PLUGIN_OK;
+    *out = calloc(1, sizeof **out);
+    if (!*out)
+        return pm_plugin_fail_memory(message, "the pre-tokenizer");
+    **out = (pm_split_scanner){.block = block, .is_complete = 1};
+    return PM_PLUGIN_OK;
+}
+
 /* ---- The door ---- */
 
 pm_plugin_code pm_split_scanner_create(const char *pattern, size_t n, pm_split_scanner **out,

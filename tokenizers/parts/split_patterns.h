@@ -39,6 +39,12 @@ pm_plugin_code pm_split_scanner_create(const char *pattern, size_t n, pm_split_s
                                        const pm_plugin_message *message);
 void pm_split_scanner_destroy(pm_split_scanner *scanner); /* NULL is fine */
 
+/* One scanner for a chain of n of them in which each stage cuts every piece, match or not, that the stage before
+ * left (Splits that are Isolated): \p{N} and GPT-2's; the three of DeepSeek-V3. It is complete. *out is NULL where
+ * there is none for the chain. The stages stay the caller's. */
+pm_plugin_code pm_split_scanner_create_chain(const pm_split_scanner *const *stages, size_t n,
+                                             pm_split_scanner **out, const pm_plugin_message *message);
+
 /* 1: every character of any text belongs to a match. */
 int pm_split_scanner_is_complete(const pm_split_scanner *scanner);
 

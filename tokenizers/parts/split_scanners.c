@@ -9,26 +9,26 @@
 #include "parts/split_steps.h"
 
 /* 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
-PM_STEP size_t gpt2_end(const unsigned char *text, size_t at, size_t end)
+PM_STEP size_t gpt2_end(const unsigned char *text, size_t at, size_t end, pm_cut cut)
 {
     size_t length;
-    uint32_t bit = pm_look(text, at, end, &length);
+    uint32_t bit = pm_look(text, at, end, &length, cut);
     size_t word = at;
     if (text[at] == ' ') {
         word = at + 1;
-        bit = pm_look(text, word, end, &length);
+        bit = pm_look(text, word, end, &length, cut);
     } else if (text[at] == '\'') {
         size_t contraction = pm_step_contraction(text, at, end);
         if (contraction > 0)
             return at + contraction;
     }
     if (bit & PM_SET_LETTER)
-        return pm_step_letters(text, word, end, PM_SET_LETTER);
+        return pm_step_letters(text, word, end, PM_SET_LETTER, cut);
     if (bit & PM_SET_OTHER)
-        return pm_step_run(text, word + length, end, PM_SET_OTHER);
-    if (bit & PM_SET_NUMBER)
-        return pm_step_run(text, word + length, end, PM_SET_NUMBER);
-    return pm_step_white_space(text, at, end);
+        return pm_step_run(text, word + length, end, PM_SET_OTHER, cut);
+    if (cut == PM_CUT_NOTHING && (bit & PM_SET_NUMBER))
+        return pm_step_run(text, word + length, end, PM_SET_NUMBER, cut);
+    return pm_step_white_space(text, at, end, cut);
 }
 
 typedef struct llama3_options {
@@ -44,9 +44,9 @@ PM_STEP size_t llama3_end(const unsigned char *text, size_t at, size_t end, llam
     const uint32_t letter = PM_SET_LETTER | options.mark_set;
     const uint32_t other = PM_SET_OTHER & ~options.mark_set;
     size_t length, next_length;
-    uint32_t bit = pm_look(text, at, end, &length);
+    uint32_t bit = pm_look(text, at, end, &length, PM_CUT_NOTHING);
     if (bit & letter)
-        return pm_step_letters(text, at, end, letter);
+        return pm_step_letters(text, at, end, letter, PM_CUT_NOTHING);
     if (bit & PM_SET_NUMBER)
         return pm_step_few(text, at + length, end, PM_SET_NUMBER, options.digits - 1);
     if (text[at] == '\'') {
@@ -54,12 +54,12 @@ PM_STEP size_t llama3_end(const unsigned char *text, size_t at, size_t end, llam
         if (contraction > 0)
             return at + contraction;
     }
-    uint32_t next = pm_look(text, at + length, end, &next_length);
+    uint32_t next = pm_look(text, at + length, end, &next_length, PM_CUT_NOTHING);
     if ((next & letter) && !(bit & PM_SET_LINE_BREAK))
-        return pm_step_letters(text, at + length, end, letter);
+        return pm_step_letters(text, at + length, end, letter, PM_CUT_NOTHING);
     if ((bit & other) || (text[at] == ' ' && (next & other)))
-        return pm_step_breaks(text, pm_step_run(text, at + length, end, other), end, 0);
-    return pm_step_lines(text, at, end, options.whole_end);
+        return pm_step_breaks(text, pm_step_run(text, at + length, end, other, PM_CUT_NOTHING), end, 0);
+    return pm_step_lines(text, at, end, options.whole_end, PM_CUT_NOTHING);
 }
 
 #define SET_UPPER (PM_SET(LU) | PM_SET(LT) | PM_SET(LM) | PM_SET(LO) | PM_SET_MARK)
@@ -72,13 +72,13 @@ PM_STEP size_t upper_lower(const unsigned char *text, size_t at, size_t end, siz
 {
     size_t length, both_end = 0;
     uint32_t bit;
-    while ((bit = pm_look(text, at, end, &length)) & SET_UPPER) {
+    while ((bit = pm_look(text, at, end, &length, PM_CUT_NOTHING)) & SET_UPPER) {
         at += length;
         if (bit & SET_LOWER)
             both_end = at;
     }
     *upper_end = at;
-    return bit & SET_LOWER ? pm_step_lower(text, at, end, SET_LOWER) : both_end;
+    return bit & SET_LOWER ? pm_step_lower(text, at, end, SET_LOWER, PM_CUT_NOTHING) : both_end;
 }
 
 typedef struct o200k_options {
@@ -108,7 +108,7 @@ PM_STEP size_t o200k_word(const unsigned char *text, size_t at, size_t end, uint
 PM_STEP size_t o200k_end(const unsigned char *text, size_t at, size_t end, o200k_options options)
 {
     size_t length, next_length;
-    uint32_t bit = pm_look(text, at, end, &length);
+    uint32_t bit = pm_look(text, at, end, &length, PM_CUT_NOTHING);
     size_t word = o200k_word(text, at, end, bit, length);
     if (word > 0) {
         if (options.contractions && word < end && text[word] == '\'')
@@ -117,23 +117,24 @@ PM_STEP size_t o200k_end(const unsigned char *text, size_t at, size_t end, o200k
     }
     if (bit & PM_SET_NUMBER)
         return pm_step_few(text, at + length, end, PM_SET_NUMBER, options.digits - 1);
-    if ((bit & PM_SET_OTHER) || (text[at] == ' ' && (pm_look(text, at + 1, end, &next_length) & PM_SET_OTHER)))
-        return pm_step_breaks(text, pm_step_run(text, at + length, end, PM_SET_OTHER), end, 1);
-    return pm_step_lines(text, at, end, 0);
+    if ((bit & PM_SET_OTHER) ||
+        (text[at] == ' ' && (pm_look(text, at + 1, end, &next_length, PM_CUT_NOTHING) & PM_SET_OTHER)))
+        return pm_step_breaks(text, pm_step_run(text, at + length, end, PM_SET_OTHER, PM_CUT_NOTHING), end, 1);
+    return pm_step_lines(text, at, end, 0, PM_CUT_NOTHING);
 }
 
 /* [!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|
  * \s*[\r\n]+|\s+(?!\S)|\s+; `at` where nothing matches: a number or a control character without a word behind it.
  * (The first set is all of ASCII's punctuation and symbols.) */
-PM_STEP size_t deepseek3_end(const unsigned char *text, size_t at, size_t end)
+PM_STEP size_t deepseek3_end(const unsigned char *text, size_t at, size_t end, pm_cut cut)
 {
     const uint32_t word = PM_SET_LETTER | PM_SET_MARK;
     const uint32_t sign = PM_SET_PUNCTUATION | PM_SET_SYMBOL;
     size_t length, next_length;
-    uint32_t bit = pm_look(text, at, end, &length);
+    uint32_t bit = pm_look(text, at, end, &length, cut);
     if (bit & word)
-        return pm_step_letters(text, at, end, word);
-    uint32_t next = pm_look(text, at + length, end, &next_length);
+        return pm_step_letters(text, at, end, word, cut);
+    uint32_t next = pm_look(text, at + length, end, &next_length, cut);
     if (bit & sign) {
         size_t stop = at + length;
         if (text[at] < 0x80)
@@ -141,13 +142,14 @@ PM_STEP size_t deepseek3_end(const unsigned char *text, size_t at, size_t end)
                 stop++;
         if (stop > at + length)
             return stop;
-        return pm_step_breaks(text, pm_step_run(text, at + length, end, sign), end, 0);
+        stop = pm_step_run(text, stop, end, sign, cut);
+        return cut == PM_CUT_ALL_BUT_CJK ? stop : pm_step_breaks(text, stop, end, 0);
     }
     if ((next & word) && !(bit & PM_SET_LINE_BREAK))
-        return pm_step_letters(text, at + length, end, word);
+        return pm_step_letters(text, at + length, end, word, cut);
     if (text[at] == ' ' && (next & sign))
-        return pm_step_breaks(text, pm_step_run(text, at + 1, end, sign), end, 0);
-    return bit & PM_SET_SPACE ? pm_step_lines(text, at, end, 0) : at;
+        return pm_step_breaks(text, pm_step_run(text, at + 1, end, sign, cut), end, 0);
+    return bit & PM_SET_SPACE ? pm_step_lines(text, at, end, 0, cut) : at;
 }
 
 /* ---- Blocks ---- */
@@ -167,7 +169,7 @@ PM_STEP size_t deepseek3_end(const unsigned char *text, size_t at, size_t end)
 #define LLAMA3(...) llama3_end(text, begin, n, (llama3_options){__VA_ARGS__})
 #define O200K(...)  o200k_end(text, begin, n, (o200k_options){__VA_ARGS__})
 
-BLOCK_SCANNER(pm_scan_block_gpt2, gpt2_end(text, begin, n))
+BLOCK_SCANNER(pm_scan_block_gpt2, gpt2_end(text, begin, n, PM_CUT_NOTHING))
 BLOCK_SCANNER(pm_scan_block_llama3, LLAMA3(.digits = 3))
 BLOCK_SCANNER(pm_scan_block_qwen2, LLAMA3(.digits = 1))
 BLOCK_SCANNER(pm_scan_block_cl100k, LLAMA3(.digits = 3, .whole_end = 1))
@@ -180,8 +182,8 @@ size_t pm_scan_block_deepseek3(const unsigned char *text, size_t n, size_t *at, 
     size_t k = 0, begin = *at;
     while (k < most && begin < n) {
         size_t start = begin, stop = begin, length;
-        while (start < n && (stop = deepseek3_end(text, start, n)) == start) {
-            (void)pm_look(text, start, n, &length);
+        while (start < n && (stop = deepseek3_end(text, start, n, PM_CUT_NOTHING)) == start) {
+            (void)pm_look(text, start, n, &length, PM_CUT_NOTHING);
             start += length;
         }
         if (start > begin)
@@ -194,11 +196,50 @@ size_t pm_scan_block_deepseek3(const unsigned char *text, size_t n, size_t *at, 
     return k;
 }
 
+/* ---- Chains ---- */
+
+/* \p{N}, each match a piece, then GPT-2's expression on what is between. */
+PM_STEP size_t digits_gpt2_end(const unsigned char *text, size_t at, size_t end)
+{
+    size_t length;
+    if (pm_look(text, at, end, &length, PM_CUT_NUMBERS) & PM_SET_CUT)
+        return at + length;
+    return gpt2_end(text, at, end, PM_CUT_NUMBERS);
+}
+
+BLOCK_SCANNER(pm_scan_block_digits_gpt2, digits_gpt2_end(text, begin, n))
+
+/* The next match of DeepSeek-V3's words, or what lies before it. */
+PM_STEP size_t deepseek3_piece_end(const unsigned char *text, size_t at, size_t end, pm_cut cut)
+{
+    size_t length;
+    size_t stop = deepseek3_end(text, at, end, cut);
+    if (stop > at)
+        return stop;
+    while (!pm_is_end(pm_look(text, at, end, &length, cut), cut) && deepseek3_end(text, at, end, cut) == at)
+        at += length;
+    return at;
+}
+
+/* \p{N}{1,3}, then [\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+, then the words of DeepSeek-V3, which cut what the
+ * second stage matched too. */
+PM_STEP size_t deepseek3_chain_end(const unsigned char *text, size_t at, size_t end)
+{
+    size_t length;
+    if (!(pm_look(text, at, end, &length, PM_CUT_NUMBERS_AND_CJK) & PM_SET_CUT))
+        return deepseek3_piece_end(text, at, end, PM_CUT_NUMBERS_AND_CJK);
+    if (pm_look(text, at, end, &length, PM_CUT_NOTHING) & PM_SET_NUMBER)
+        return pm_step_few(text, at + length, end, PM_SET_NUMBER, 2);
+    return deepseek3_piece_end(text, at, end, PM_CUT_ALL_BUT_CJK);
+}
+
+BLOCK_SCANNER(pm_scan_block_deepseek3_chain, deepseek3_chain_end(text, begin, n))
+
 /* ---- One match, for the older splitter ---- */
 
 size_t pm_scan_gpt2(const char *text, size_t at, size_t end)
 {
-    return gpt2_end((const unsigned char *)text, at, end);
+    return gpt2_end((const unsigned char *)text, at, end, PM_CUT_NOTHING);
 }
 
 size_t pm_scan_llama3(const char *text, size_t at, size_t end)

@@ -15,8 +15,20 @@
 /* Neither white space nor letter nor number: [^\s\p{L}\p{N}]. */
 #define PM_SET_OTHER (~(PM_SET_SPACE | PM_SET_LETTER | PM_SET_NUMBER))
 
+/* What ends a text for a scanner that does the work of a chain: the characters that the stages before it cut out.
+ * pm_look gives them the category PM_SET_CUT, which no other character then has. */
+typedef enum pm_cut { PM_CUT_NOTHING, PM_CUT_NUMBERS, PM_CUT_NUMBERS_AND_CJK, PM_CUT_ALL_BUT_CJK } pm_cut;
+
+#define PM_SET_CUT PM_SET(ND)
+
+/* DeepSeek-V3's second stage, [\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]: ideographs and kana, no numbers. */
+PM_STEP int pm_is_cjk_cut(uint32_t code)
+{
+    return (code >= 0x4E00 && code <= 0x9FA5) || (code >= 0x3040 && code <= 0x30FF);
+}
+
 /* The category of the character at text[at] as a set of one, and its length; 0 and 0 at the end. */
-PM_STEP uint32_t pm_look(const unsigned char *text, size_t at, size_t end, size_t *length)
+PM_STEP uint32_t pm_look(const unsigned char *text, size_t at, size_t end, size_t *length, pm_cut cut)
 {
     if (at >= end) {
         *length = 0;
@@ -24,18 +36,31 @@ PM_STEP uint32_t pm_look(const unsigned char *text, size_t at, size_t end, size_
     }
     if (text[at] < 0x80) {
         *length = 1;
+        if (cut == PM_CUT_ALL_BUT_CJK)
+            return PM_SET_CUT;
         return UINT32_C(1) << pm_ascii_category[text[at]];
     }
     pm_character c = pm_read_multibyte(text + at, end - at);
     *length = c.length;
-    return pm_category_bit(c.code);
+    uint32_t bit = pm_category_bit(c.code);
+    if ((cut == PM_CUT_NUMBERS && (bit & PM_SET_NUMBER)) ||
+        (cut == PM_CUT_NUMBERS_AND_CJK && ((bit & PM_SET_NUMBER) || pm_is_cjk_cut(c.code))) ||
+        (cut == PM_CUT_ALL_BUT_CJK && !pm_is_cjk_cut(c.code)))
+        return PM_SET_CUT;
+    return bit;
+}
+
+/* Whether the text ends where pm_look gave this. */
+PM_STEP int pm_is_end(uint32_t bit, pm_cut cut)
+{
+    return bit == 0 || (cut != PM_CUT_NOTHING && (bit & PM_SET_CUT));
 }
 
 /* The end of the run of characters in the set that starts at `at`. */
-PM_STEP size_t pm_step_run(const unsigned char *text, size_t at, size_t end, uint32_t set)
+PM_STEP size_t pm_step_run(const unsigned char *text, size_t at, size_t end, uint32_t set, pm_cut cut)
 {
     size_t length;
-    while (pm_look(text, at, end, &length) & set)
+    while (pm_look(text, at, end, &length, cut) & set)
         at += length;
     return at;
 }
@@ -44,15 +69,15 @@ PM_STEP size_t pm_step_run(const unsigned char *text, size_t at, size_t end, uin
 PM_STEP size_t pm_step_few(const unsigned char *text, size_t at, size_t end, uint32_t set, unsigned most)
 {
     size_t length;
-    for (unsigned i = 0; i < most && (pm_look(text, at, end, &length) & set); i++)
+    for (unsigned i = 0; i < most && (pm_look(text, at, end, &length, PM_CUT_NOTHING) & set); i++)
         at += length;
     return at;
 }
 
 /* The same for a set that all ASCII letters belong to and no other ASCII character. */
-PM_STEP size_t pm_step_letters(const unsigned char *text, size_t at, size_t end, uint32_t set)
+PM_STEP size_t pm_step_letters(const unsigned char *text, size_t at, size_t end, uint32_t set, pm_cut cut)
 {
-    while (end - at >= PM_ASCII_STEP) {
+    while (cut != PM_CUT_ALL_BUT_CJK && end - at >= PM_ASCII_STEP) {
         size_t letters = pm_leading_letters(text + at);
         at += letters;
         if (letters == PM_ASCII_STEP)
@@ -61,11 +86,11 @@ PM_STEP size_t pm_step_letters(const unsigned char *text, size_t at, size_t end,
             return at;
         break;
     }
-    return pm_step_run(text, at, end, set);
+    return pm_step_run(text, at, end, set, cut);
 }
 
 /* The same for a set with the lower-case ASCII letters and no other ASCII character. */
-PM_STEP size_t pm_step_lower(const unsigned char *text, size_t at, size_t end, uint32_t set)
+PM_STEP size_t pm_step_lower(const unsigned char *text, size_t at, size_t end, uint32_t set, pm_cut cut)
 {
     while (end - at >= PM_ASCII_STEP) {
         size_t letters = pm_leading_lower(text + at);
@@ -76,7 +101,7 @@ PM_STEP size_t pm_step_lower(const unsigned char *text, size_t at, size_t end, u
             return at;
         break;
     }
-    return pm_step_run(text, at, end, set);
+    return pm_step_run(text, at, end, set, cut);
 }
 
 /* 's|'t|'re|'ve|'m|'ll|'d at an apostrophe: its length; 0 where there is none. */
@@ -111,22 +136,23 @@ PM_STEP size_t pm_step_contraction_any_case(const unsigned char *text, size_t at
 
 /* \s+(?!\S)|\s+ at a white-space character: the run, less its last character where text follows it and something
  * is left. */
-PM_STEP size_t pm_step_white_space(const unsigned char *text, size_t at, size_t end)
+PM_STEP size_t pm_step_white_space(const unsigned char *text, size_t at, size_t end, pm_cut cut)
 {
     size_t last = at, stop = at, length;
-    while (pm_look(text, stop, end, &length) & PM_SET_SPACE) {
+    uint32_t bit;
+    while ((bit = pm_look(text, stop, end, &length, cut)) & PM_SET_SPACE) {
         last = stop;
         stop += length;
     }
-    return stop < end && last > at ? last : stop;
+    return !pm_is_end(bit, cut) && last > at ? last : stop;
 }
 
 /* \s*[\r\n]+|\s+(?!\S)|\s+ at a white-space character; with whole_end after \s++$. */
-PM_STEP size_t pm_step_lines(const unsigned char *text, size_t at, size_t end, int whole_end)
+PM_STEP size_t pm_step_lines(const unsigned char *text, size_t at, size_t end, int whole_end, pm_cut cut)
 {
     size_t last = at, stop = at, after_break = 0, length;
     uint32_t bit;
-    while ((bit = pm_look(text, stop, end, &length)) & PM_SET_SPACE) {
+    while ((bit = pm_look(text, stop, end, &length, cut)) & PM_SET_SPACE) {
         last = stop;
         stop += length;
         if (bit & PM_SET_LINE_BREAK)
@@ -136,7 +162,7 @@ PM_STEP size_t pm_step_lines(const unsigned char *text, size_t at, size_t end, i
         return stop;
     if (after_break > 0)
         return after_break;
-    return stop < end && last > at ? last : stop;
+    return !pm_is_end(bit, cut) && last > at ? last : stop;
 }
 
 /* [\r\n]* or, with slash, [\r\n/]*. */
