@@ -6,26 +6,14 @@
  */
 #include "pumice/tokenizer.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "plugin_loader.h"
+#include "tokenizer_instance.h"
 #include "vocabulary.h"
 
 enum { IS_SPECIAL = 1, ENDS_GENERATION = 2 };
-
-struct pm_tokenizer {
-    atomic_size_t owners;
-    pm_plugin_handle plugin;
-    const pm_tokenizer_api *api;
-    void *instance;
-    pm_tokenizer_info info;
-    int32_t eot;
-    uint8_t *marks; /* one a token */
-    char *chat_template;
-};
 
 /* ---- Opening ---- */
 
@@ -117,7 +105,9 @@ static pm_status open_spec(const pm_tokenizer_spec *spec, const pm_tokenizer_opt
         return pm_fail_memory(err, sizeof *t, "a tokenizer");
     atomic_init(&t->owners, 1);
     t->eot = eot;
-    pm_status status = pm_plugin_load(name, options->plugin_dirs, PM_PLUGIN_TOKENIZER, &t->plugin, err);
+    pm_status status = pm_batch_options_read(spec, &t->batch_options, err);
+    if (status == PM_OK)
+        status = pm_plugin_load(name, options->plugin_dirs, PM_PLUGIN_TOKENIZER, &t->plugin, err);
     if (status == PM_OK) {
         pm_tokenizer_spec full = with_settings(spec, options);
         t->api = t->plugin.plugin->api;
@@ -202,22 +192,52 @@ void pm_tokens_free(pm_tokens *tokens)
         return;
     free(tokens->ids);
     free(tokens->spans);
+    free(tokens->type_ids);
+    free(tokens->sequences);
     memset(tokens, 0, sizeof *tokens);
 }
 
-static pm_status reserve_tokens(pm_tokens *tokens, size_t n, int with_spans, pm_error *err)
+static pm_status reserve_tokens(pm_tokens *tokens, size_t n, const pm_encode_request *request, pm_error *err)
 {
     pm_tokens_free(tokens);
     if (n > SIZE_MAX / sizeof *tokens->spans)
         return pm_fail_memory(err, SIZE_MAX, "tokens");
-    tokens->ids = malloc((n ? n : 1) * sizeof *tokens->ids);
-    if (with_spans)
-        tokens->spans = malloc((n ? n : 1) * sizeof *tokens->spans);
-    if (!tokens->ids || (with_spans && !tokens->spans)) {
+    size_t least = n ? n : 1;
+    tokens->ids = malloc(least * sizeof *tokens->ids);
+    if (request->with_spans)
+        tokens->spans = malloc(least * sizeof *tokens->spans);
+    if (request->with_types) {
+        tokens->type_ids = malloc(least);
+        tokens->sequences = malloc(least);
+    }
+    if (!tokens->ids || (request->with_spans && !tokens->spans) ||
+        (request->with_types && (!tokens->type_ids || !tokens->sequences))) {
         pm_tokens_free(tokens);
         return pm_fail_memory(err, n * sizeof *tokens->ids, "tokens");
     }
     return PM_OK;
+}
+
+static pm_encode_call make_call(const pm_encode_request *request, const pm_tokens *tokens, size_t capacity)
+{
+    return (pm_encode_call){
+        .size = sizeof(pm_encode_call),
+        .text = request->text,
+        .n_text = request->size,
+        .flags = request->flags,
+        .special_spans = request->special_spans,
+        .n_special_spans = request->n_special_spans,
+        .ids = tokens->ids,
+        .spans = tokens->spans,
+        .capacity = capacity,
+        .pair = request->pair,
+        .n_pair = request->pair_size,
+        .type_ids = tokens->type_ids,
+        .sequences = tokens->sequences,
+        .max_tokens = request->max_tokens,
+        .truncation = request->truncation,
+        .truncate_left = request->truncate_left != 0,
+    };
 }
 
 pm_status pm_tokenizer_encode_request(const pm_tokenizer *tokenizer, const pm_encode_request *request,
@@ -227,24 +247,18 @@ pm_status pm_tokenizer_encode_request(const pm_tokenizer *tokenizer, const pm_en
     char text[400] = "";
     pm_plugin_message message = {text, sizeof text};
     /* Room that nearly always is enough; else the plugin says how much is. Short texts get a token a byte. */
-    size_t capacity = request->size < 4096 ? request->size + 8 : request->size / 2 + 2048;
+    size_t size = request->size + (request->pair ? request->pair_size : 0);
+    size_t capacity = size < 4096 ? size + 16 : size / 2 + 2048;
     pm_plugin_code code = PM_PLUGIN_TOO_SMALL;
     for (int attempt = 0; attempt < 2 && code == PM_PLUGIN_TOO_SMALL; attempt++) {
-        PM_TRY(reserve_tokens(&tokens, capacity, request->with_spans, err));
-        pm_encode_call call = {.size = sizeof call,
-                               .text = request->text,
-                               .n_text = request->size,
-                               .flags = request->flags,
-                               .special_spans = request->special_spans,
-                               .n_special_spans = request->n_special_spans,
-                               .ids = tokens.ids,
-                               .spans = tokens.spans,
-                               .capacity = capacity};
+        PM_TRY(reserve_tokens(&tokens, capacity, request, err));
+        pm_encode_call call = make_call(request, &tokens, capacity);
         code = tokenizer->api->encode(tokenizer->instance, &call, &message);
         if (code == PM_PLUGIN_OK && call.n_ids > capacity)
             code = PM_PLUGIN_INTERNAL;
         tokens.n = call.n_ids;
         tokens.n_unknown_bytes = call.n_unknown_bytes;
+        tokens.n_truncated = call.n_truncated;
         capacity = call.n_ids;
     }
     if (code != PM_PLUGIN_OK) {

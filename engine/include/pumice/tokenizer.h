@@ -61,12 +61,15 @@ void pm_tokenizer_close(pm_tokenizer *tokenizer); /* NULL is fine */
 
 /* ---- Encoding and decoding; flags are PM_ENCODE_* and PM_DECODE_* of pumice/plugin.h ---- */
 
-/* Ids, one after the other, and what text each stands for. Freed with pm_tokens_free; all zero is empty. */
+/* Ids, one after the other, and what is known of each. Freed with pm_tokens_free; all zero is empty. */
 typedef struct pm_tokens {
     int32_t *ids;
-    pm_text_span *spans; /* NULL unless they were asked for */
+    pm_text_span *spans; /* what text each stands for; NULL unless they were asked for */
+    uint8_t *type_ids;   /* the segment that each belongs to; NULL unless with_types */
+    uint8_t *sequences;  /* a pm_sequence each; NULL unless with_types */
     size_t n;
     size_t n_unknown_bytes; /* bytes of the text that no token stands for: they became unk or were left out */
+    size_t n_truncated;     /* tokens that max_tokens cut off */
 } pm_tokens;
 
 void pm_tokens_free(pm_tokens *tokens); /* also makes it empty; NULL is fine */
@@ -76,19 +79,85 @@ void pm_tokens_free(pm_tokens *tokens); /* also makes it empty; NULL is fine */
 pm_status pm_tokenizer_encode(const pm_tokenizer *tokenizer, const char *text, size_t size, uint32_t flags,
                               pm_tokens *out, pm_error *err);
 
-/* The whole choice: spans of the ids (with_spans), and special tokens honoured in parts of the text only
- * (ascending, not overlapping); so a chat template's own tokens count and a user's look-alikes do not. */
+/* The whole choice: spans of the ids (with_spans), types and sequences (with_types), special tokens honoured in parts of
+ * the text only (ascending, not overlapping; so a chat template's own tokens count and a user's look-alikes do not), a
+ * pair of sequences, truncation to max_tokens with the special tokens around the text counted. PM_ERR_ARGUMENT where
+ * the special tokens alone are more than that, or the one sequence that may be cut is too short. */
 typedef struct pm_encode_request {
     const char *text;
     size_t size;
     uint32_t flags;
     int with_spans;
-    const pm_text_span *special_spans;
+    const pm_text_span *special_spans; /* of text; a pair's second sequence has none */
     size_t n_special_spans;
+    const char *pair; /* the second sequence; its spans lie in it. NULL: there is none */
+    size_t pair_size;
+    int with_types;
+    size_t max_tokens; /* 0: no limit */
+    pm_truncation truncation;
+    int truncate_left; /* tokens go from the beginning of a sequence, not from its end */
 } pm_encode_request;
 
 pm_status pm_tokenizer_encode_request(const pm_tokenizer *tokenizer, const pm_encode_request *request,
                                       pm_tokens *out, pm_error *err);
+
+/* ---- Batches ---- */
+
+/* A text, or a pair of texts. */
+typedef struct pm_batch_text {
+    const char *text;
+    size_t size;
+    const char *pair; /* NULL: there is none */
+    size_t pair_size;
+} pm_batch_text;
+
+typedef enum pm_padding {
+    PM_PAD_NONE = 0,
+    PM_PAD_LONGEST, /* all rows as long as the longest */
+    PM_PAD_FIXED    /* at least pad_to tokens */
+} pm_padding;
+
+/* All zero: no truncation, no padding, a thread a core. */
+typedef struct pm_batch_options {
+    uint32_t flags;    /* PM_ENCODE_* */
+    int n_threads;     /* at most; 0: as many as there are cores. Small batches take fewer */
+    int with_spans;
+    int with_types;    /* type_ids and sequences */
+    size_t max_tokens; /* as in pm_encode_request */
+    pm_truncation truncation;
+    int truncate_left;
+    pm_padding padding;
+    size_t pad_to;       /* of PM_PAD_FIXED */
+    size_t pad_multiple; /* padded rows are a multiple of this long; 0: any length */
+    int pad_left;        /* padding goes in front */
+    int sets_pad_id;
+    int32_t pad_id; /* with sets_pad_id; otherwise the tokenizer's pad token, or 0 where it has none */
+    uint8_t pad_type_id;
+} pm_batch_options;
+
+/* What the tokenizer's file says of truncation and padding ("truncation" and "padding" of a tokenizer.json), everything
+ * else zero: for callers that want to follow the file. Nothing else looks at these settings. */
+void pm_tokenizer_batch_options(const pm_tokenizer *tokenizer, pm_batch_options *options);
+
+/* The tokens of many texts: row i is elements starts[i] to starts[i + 1] - 1 of the arrays. */
+typedef struct pm_token_batch {
+    size_t n;       /* rows */
+    size_t *starts; /* n + 1 */
+    int32_t *ids;
+    uint8_t *attention_mask; /* 1 for tokens, 0 for padding */
+    pm_text_span *spans;     /* NULL unless with_spans; empty for what was added */
+    uint8_t *type_ids;       /* NULL unless with_types */
+    uint8_t *sequences;      /* NULL unless with_types; a pm_sequence each */
+    size_t *n_unknown_bytes; /* of each row */
+    size_t *n_truncated;     /* of each row */
+} pm_token_batch;
+
+void pm_token_batch_free(pm_token_batch *batch); /* also makes it empty; NULL is fine */
+
+/* Encodes n texts, each as pm_tokenizer_encode_request would; the result does not depend on the number of threads.
+ * Where a text fails the whole call does, and the message says which text. `options` may be NULL. */
+pm_status pm_tokenizer_encode_batch(const pm_tokenizer *tokenizer, const pm_batch_text *texts, size_t n,
+                                    const pm_batch_options *options, pm_token_batch *out, pm_error *err);
 
 /* *text has *size bytes and a NUL after them; free it with pm_text_free. The bytes need not be UTF-8. An id
  * outside the vocabulary is PM_ERR_ARGUMENT. */
