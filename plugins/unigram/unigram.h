@@ -3,8 +3,8 @@
  * A piece is cut into words where no token reaches over the cut (unigram_encode.c). What a short word becomes is
  * remembered (unigram_cache.c). Any other stretch of text goes through the vocabulary's trie from each of its
  * characters on (unigram_search.c); for each place that a token ends at the best way to get there is kept. A
- * character that is no token costs the lowest score less 10 and becomes the unknown token, or its bytes; neighbours
- * of it are fused.
+ * character that is no token costs the lowest score less 10 and becomes the unknown token, or its bytes;
+ * neighbours of it are fused.
  *
  * Two implementations exist whose vocabularies are in use. They add up with different precision, so that near ties
  * fall out differently, and they treat special kinds of tokens differently. Options of the model (the "model" of a
@@ -15,8 +15,8 @@
  *   sentencepiece  true: as SentencePiece does it. Sums in float; the lowest score is that of NORMAL tokens alone;
  *                  USER_DEFINED tokens are in the trie, whatever their score (they have n_bytes * 0.1 - 0.1);
  *                  unknown neighbours stay unknown whatever they spell. Readers of SentencePiece's files set it.
- *                  false (default): as Hugging Face's tokenizers do. Sums in double; the lowest score is that of all
- *                  tokens of the model; USER_DEFINED tokens take part where they are flagged IN_MODEL, as any other.
+ *                  false (default): as Hugging Face's tokenizers do. Sums in double; the lowest score is that of
+ * all tokens of the model; USER_DEFINED tokens take part where they are flagged IN_MODEL, as any other.
  *
  * In both, CONTROL, UNKNOWN, BYTE and UNUSED tokens are not in the trie: text does not become them.
  */
@@ -37,7 +37,7 @@ typedef struct unigram_model {
     unigram_value unknown;
     float *float_scores; /* the same where sums_are_float; else NULL */
     double most;         /* no score is larger, but for the sign */
-    int32_t unk; /* or PM_NO_TOKEN */
+    int32_t unk;         /* or PM_NO_TOKEN */
     int sums_are_float, is_bytes, byte_fallback;
     int splits_at_spaces; /* no token has U+2581 after another character */
 } unigram_model;
@@ -45,7 +45,7 @@ typedef struct unigram_model {
 enum {
     UNIGRAM_WORD_BYTES = 24, /* longer words are not remembered */
     UNIGRAM_WORD_TOKENS = 6, /* nor are those that become more tokens */
-    UNIGRAM_CACHE_BITS = 14  /* words, of 64 bytes each */
+    UNIGRAM_CACHE_BITS = 14  /* words, of 64 bytes each: 1 MiB a thread */
 };
 
 /* The best way to a place of a stretch of text. */
@@ -107,11 +107,13 @@ pm_plugin_code unigram_encode(const void *model, void *scratch, pm_token_sink *s
                               const pm_plugin_message *message);
 void unigram_take_token(unigram_run *run, unigram_value value, size_t begin, size_t end);
 
-/* unigram_search.c: tokens of text[begin, end), where no token reaches over begin and end; 0 when out of memory. */
+/* unigram_search.c: tokens of text[begin, end), where no token reaches over begin and end; 0 when out of memory.
+ */
 int unigram_search(unigram_run *run, size_t begin, size_t end);
 
 /* unigram_cache.c: the entry of a word of 1 to UNIGRAM_WORD_BYTES bytes, filled in if need be. */
-const unigram_word *unigram_look_up(const unigram_model *model, unigram_scratch *scratch, const char *word, size_t n);
+const unigram_word *unigram_look_up(const unigram_model *model, unigram_scratch *scratch, const char *word,
+                                    size_t n);
 
 extern const pm_model_kind unigram_kind;
 

@@ -1,4 +1,5 @@
-/* What short words become, remembered: a table in the scratch of a thread, two places for each hash. See unigram.h.
+/* What short words become, remembered: a table in the scratch of a thread, two places for each hash. See
+ * unigram.h.
  *
  * A word is decided as if nothing came before it. In the middle of a text the sum of scores is not 0, and rounds
  * otherwise; but a decision stands where the second best way to the same place is worse by more than all rounding
@@ -89,8 +90,8 @@ static void fill_word(const unigram_model *model, const char *text, size_t n, un
         ends[n_tokens++] = at;
         gap = fmin(gap, nodes[at].gap);
     }
-    /* A way is at most so many sums, each off by half a unit in the last place of the largest, as is each of the two
-     * that a gap lies between, then and now. */
+    /* A way is at most so many sums, each off by half a unit in the last place of the largest, as is each of the
+     * two that a gap lies between, then and now. */
     double unit = model->sums_are_float ? FLT_EPSILON : DBL_EPSILON;
     double limit = gap / (4 * UNIGRAM_WORD_BYTES * unit) - UNIGRAM_WORD_BYTES * model->most;
     word->limit = limit > 0 ? (float)(limit < FLT_MAX ? limit : FLT_MAX) : 0;
@@ -106,7 +107,8 @@ static inline int is_word(const unigram_word *word, const uint64_t key[3], size_
     return word->key[0] == key[0] && word->key[1] == key[1] && word->key[2] == key[2] && word->n_bytes == n;
 }
 
-const unigram_word *unigram_look_up(const unigram_model *model, unigram_scratch *scratch, const char *text, size_t n)
+const unigram_word *unigram_look_up(const unigram_model *model, unigram_scratch *scratch, const char *text,
+                                    size_t n)
 {
     uint64_t key[3];
     make_key(text, n, key);

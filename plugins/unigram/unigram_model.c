@@ -69,7 +69,8 @@ static pm_plugin_code fill_scores(unigram_model *model, const pm_plugin_message 
     }
     if (isinf(lowest))
         lowest = 0;
-    double unknown = model->sums_are_float ? (double)((float)lowest - (float)UNKNOWN_PENALTY) : lowest - UNKNOWN_PENALTY;
+    double unknown =
+        model->sums_are_float ? (double)((float)lowest - (float)UNKNOWN_PENALTY) : lowest - UNKNOWN_PENALTY;
     model->scores[model->unknown] = unknown;
     model->most = fmax(model->most, fabs(unknown));
     if (!model->sums_are_float)
@@ -86,7 +87,8 @@ static pm_plugin_code fill_scores(unigram_model *model, const pm_plugin_message 
 static int has_inner_space(const char *bytes, size_t n)
 {
     for (size_t i = 1; i + 3 <= n; i++)
-        if (bytes[i] == '\xE2' && memcmp(bytes + i, "\xE2\x96\x81", 3) == 0 && (i < 3 || memcmp(bytes + i - 3, "\xE2\x96\x81", 3) != 0))
+        if (bytes[i] == '\xE2' && memcmp(bytes + i, "\xE2\x96\x81", 3) == 0 &&
+            (i < 3 || memcmp(bytes + i - 3, "\xE2\x96\x81", 3) != 0))
             return 1;
     return 0;
 }

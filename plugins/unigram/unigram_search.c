@@ -1,9 +1,9 @@
 /* The best way through a stretch of text: see unigram.h.
  *
- * From each character the trie is walked as far as it goes; the work is bounded by the length of the text times that
- * of the longest token, whatever the text. A node of the trie that is no token is a candidate of score -infinity:
- * that is faster than to ask. Where no token reaches over a place, what lies before it is decided; this is done now
- * and then, so that little memory is in use at a time.
+ * From each character the trie is walked as far as it goes; the work is bounded by the length of the text times
+ * that of the longest token, whatever the text. A node of the trie that is no token is a candidate of score
+ * -infinity: that is faster than to ask. Where no token reaches over a place, what lies before it is decided; this
+ * is done now and then, so that little memory is in use at a time.
  */
 #include <math.h>
 #include <string.h>
@@ -39,8 +39,8 @@ static void decide(unigram_run *run, size_t base, size_t n)
 }
 
 /* Offers a place one more way, which is taken if it is better. */
-static inline __attribute__((always_inline)) void offer(const unigram_model *model, unigram_node *nodes,
-                                                        unigram_value value, size_t start, size_t end, int in_float)
+static inline __attribute__((always_inline)) void
+offer(const unigram_model *model, unigram_node *nodes, unigram_value value, size_t start, size_t end, int in_float)
 {
     unigram_node *node = &nodes[end];
     if (in_float) {
@@ -85,7 +85,8 @@ static inline __attribute__((always_inline)) void extend(search *s, size_t at, s
 }
 
 /* Room for all places that can be reached from place `at`; 0 when out of memory. */
-static inline __attribute__((always_inline)) int prepare(search *s, unigram_scratch *scratch, size_t at, int in_float)
+static inline __attribute__((always_inline)) int prepare(search *s, unigram_scratch *scratch, size_t at,
+                                                         int in_float)
 {
     size_t longest = s->model->trie.longest > 4 ? s->model->trie.longest : 4;
     size_t last = at + (s->n - at < longest ? s->n - at : longest);
@@ -112,7 +113,8 @@ static void move_on(search *s, size_t cut)
     s->n -= cut;
 }
 
-static inline __attribute__((always_inline)) int search_all(unigram_run *run, size_t begin, size_t end, int in_float)
+static inline __attribute__((always_inline)) int search_all(unigram_run *run, size_t begin, size_t end,
+                                                            int in_float)
 {
     search s = {.model = run->model, .text = (const unsigned char *)run->text + begin, .n = end - begin};
     s.nodes = run->scratch->nodes;

@@ -1,8 +1,8 @@
 /* The models for text that has been cut into words: WordPiece and WordLevel.
  *
  * WordPiece: a word is the longest token that it begins with, then the longest continuation (a token that begins
- * with continuing_subword_prefix, "##") that follows, and so on. Where none follows, and where the word is too long,
- * all of it is the unknown token. WordLevel: a word is a token, or unknown.
+ * with continuing_subword_prefix, "##") that follows, and so on. Where none follows, and where the word is too
+ * long, all of it is the unknown token. WordLevel: a word is a token, or unknown.
  *
  * Options of the models, as in tokenizer.json:
  *

@@ -91,7 +91,8 @@ static pm_plugin_code fill_model(word_model *model, const pm_model_source *sourc
     model->continuation = pm_trie_find(&model->trie, model->trie.root, prefix, n);
     double most = pm_json_number(source->options, "max_input_chars_per_word", 100);
     if (!(most >= 0) || most != floor(most))
-        return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "max_input_chars_per_word is %g, not a whole number", most);
+        return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "max_input_chars_per_word is %g, not a whole number",
+                              most);
     model->max_characters = most < INT32_MAX ? (size_t)most : INT32_MAX;
     return PM_PLUGIN_OK;
 }

@@ -1,5 +1,6 @@
-/* Unigram, WordPiece and WordLevel on their own: against other implementations (word_models.golden), against textbook
- * versions of the algorithms on random vocabularies and any bytes, and what they cost (steps through the trie). */
+/* Unigram, WordPiece and WordLevel on their own: against other implementations (word_models.golden), against
+ * textbook versions of the algorithms on random vocabularies and any bytes, and what they cost (steps through the
+ * trie). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -121,8 +122,8 @@ static void put(textbook *out, int32_t id, size_t begin)
 }
 
 /* Viterbi over all pairs of places. Unknown neighbours are fused; no token's bytes are those of a fused run. */
-static void textbook_unigram(const word_model_fixture *f, int in_float, int byte_fallback, const char *text, size_t n,
-                             textbook *out)
+static void textbook_unigram(const word_model_fixture *f, int in_float, int byte_fallback, const char *text,
+                             size_t n, textbook *out)
 {
     static double best[4096];
     static int ids[4096], starts[4096], path[4096];
@@ -169,8 +170,8 @@ static void textbook_unigram(const word_model_fixture *f, int in_float, int byte
     }
 }
 
-static void textbook_wordpiece(const word_model_fixture *f, const char *prefix, size_t most, const char *text, size_t n,
-                               textbook *out)
+static void textbook_wordpiece(const word_model_fixture *f, const char *prefix, size_t most, const char *text,
+                               size_t n, textbook *out)
 {
     size_t n_characters = 0;
     for (size_t at = 0; at < n; n_characters++)
@@ -210,7 +211,8 @@ static void check_same(const word_model_fixture *f, const textbook *expected, si
 
 /* ---- Random vocabularies ---- */
 
-static const char *const alphabets[] = {"ab", "a\xE2\x96\x81", "abcd", "a\xC3\xA9\xE3\x81\x82", "a\xFF\x80", "\xE2\x96\x81"};
+static const char *const alphabets[] = {"ab",        "a\xE2\x96\x81", "abcd", "a\xC3\xA9\xE3\x81\x82",
+                                        "a\xFF\x80", "\xE2\x96\x81"};
 
 /* Whole characters of the alphabet, or, with `any`, now and then any byte. */
 static size_t random_text(const char *alphabet, size_t n_characters, int any, char *out)
@@ -233,7 +235,8 @@ static size_t random_text(const char *alphabet, size_t n_characters, int any, ch
     return n;
 }
 
-static void add_random_tokens(word_model_fixture *f, const char *alphabet, const char *prefix, size_t n, unsigned how)
+static void add_random_tokens(word_model_fixture *f, const char *alphabet, const char *prefix, size_t n,
+                              unsigned how)
 {
     char bytes[100];
     for (size_t i = 0; i < n; i++) {
@@ -300,12 +303,15 @@ static void wordpiece_like_the_textbook(void **state)
         word_model_fixture *f = fixture_create();
         fixture_add_word(f, "[UNK]", PM_TOKEN_UNKNOWN, 0);
         add_random_tokens(f, alphabets[round % 6], prefix, 60, 0);
-        snprintf(options, sizeof options, "{\"unk_token\":\"[UNK]\",\"continuing_subword_prefix\":\"%s\","
-                 "\"max_input_chars_per_word\":%u}", prefix, most);
+        snprintf(options, sizeof options,
+                 "{\"unk_token\":\"[UNK]\",\"continuing_subword_prefix\":\"%s\","
+                 "\"max_input_chars_per_word\":%u}",
+                 prefix, most);
         assert_int_equal(fixture_open(f, &wordpiece_kind, options), PM_PLUGIN_OK);
         f->spec.unk = 0; /* for the textbook; the model finds it by its name */
         for (unsigned i = 0; i < 40; i++) {
-            size_t n = random_text(alphabets[round % 6], 1 + random_below(i % 8 == 0 ? 105 : 12), i % 3 == 0, text);
+            size_t n =
+                random_text(alphabets[round % 6], 1 + random_below(i % 8 == 0 ? 105 : 12), i % 3 == 0, text);
             textbook_wordpiece(f, prefix, most, text, n, &expected);
             assert_int_equal(fixture_encode(f, text, n, FIXTURE_IDS), PM_PLUGIN_OK);
             check_same(f, &expected, n);

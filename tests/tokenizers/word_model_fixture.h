@@ -33,8 +33,8 @@ static inline word_model_fixture *fixture_create(void)
     if (!f)
         abort();
     f->message = (pm_plugin_message){f->text, sizeof f->text};
-    f->spec = (pm_tokenizer_spec){.size = sizeof f->spec, .bos = -1, .eos = -1, .unk = -1, .pad = -1, .sep = -1,
-                                  .cls = -1, .mask = -1};
+    f->spec = (pm_tokenizer_spec){
+        .size = sizeof f->spec, .bos = -1, .eos = -1, .unk = -1, .pad = -1, .sep = -1, .cls = -1, .mask = -1};
     return f;
 }
 
@@ -47,7 +47,8 @@ static inline void fixture_add(word_model_fixture *f, const char *bytes, size_t 
         abort();
     memcpy(copy, bytes, n);
     copy[n] = '\0';
-    f->entries[f->n++] = (pm_vocab_entry){.bytes = copy, .n_bytes = (uint32_t)n, .kind = (uint8_t)kind, .score = score};
+    f->entries[f->n++] =
+        (pm_vocab_entry){.bytes = copy, .n_bytes = (uint32_t)n, .kind = (uint8_t)kind, .score = score};
 }
 
 static inline void fixture_add_word(word_model_fixture *f, const char *word, unsigned kind, double score)

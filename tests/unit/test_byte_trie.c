@@ -126,7 +126,8 @@ static void long_keys(void **state)
     char *bytes = malloc(n + 1);
     assert_non_null(bytes);
     memset(bytes, 'x', n + 1);
-    pm_trie_key keys[] = {{bytes, (uint32_t)n, 1}, {bytes, (uint32_t)n - 1, 2}, {bytes, 1, 3}, {bytes, (uint32_t)n, 4}};
+    pm_trie_key keys[] = {
+        {bytes, (uint32_t)n, 1}, {bytes, (uint32_t)n - 1, 2}, {bytes, 1, 3}, {bytes, (uint32_t)n, 4}};
     pm_byte_trie trie;
     assert_int_equal(pm_byte_trie_create(keys, 4, &trie, NULL), PM_PLUGIN_OK);
     assert_int_equal(trie.longest, n);

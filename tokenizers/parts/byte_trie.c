@@ -1,8 +1,8 @@
 /* Building the trie of byte_trie.h: top down, sorting keys on the way.
  *
- * A node in the making is a range of keys that agree in their first `depth` bytes. Its keys are ordered by the next
- * byte (counting sort; small ranges are sorted whole, once), and each run of equal bytes becomes a child. Where the
- * children go is found 64 candidates at a time, with bit sets of taken units and taken bases.
+ * A node in the making is a range of keys that agree in their first `depth` bytes. Its keys are ordered by the
+ * next byte (counting sort; small ranges are sorted whole, once), and each run of equal bytes becomes a child.
+ * Where the children go is found 64 candidates at a time, with bit sets of taken units and taken bases.
  */
 #include "parts/byte_trie.h"
 

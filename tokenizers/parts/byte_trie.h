@@ -1,9 +1,9 @@
 /* A trie over bytes: all tokens that begin at a place of a text, found in one walk.
  *
  * A double array made for two things: a step is one load that answers everything (is there such a child, is it the
- * end of a token, of which), and it is built in time linear in the bytes of the tokens. A node is a 64-bit unit. Its
- * children lie at base + byte, no two nodes share a base, and so the byte kept in a unit proves whose child it is.
- * Immutable once made.
+ * end of a token, of which), and it is built in time linear in the bytes of the tokens. A node is a 64-bit unit.
+ * Its children lie at base + byte, no two nodes share a base, and so the byte kept in a unit proves whose child it
+ * is. Immutable once made.
  */
 #ifndef PUMICE_PARTS_BYTE_TRIE_H
 #define PUMICE_PARTS_BYTE_TRIE_H
