@@ -3,9 +3,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "parts/plugin_fail.h"
+#include "vocabulary_index.h"
 
 enum { MAX_TOKENS = 1 << 26, BYTES_BLOCK = 1 << 20 };
 
@@ -16,6 +18,12 @@ pm_status pm_vocabulary_start(pm_vocabulary *vocabulary, const char *source, pm_
     spec->size = sizeof *spec;
     spec->bos = spec->eos = spec->unk = spec->pad = spec->sep = spec->cls = spec->mask = PM_NO_TOKEN;
     vocabulary->eot = PM_NO_TOKEN;
+    struct timespec now = {0};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    vocabulary->seeds[0] = pm_mix_words((uint64_t)(uintptr_t)vocabulary ^ UINT64_C(0xA0761D6478BD642F),
+                                        (uint64_t)now.tv_nsec ^ UINT64_C(0xE7037ED1A0B428DB));
+    vocabulary->seeds[1] = pm_mix_words((uint64_t)(uintptr_t)source ^ UINT64_C(0x8EBC6AF09C88C6E3),
+                                        vocabulary->seeds[0] ^ UINT64_C(0x589965CC75374CC3));
     spec->source = pm_arena_strndup(&vocabulary->arena, source, strlen(source));
     return spec->source ? PM_OK : pm_fail_memory(err, strlen(source), "a path");
 }
@@ -26,7 +34,7 @@ void pm_vocabulary_free(pm_vocabulary *vocabulary)
     free(vocabulary->entries);
     free(vocabulary->merges);
     free(vocabulary->pipeline.bytes);
-    free(vocabulary->spellings);
+    free(vocabulary->hashes);
     free(vocabulary->word);
     pm_unmap_file(&vocabulary->file);
     pm_gguf_close(vocabulary->gguf);
@@ -49,14 +57,20 @@ pm_status pm_vocabulary_extend(pm_vocabulary *vocabulary, size_t n, pm_error *er
     return PM_OK;
 }
 
+void pm_vocabulary_set_file(pm_vocabulary *vocabulary, const void *bytes, size_t n)
+{
+    vocabulary->file_begin = bytes;
+    vocabulary->n_file_padded = n >= 16 ? n - 15 : 0;
+}
+
 int pm_vocabulary_spell(pm_vocabulary *vocabulary, size_t id, const char *text, size_t n)
 {
-    if (id >= vocabulary->spellings_capacity &&
-        !pm_grow((void **)&vocabulary->spellings, &vocabulary->spellings_capacity, id + 1, sizeof *vocabulary->spellings))
+    if (id >= vocabulary->hashes_capacity &&
+        !pm_grow((void **)&vocabulary->hashes, &vocabulary->hashes_capacity, id + 1, sizeof *vocabulary->hashes))
         return 0;
-    for (; vocabulary->n_spellings <= id; vocabulary->n_spellings++)
-        vocabulary->spellings[vocabulary->n_spellings] = (pm_spelling){"", 0};
-    vocabulary->spellings[id] = (pm_spelling){text, n};
+    while (vocabulary->n_hashes <= id)
+        vocabulary->hashes[vocabulary->n_hashes++] = 0;
+    vocabulary->hashes[id] = n > 0 ? pm_hash_spelling(vocabulary, text, n) : 0;
     return 1;
 }
 

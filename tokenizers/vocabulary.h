@@ -26,10 +26,13 @@ typedef struct pm_vocabulary {
     pm_vocab_entry *entries;   /* ... but these, which grow */
     pm_vocab_merge *merges;
     pm_json_writer pipeline;
-    pm_spelling *spellings;    /* one an entry, where merges will be looked up by them; n 0: none */
-    size_t n_spellings;
+    uint64_t *hashes;          /* of how the file spells entries, where merges will be looked up so; 0: it does not */
+    size_t n_hashes;
+    uint64_t seeds[2];         /* of the hashes */
+    const char *file_begin;    /* 16 bytes can be read from the first n_file_padded bytes on, as vocabulary_index.h */
+    size_t n_file_padded;      /* does; 0: nowhere */
     char *word;                /* memory of readers for one token */
-    size_t entries_capacity, merges_capacity, spellings_capacity, word_capacity;
+    size_t entries_capacity, merges_capacity, hashes_capacity, word_capacity;
     char *bytes;               /* memory for the bytes of tokens: where there is some left */
     size_t n_bytes_left;
     pm_mapped_file file;
@@ -45,7 +48,10 @@ void pm_vocabulary_free(pm_vocabulary *vocabulary);
 /* Makes ids 0 to n - 1 exist: new ones are UNUSED and have no bytes. */
 pm_status pm_vocabulary_extend(pm_vocabulary *vocabulary, size_t n, pm_error *err);
 
-/* Says how the file spells the entry with this id, which exists; the text stays. 0 when out of memory. */
+/* Says that the spellings of a file lie within these bytes. */
+void pm_vocabulary_set_file(pm_vocabulary *vocabulary, const void *bytes, size_t n);
+
+/* Says how the file spells the entry with this id, which exists. 0 when out of memory. */
 int pm_vocabulary_spell(pm_vocabulary *vocabulary, size_t id, const char *text, size_t n);
 
 /* Memory for the bytes of one token, as long as the vocabulary; NULL when there is none. */

@@ -186,6 +186,13 @@ static pm_status read_token(const gguf_reading *r, pm_str text, const pm_gguf_en
     return PM_OK;
 }
 
+/* How many bytes the file has from the first token on: at least those behind the array's head. */
+static size_t file_bytes_from(const gguf_reading *r, const pm_gguf_entry *tokens)
+{
+    uint64_t size = pm_gguf_file_size(r->file), head = tokens->file_offset + 4 + 8 + 8;
+    return size > head ? (size_t)(size - head) : 0;
+}
+
 static pm_status read_tokens(gguf_reading *r)
 {
     const pm_gguf_entry *tokens, *types, *scores;
@@ -203,6 +210,8 @@ static pm_status read_tokens(gguf_reading *r)
     pm_str text = {0};
     for (size_t i = 0; i < r->n; i++) {
         PM_TRY(next_string(r, tokens, i, &text));
+        if (i == 0) /* from here to the end of the file */
+            pm_vocabulary_set_file(r->out, text.data, file_bytes_from(r, tokens));
         PM_TRY(read_token(r, text, types, scores, i));
     }
     return PM_OK;

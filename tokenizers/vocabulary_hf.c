@@ -468,6 +468,7 @@ pm_status pm_vocabulary_read_hf(pm_vocabulary *out, const char *text, size_t n, 
 {
     hf_reading r = {.out = out, .err = err, .path = out->spec.source, .text = text, .n = n};
     pm_json_reader_start(&r.reader, text, n);
+    pm_vocabulary_set_file(out, text, n);
     pm_status status = read_all(&r);
     free(r.options.bytes);
     return status;

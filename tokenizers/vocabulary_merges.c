@@ -14,25 +14,23 @@ enum { MAX_MERGES = 1 << 28 };
 pm_status pm_merge_reader_start(pm_merge_reader *reader, pm_vocabulary *vocabulary, pm_error *err)
 {
     const pm_tokenizer_spec *spec = &vocabulary->spec;
-    size_t n = vocabulary->n_spellings;
+    const pm_vocab_entry *entries = vocabulary->entries;
+    const uint64_t *hashes = vocabulary->hashes;
+    size_t n = vocabulary->n_hashes;
     reader->vocabulary = vocabulary;
     reader->place = "merge ";
     reader->guess = 0;
     reader->prefix = reader->n = 0;
     if (!pm_vocabulary_index_create(&reader->index, n))
         return pm_fail_memory(err, n * 2 * sizeof(pm_index_slot), "the merges");
-    const pm_spelling *spellings = vocabulary->spellings;
-    int32_t twice =
-        pm_vocabulary_index_add(&reader->index, spellings, vocabulary->entries, n, 1u << PM_TOKEN_NORMAL);
-    pm_vocabulary_index_add(&reader->index, spellings, vocabulary->entries, n,
-                            1u << PM_TOKEN_UNUSED | 1u << PM_TOKEN_USER_DEFINED);
+    int32_t twice = pm_vocabulary_index_add(&reader->index, hashes, entries, n, 1u << PM_TOKEN_NORMAL);
+    pm_vocabulary_index_add(&reader->index, hashes, entries, n, 1u << PM_TOKEN_UNUSED | 1u << PM_TOKEN_USER_DEFINED);
     if (twice == PM_NO_TOKEN)
         return PM_OK;
     char shown[80];
-    const pm_vocab_entry *e = &vocabulary->entries[twice];
-    uint64_t hash = pm_vocabulary_hash(&reader->index, spellings[twice].text, spellings[twice].n);
+    const pm_vocab_entry *e = &entries[twice];
     return pm_fail(err, PM_ERR_FORMAT, "%s: tokens %d and %d are the same: %s", spec->source,
-                   (int)pm_vocabulary_find(&reader->index, hash), (int)twice,
+                   (int)pm_vocabulary_find(&reader->index, hashes[twice]), (int)twice,
                    pm_quote(e->bytes, e->n_bytes, shown, sizeof shown));
 }
 
@@ -41,48 +39,43 @@ void pm_merge_reader_destroy(pm_merge_reader *reader)
     pm_vocabulary_index_destroy(&reader->index);
 }
 
-static pm_status fail_merge(const pm_merge_reader *m, size_t i, pm_error *err)
+static pm_status fail_merge(const pm_merge_reader *m, const pm_merge_spelling *merge, pm_error *err)
 {
-    const pm_spelling *left = &m->parts[i][0].spelling, *right = &m->parts[i][1].spelling;
+    const pm_spelling *left = &merge->left, *right = &merge->right;
     char text[80], shown[120];
     int n = snprintf(text, sizeof text, "%.*s %.*s", (int)(left->n < 30 ? left->n : 30), left->text,
                      (int)(right->n < 30 ? right->n : 30), right->text);
     return pm_fail(err, PM_ERR_FORMAT, "%s: %s%zu, %s, names or makes a token that is not there",
-                   m->vocabulary->spec.source, m->place, m->at[i], pm_quote(text, (size_t)n, shown, sizeof shown));
+                   m->vocabulary->spec.source, m->place, merge->at, pm_quote(text, (size_t)n, shown, sizeof shown));
 }
 
-/* Is the token with this id spelled as the concatenation of the two? */
-static inline int is_result(const pm_vocabulary *v, int32_t id, const pm_spelling *left, const char *right,
-                            size_t n_right)
-{
-    if ((size_t)id >= v->n_spellings || v->spellings[id].n != left->n + n_right ||
-        v->entries[id].kind == PM_TOKEN_UNUSED)
-        return 0;
-    const char *text = v->spellings[id].text;
-    return pm_same_bytes(text + left->n, right, n_right) && pm_same_bytes(text, left->text, left->n);
-}
-
-static pm_status find_result(pm_merge_reader *m, size_t i, int32_t *result, pm_error *err)
+pm_status pm_merge_reader_hash_result(pm_merge_reader *m, pm_merge_spelling *merge, pm_error *err)
 {
     pm_vocabulary *v = m->vocabulary;
-    const pm_spelling *left = &m->parts[i][0].spelling, *whole = &m->parts[i][1].spelling;
-    if (whole->n < m->prefix)
-        return fail_merge(m, i, err);
-    const char *right = whole->text + m->prefix;
-    size_t n_right = whole->n - m->prefix;
-    *result = m->guess;
-    if (!is_result(v, *result, left, right, n_right) && !is_result(v, ++*result, left, right, n_right)) {
-        size_t n = left->n + n_right;
-        if (!pm_vocabulary_word(v, n))
-            return pm_fail_memory(err, n, "a merge");
-        memcpy(v->word, left->text, left->n);
-        memcpy(v->word + left->n, right, n_right);
-        *result = pm_vocabulary_find(&m->index, pm_vocabulary_hash(&m->index, v->word, n));
-        if (*result == PM_NO_TOKEN)
-            return fail_merge(m, i, err);
-    }
-    m->guess = *result >= 0 ? *result : m->guess;
+    if (merge->right.n < m->prefix)
+        return fail_merge(m, merge, err);
+    size_t n_right = merge->right.n - m->prefix, n = merge->left.n + n_right;
+    if (!pm_vocabulary_word(v, n))
+        return pm_fail_memory(err, n, "a merge");
+    memcpy(v->word, merge->left.text, merge->left.n);
+    memcpy(v->word + merge->left.n, merge->right.text + m->prefix, n_right);
+    merge->left_hash = pm_hash_spelling(v, merge->left.text, merge->left.n);
+    merge->right_hash = pm_hash_spelling(v, merge->right.text, merge->right.n);
+    merge->result_hash = pm_hash_spelling(v, v->word, n);
     return PM_OK;
+}
+
+/* The token that a merge makes: that of the merge before, or the next, or another. */
+static int32_t find_result(pm_merge_reader *m, uint64_t hash)
+{
+    const pm_vocabulary *v = m->vocabulary;
+    for (size_t id = (size_t)m->guess; id < (size_t)m->guess + 2 && id < v->n_hashes; id++)
+        if (v->hashes[id] == hash && v->entries[id].kind == PM_TOKEN_NORMAL)
+            return m->guess = (int32_t)id;
+    int32_t found = pm_vocabulary_find(&m->index, hash);
+    if (found >= 0)
+        m->guess = found;
+    return found;
 }
 
 pm_status pm_merge_reader_finish(pm_merge_reader *m, pm_error *err)
@@ -94,13 +87,14 @@ pm_status pm_merge_reader_finish(pm_merge_reader *m, pm_error *err)
     if (!pm_grow((void **)&v->merges, &v->merges_capacity, n + m->n, sizeof *v->merges))
         return pm_fail_memory(err, (n + m->n) * sizeof *v->merges, "the merges");
     for (size_t i = 0; i < m->n; i++) {
-        pm_vocab_merge *merge = &v->merges[n];
-        merge->left = pm_vocabulary_find(&m->index, m->parts[i][0].hash);
-        merge->right = pm_vocabulary_find(&m->index, m->parts[i][1].hash);
-        if (merge->left == PM_NO_TOKEN || merge->right == PM_NO_TOKEN)
-            return fail_merge(m, i, err);
-        PM_TRY(find_result(m, i, &merge->result, err));
-        n += merge->left >= 0 && merge->right >= 0 && merge->result >= 0;
+        const pm_merge_spelling *merge = &m->merges[i];
+        int32_t left = pm_vocabulary_find(&m->index, merge->left_hash);
+        int32_t right = pm_vocabulary_find(&m->index, merge->right_hash);
+        int32_t result = find_result(m, merge->result_hash);
+        if (left == PM_NO_TOKEN || right == PM_NO_TOKEN || result == PM_NO_TOKEN)
+            return fail_merge(m, merge, err);
+        v->merges[n] = (pm_vocab_merge){left, right, result};
+        n += left >= 0 && right >= 0 && result >= 0; /* not with one that is UNUSED */
     }
     v->spec.n_merges = n;
     m->n = 0;

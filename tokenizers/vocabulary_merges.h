@@ -11,10 +11,11 @@
 
 enum { PM_MERGE_BATCH = 32 };
 
-typedef struct pm_merge_part {
-    pm_spelling spelling;
-    uint64_t hash;
-} pm_merge_part;
+typedef struct pm_merge_spelling {
+    pm_spelling left, right;
+    uint64_t left_hash, right_hash, result_hash;
+    size_t at;
+} pm_merge_spelling;
 
 typedef struct pm_merge_reader {
     pm_vocabulary *vocabulary;
@@ -22,9 +23,8 @@ typedef struct pm_merge_reader {
     size_t prefix;     /* bytes that the right token loses when it joins the left one */
     const char *place; /* what `at` is, for messages: "merge " or "the merge at byte " */
     int32_t guess;     /* the token that the merge before made */
-    pm_merge_part parts[PM_MERGE_BATCH][2];
-    size_t at[PM_MERGE_BATCH];
-    size_t n; /* merges under way */
+    pm_merge_spelling merges[PM_MERGE_BATCH]; /* under way */
+    size_t n;
 } pm_merge_reader;
 
 /* The vocabulary's entries are complete, and those that merges may name have spellings: normal ones, and user-defined
@@ -36,24 +36,36 @@ void pm_merge_reader_destroy(pm_merge_reader *reader);
 /* Turns the merges under way into ids; the last call is after the last merge. */
 pm_status pm_merge_reader_finish(pm_merge_reader *reader, pm_error *err);
 
+/* The same as below for merges whose result has more than 16 bytes. */
+pm_status pm_merge_reader_hash_result(pm_merge_reader *reader, pm_merge_spelling *merge, pm_error *err);
+
 /* The next merge, of two spellings that stay until the end. */
 static inline pm_status pm_merge_reader_add(pm_merge_reader *reader, size_t at, pm_spelling left, pm_spelling right,
                                             pm_error *err)
 {
-    if (reader->n == PM_MERGE_BATCH) {
-        pm_status status = pm_merge_reader_finish(reader, err);
-        if (status != PM_OK)
-            return status;
+    const pm_vocabulary *v = reader->vocabulary;
+    pm_status status = PM_OK;
+    if (reader->n == PM_MERGE_BATCH)
+        status = pm_merge_reader_finish(reader, err);
+    if (status != PM_OK)
+        return status;
+    pm_merge_spelling *merge = &reader->merges[reader->n++];
+    merge->left = left;
+    merge->right = right;
+    merge->at = at;
+    size_t n = left.n + right.n;
+    if (n <= 16 && right.n > 0 && reader->prefix == 0) {
+        pm_bits128 left_bits = pm_spelling_bits(v, left.text, left.n);
+        pm_bits128 right_bits = pm_spelling_bits(v, right.text, right.n);
+        merge->left_hash = pm_hash_bits(v, v->seeds[0], left_bits, left.n);
+        merge->right_hash = pm_hash_bits(v, v->seeds[0], right_bits, right.n);
+        merge->result_hash = pm_hash_bits(v, v->seeds[0], left_bits | right_bits << (8 * left.n), n);
+    } else {
+        status = pm_merge_reader_hash_result(reader, merge, err);
     }
-    pm_merge_part *part = reader->parts[reader->n];
-    part[0].spelling = left;
-    part[1].spelling = right;
-    part[0].hash = pm_vocabulary_hash(&reader->index, left.text, left.n);
-    part[1].hash = pm_vocabulary_hash(&reader->index, right.text, right.n);
-    pm_vocabulary_prefetch(&reader->index, part[0].hash);
-    pm_vocabulary_prefetch(&reader->index, part[1].hash);
-    reader->at[reader->n++] = at;
-    return PM_OK;
+    pm_vocabulary_prefetch(&reader->index, merge->left_hash);
+    pm_vocabulary_prefetch(&reader->index, merge->right_hash);
+    return status;
 }
 
 #endif
