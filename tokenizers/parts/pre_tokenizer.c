@@ -6,7 +6,7 @@
 
 #include "parts/pre_tokenizer_stages.h"
 
-enum { MOST_NESTING = 16 };
+enum { MOST_NESTING = 16, LONGEST_CHAIN = 3 };
 
 typedef struct pre_tokenizer_building {
     pm_pre_tokenizer *made;
@@ -66,6 +66,14 @@ static pm_plugin_code make_characters(pre_tokenizer_building *b, int is(uint32_t
     s->is = is;
     s->behavior = behavior;
     return PM_PLUGIN_OK;
+}
+
+static pm_plugin_code make_digits(pre_tokenizer_building *b, int individual)
+{
+    const char *regex = individual ? "\\p{N}" : "\\p{N}+";
+    stage *s = NULL;
+    PM_PLUGIN_TRY(add_stage(b, STAGE_SPLIT, &s));
+    return set_regex(b, s, regex, strlen(regex));
 }
 
 static pm_plugin_code make_split(pre_tokenizer_building *b, const pm_json *json)
@@ -184,8 +192,7 @@ static pm_plugin_code make_any(pre_tokenizer_building *b, const pm_json *json, i
     if (strcmp(type, "WhitespaceSplit") == 0)
         return make_characters(b, character_is_space, SPLIT_REMOVED);
     if (strcmp(type, "Digits") == 0)
-        return make_characters(b, character_is_numeric,
-                               pm_json_flag(json, "individual_digits", 0) ? SPLIT_ISOLATED : SPLIT_CONTIGUOUS);
+        return make_digits(b, pm_json_flag(json, "individual_digits", 0));
     if (strcmp(type, "Punctuation") == 0) {
         PM_PLUGIN_TRY(read_behavior(b, json, &behavior));
         return make_characters(b, character_is_punctuation, behavior);
@@ -201,6 +208,47 @@ static pm_plugin_code make_any(pre_tokenizer_building *b, const pm_json *json, i
     if (strcmp(type, "FixedLength") == 0)
         return make_length(b, json);
     return pm_plugin_fail(b->message, PM_PLUGIN_UNSUPPORTED, "the pre-tokenizer '%.60s' is not known", type);
+}
+
+/* ---- Chains ---- */
+
+/* Whether each piece that the stage cuts goes on, match or not. */
+static int is_plain_scan(const stage *s)
+{
+    return s->kind == STAGE_SPLIT && s->matcher == MATCH_SCANNER && s->behavior == SPLIT_ISOLATED;
+}
+
+/* Puts one scanner in the place of the n stages from `first` on, where there is one. */
+static pm_plugin_code join_chain(pre_tokenizer_building *b, size_t first, size_t n)
+{
+    pm_pre_tokenizer *made = b->made;
+    const pm_split_scanner *chain[LONGEST_CHAIN];
+    pm_split_scanner *joined = NULL;
+    if (n > made->n - first)
+        return PM_PLUGIN_OK;
+    for (size_t i = 0; i < n; i++) {
+        if (!is_plain_scan(&made->stages[first + i]))
+            return PM_PLUGIN_OK;
+        chain[i] = made->stages[first + i].scanner;
+    }
+    PM_PLUGIN_TRY(pm_split_scanner_create_chain(chain, n, &joined, b->message));
+    if (!joined)
+        return PM_PLUGIN_OK;
+    for (size_t i = 0; i < n; i++)
+        pm_split_scanner_destroy(made->stages[first + i].scanner);
+    made->stages[first].scanner = joined;
+    memmove(&made->stages[first + 1], &made->stages[first + n], (made->n - first - n) * sizeof(stage));
+    memset(&made->stages[made->n - n + 1], 0, (n - 1) * sizeof(stage));
+    made->n -= n - 1;
+    return PM_PLUGIN_OK;
+}
+
+static pm_plugin_code join_chains(pre_tokenizer_building *b)
+{
+    for (size_t first = 0; first < b->made->n; first++)
+        for (size_t n = LONGEST_CHAIN; n > 1; n--)
+            PM_PLUGIN_TRY(join_chain(b, first, n));
+    return PM_PLUGIN_OK;
 }
 
 /* The model works on bytes: what spells them as the last thing goes, else what follows it sees the spelling, and the
@@ -229,6 +277,8 @@ pm_plugin_code pm_pre_tokenizer_create(const pm_json *json, pm_pre_tokenizer **o
         return pm_plugin_fail_memory(message, "a pre-tokenizer");
     pre_tokenizer_building b = {made, 0, message};
     pm_plugin_code code = make_any(&b, json, 0);
+    if (code == PM_PLUGIN_OK)
+        code = join_chains(&b);
     if (code == PM_PLUGIN_OK)
         code = finish_bytes(&b);
     if (code != PM_PLUGIN_OK) {

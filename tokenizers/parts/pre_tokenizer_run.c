@@ -234,7 +234,10 @@ pm_plugin_code pm_pre_tokenize(const pm_pre_tokenizer *pre_tokenizer, pm_pre_tok
     walk w = {pre_tokenizer, run, with_origins, sink, context, message};
     if (run->n == 1) {
         const stage *s = &pre_tokenizer->stages[0];
-        if (s->kind == STAGE_SPLIT && s->matcher == MATCH_SCANNER && s->behavior == SPLIT_ISOLATED)
+        int gives_all = s->behavior == SPLIT_ISOLATED ||
+                        (s->behavior == SPLIT_REMOVED && s->invert && s->scanner &&
+                         pm_split_scanner_is_complete(s->scanner));
+        if (s->kind == STAGE_SPLIT && s->matcher == MATCH_SCANNER && gives_all)
             return scan(s, piece, sink, context);
     }
     return feed(&w, 0, piece);

@@ -15,11 +15,6 @@ int character_is_space(uint32_t code)
     return code < 128 ? code == ' ' || (code >= 9 && code <= 13) : u_isUWhiteSpace((UChar32)code);
 }
 
-int character_is_numeric(uint32_t code)
-{
-    return code < 128 ? code - '0' < 10 : (U_GET_GC_MASK((UChar32)code) & U_GC_N_MASK) != 0;
-}
-
 int character_is_punctuation(uint32_t code)
 {
     if (code < 128)

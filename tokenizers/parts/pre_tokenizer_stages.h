@@ -76,7 +76,6 @@ size_t stage_script_end(const pm_piece *piece, size_t at);
 
 /* Character classes by the names of their pre-tokenizers. */
 int character_is_space(uint32_t code);
-int character_is_numeric(uint32_t code);
 int character_is_punctuation(uint32_t code);
 
 #endif
