@@ -10,7 +10,8 @@
 
 typedef struct tokenize_options {
     cli_engine_options engine;
-    const char *file;
+    const char *file, *pair;
+    int max_tokens;
     int ids, offsets, special, parse_special, json;
 } tokenize_options;
 
@@ -27,6 +28,10 @@ static const cli_option rows[] = {
      .help = "add the special tokens that the model wants around a text, such as <s>"},
     {.name = "parse-special", .kind = CLI_FLAG, .offset = FIELD(parse_special),
      .help = "take special tokens that are written out in the text for what they are"},
+    {.name = "pair", .kind = CLI_TEXT, .offset = FIELD(pair), .value_name = "TEXT",
+     .help = "a second text, as for models that judge two: question and answer, two sentences"},
+    {.name = "max-tokens", .kind = CLI_INT, .offset = FIELD(max_tokens), .value_name = "N", .min = 1, .max = 1 << 30,
+     .help = "cut the text so that at most so many tokens come out, the special ones counted; of a pair the longer"},
     {.name = "json", .letter = 'j', .kind = CLI_FLAG, .offset = FIELD(json),
      .help = "write one JSON document: ids, texts, and where in the text they stand, in bytes"},
 };
@@ -58,19 +63,28 @@ static void print_pieces(const pm_tokenizer *tokenizer, const pm_tokens *tokens)
     }
 }
 
+static json_t *json_token(const pm_tokenizer *tokenizer, const pm_tokens *tokens, size_t i)
+{
+    size_t size = 0;
+    const char *bytes = pm_tokenizer_token_bytes(tokenizer, tokens->ids[i], &size);
+    json_t *token = json_pack("{s:i, s:o, s:I, s:I}", "id", (int)tokens->ids[i], "text",
+                              cli_json_text(bytes ? bytes : "", size), "begin", (json_int_t)tokens->spans[i].begin,
+                              "end", (json_int_t)tokens->spans[i].end);
+    if (tokens->sequences) { /* of a pair: 0 for tokens around the texts, 1 and 2 for those of the texts */
+        json_object_set_new(token, "sequence", json_integer(tokens->sequences[i]));
+        json_object_set_new(token, "type", json_integer(tokens->type_ids[i]));
+    }
+    return token;
+}
+
 static int print_json(const pm_tokenizer *tokenizer, const pm_tokens *tokens)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < tokens->n; i++) {
-        size_t size = 0;
-        const char *bytes = pm_tokenizer_token_bytes(tokenizer, tokens->ids[i], &size);
-        json_array_append_new(list, json_pack("{s:i, s:o, s:I, s:I}", "id", (int)tokens->ids[i], "text",
-                                              cli_json_text(bytes ? bytes : "", size), "begin",
-                                              (json_int_t)tokens->spans[i].begin, "end",
-                                              (json_int_t)tokens->spans[i].end));
-    }
-    json_t *document = json_pack("{s:s, s:I, s:I, s:o}", "tokenizer", pm_tokenizer_plugin_name(tokenizer), "n_tokens",
-                                 (json_int_t)tokens->n, "n_unknown_bytes", (json_int_t)tokens->n_unknown_bytes,
+    for (size_t i = 0; i < tokens->n; i++)
+        json_array_append_new(list, json_token(tokenizer, tokens, i));
+    json_t *document = json_pack("{s:s, s:I, s:I, s:I, s:o}", "tokenizer", pm_tokenizer_plugin_name(tokenizer),
+                                 "n_tokens", (json_int_t)tokens->n, "n_unknown_bytes",
+                                 (json_int_t)tokens->n_unknown_bytes, "n_truncated", (json_int_t)tokens->n_truncated,
                                  "tokens", list);
     return cli_print_json("tokenize", document);
 }
@@ -88,6 +102,10 @@ static int tokenize(const tokenize_options *options, const cli_text *text)
         .size = text->size,
         .flags = (options->special ? PM_ENCODE_ADD_SPECIAL : 0) | (options->parse_special ? PM_ENCODE_PARSE_SPECIAL : 0),
         .with_spans = options->json || options->offsets,
+        .pair = options->pair,
+        .pair_size = options->pair ? strlen(options->pair) : 0,
+        .with_types = options->json && options->pair,
+        .max_tokens = (size_t)options->max_tokens,
     };
     if (pm_tokenizer_encode_request(tokenizer, &request, &tokens, &err) != PM_OK)
         status = cli_report("tokenize", &err);
@@ -99,6 +117,8 @@ static int tokenize(const tokenize_options *options, const cli_text *text)
         print_pieces(tokenizer, &tokens);
     if (tokens.n_unknown_bytes)
         fprintf(stderr, "%zu bytes of the text are in no token\n", tokens.n_unknown_bytes);
+    if (tokens.n_truncated)
+        fprintf(stderr, "%zu tokens were cut off\n", tokens.n_truncated);
     pm_tokens_free(&tokens);
     pm_tokenizer_close(tokenizer);
     return status;

@@ -105,6 +105,14 @@ class TokenizerFiles(CliCase):
         self.assertEqual([line.split()[:2] for line in lines], [["3", "0:2"], ["4", "2:5"]])
         self.pumice("tokenize", "--model", self.directory, "--offsets", "--ids", "ab", status=USAGE)
 
+    def test_pairs_and_at_most_so_many_tokens(self):
+        document = self.json("tokenize", "--model", self.directory, "--json", "--pair", "ab", "ab ab")
+        self.assertEqual([(t["id"], t["sequence"]) for t in document["tokens"]], [(3, 1), (4, 1), (3, 2)])
+        self.assertEqual(document["n_truncated"], 0)
+        result = self.pumice("tokenize", "--model", self.directory, "--ids", "--max-tokens", "1", "ab ab")
+        self.assertEqual(result.stdout, b"3\n")
+        self.assertIn(b"1 tokens were cut off", result.stderr)
+
     def test_special_tokens_in_the_text(self):
         text = "ab<|end|>"
         self.assertEqual(self.pumice("tokenize", "--model", self.directory, "--ids", "--parse-special", text).stdout,
