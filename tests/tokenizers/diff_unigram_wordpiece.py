@@ -15,6 +15,8 @@ may stand for part of one; the other side then says all of it, or all of a run o
 tokens are not honoured in texts. What is counted and left out, each a fault of the other side:
  - its model makes special tokens and bytes from their names in the text;
  - its offsets are off where its normaliser takes characters away (in '\x0f\u00e9gale' it says that the word begins at 0);
+ - it reads scores from a tokenizer.json wrong by a unit in the last place (saving what it has loaded changes them), which
+   decides ties; so pumice is given the file that the other side saves after loading;
  - its tables are of an older Unicode than ICU's (BERT: what is punctuation, a mark, a letter).
 Prints the first differences; the exit status is 1 where there is any.
 """
@@ -207,7 +209,7 @@ class Knowledge:
 
     def is_removed(self, c):
         if c not in self.removed:
-            self.removed[c] = self.normalizer.normalize_str("a" + c + "a") == "aa"
+            self.removed[c] = self.normalizer is not None and self.normalizer.normalize_str("a" + c + "a") == "aa"
         return self.removed[c]
 
     def is_old(self, c):
@@ -284,6 +286,13 @@ def compare_sentencepiece(program, path, texts):
     return report.end()
 
 
+def compare_saved(program, name, other, texts):
+    with tempfile.TemporaryDirectory() as folder:
+        saved = os.path.join(folder, "tokenizer.json")
+        other.save(saved)
+        return compare_hugging_face(program, name, saved, other, texts)
+
+
 def compare(program, path, n, seed):
     rng = random.Random(seed)
     name = os.path.basename(path)
@@ -294,13 +303,12 @@ def compare(program, path, n, seed):
         if trainer.get(3, 1) != 1:
             return failures
         other = as_hugging_face(pieces, trainer, normalizer)
-        with tempfile.TemporaryDirectory() as folder:
-            saved = os.path.join(folder, "tokenizer.json")
-            other.save(saved)
-            return failures + compare_hugging_face(program, f"{name}, Hugging Face", saved, other, texts)
+        return failures + compare_saved(program, f"{name}, Hugging Face", other, texts)
     other = bert_of_gguf(path) if path.endswith(".gguf") else Tokenizer.from_file(path)
     pieces = sorted(other.get_vocab())
     texts = random_texts(rng, n, [p.removeprefix("##") for p in pieces])
+    if isinstance(other.model, models.Unigram):
+        return compare_saved(program, name, other, texts)
     return compare_hugging_face(program, name, path, other, texts)
 
 
