@@ -214,8 +214,10 @@ class Knowledge:
 
     def is_old(self, c):
         """Does it take the character for something else than this Python's Unicode does?"""
-        if not self.is_bert or c < "\u0300":
+        if c < "\u0300":
             return False
+        if not self.is_bert and c not in self.old:
+            self.old[c] = normalizers.NFKC().normalize_str(c) != unicodedata.normalize("NFKC", c)
         if c not in self.old:
             category = unicodedata.category(c)
             is_mark = len(self.bert.normalize_str("a" + c + "a")) == 2
