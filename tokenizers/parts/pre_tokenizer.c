@@ -94,12 +94,12 @@ static pm_plugin_code make_split(pre_tokenizer_building *b, const pm_json *json)
 
 static pm_plugin_code make_whitespace(pre_tokenizer_building *b)
 {
-    static const char regex[] = "\\w+|[^\\w\\s]+";
     stage *s = NULL;
     PM_PLUGIN_TRY(add_stage(b, STAGE_SPLIT, &s));
     s->behavior = SPLIT_REMOVED;
     s->invert = 1;
-    return set_regex(b, s, regex, sizeof regex - 1);
+    s->matcher = MATCH_SCANNER;
+    return pm_split_scanner_create_words(&s->scanner, b->message);
 }
 
 static pm_plugin_code make_byte_level(pre_tokenizer_building *b, const pm_json *json)

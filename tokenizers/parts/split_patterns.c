@@ -262,6 +262,16 @@ static int is_run_of_cjk(const pm_split_scanner *s)
            s->run->set.ranges[1].last == 0x9FA5;
 }
 
+static pm_plugin_code create_block(pm_block_scanner block, int is_complete, pm_split_scanner **out,
+                                   const pm_plugin_message *message)
+{
+    *out = calloc(1, sizeof **out);
+    if (!*out)
+        return pm_plugin_fail_memory(message, "the pre-tokenizer");
+    **out = (pm_split_scanner){.block = block, .is_complete = is_complete};
+    return PM_PLUGIN_OK;
+}
+
 pm_plugin_code pm_split_scanner_create_chain(const pm_split_scanner *const *stages, size_t n,
                                              pm_split_scanner **out, const pm_plugin_message *message)
 {
@@ -272,13 +282,12 @@ pm_plugin_code pm_split_scanner_create_chain(const pm_split_scanner *const *stag
     else if (n == 3 && is_run_of_numbers(stages[0], 3) && is_run_of_cjk(stages[1]) &&
              stages[2]->block == pm_scan_block_deepseek3)
         block = pm_scan_block_deepseek3_chain;
-    if (!block)
-        return PM_PLUGIN_OK;
-    *out = calloc(1, sizeof **out);
-    if (!*out)
-        return pm_plugin_fail_memory(message, "the pre-tokenizer");
-    **out = (pm_split_scanner){.block = block, .is_complete = 1};
-    return PM_PLUGIN_OK;
+    return block ? create_block(block, 1, out, message) : PM_PLUGIN_OK;
+}
+
+pm_plugin_code pm_split_scanner_create_words(pm_split_scanner **out, const pm_plugin_message *message)
+{
+    return create_block(pm_scan_block_words, 0, out, message);
 }
 
 /* ---- The door ---- */

@@ -39,6 +39,9 @@ pm_plugin_code pm_split_scanner_create(const char *pattern, size_t n, pm_split_s
                                        const pm_plugin_message *message);
 void pm_split_scanner_destroy(pm_split_scanner *scanner); /* NULL is fine */
 
+/* What the pre-tokenizer Whitespace cuts by: \w+|[^\w\s]+ with \w as in Rust, which is not Oniguruma's. */
+pm_plugin_code pm_split_scanner_create_words(pm_split_scanner **out, const pm_plugin_message *message);
+
 /* One scanner for a chain of n of them in which each stage cuts every piece, match or not, that the stage before
  * left (Splits that are Isolated): \p{N} and GPT-2's; the three of DeepSeek-V3. It is complete. *out is NULL where
  * there is none for the chain. The stages stay the caller's. */

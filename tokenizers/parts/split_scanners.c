@@ -235,6 +235,50 @@ PM_STEP size_t deepseek3_chain_end(const unsigned char *text, size_t at, size_t 
 
 BLOCK_SCANNER(pm_scan_block_deepseek3_chain, deepseek3_chain_end(text, begin, n))
 
+/* ---- Words ---- */
+
+typedef enum word_part { PART_END, PART_WORD, PART_SPACE, PART_OTHER } word_part;
+
+/* \w of Rust: Alphabetic, marks, decimal digits, connectors, joiners. Alphabetic is letters, letter numbers, and
+ * the circled and squared letters, which are symbols. */
+PM_STEP word_part look_word(const unsigned char *text, size_t at, size_t end, size_t *length)
+{
+    const uint32_t word = PM_SET_LETTER | PM_SET_MARK | PM_SET(ND) | PM_SET(NL) | PM_SET(PC);
+    uint32_t bit = pm_look(text, at, end, length, PM_CUT_NOTHING);
+    if (bit & word)
+        return PART_WORD;
+    if (bit & PM_SET_SPACE)
+        return PART_SPACE;
+    if (bit & (PM_SET(SO) | PM_SET(CF))) {
+        uint32_t code = pm_read_multibyte(text + at, end - at).code;
+        if ((code >= 0x24B6 && code <= 0x24E9) || (code >= 0x1F130 && code <= 0x1F149) ||
+            (code >= 0x1F150 && code <= 0x1F169) || (code >= 0x1F170 && code <= 0x1F189) || code == 0x200C ||
+            code == 0x200D)
+            return PART_WORD;
+    }
+    return bit ? PART_OTHER : PART_END;
+}
+
+size_t pm_scan_block_words(const unsigned char *text, size_t n, size_t *at, uint32_t *ends, size_t most)
+{
+    size_t k = 0, begin = *at, length;
+    while (k < most && begin < n) {
+        word_part part = look_word(text, begin, n, &length);
+        do {
+            begin += length;
+            while (part == PART_WORD && n - begin >= PM_ASCII_STEP) {
+                size_t letters = pm_leading_letters(text + begin);
+                begin += letters;
+                if (letters < PM_ASCII_STEP)
+                    break;
+            }
+        } while (look_word(text, begin, n, &length) == part);
+        ends[k++] = (uint32_t)begin | (part == PART_SPACE ? PM_SPLIT_GAP : 0);
+    }
+    *at = begin;
+    return k;
+}
+
 /* ---- One match, for the older splitter ---- */
 
 size_t pm_scan_gpt2(const char *text, size_t at, size_t end)

@@ -26,6 +26,9 @@ size_t pm_scan_block_tekken(const unsigned char *text, size_t n, size_t *at, uin
 /* The last of DeepSeek-V3's three; not complete: sets PM_SPLIT_GAP. */
 size_t pm_scan_block_deepseek3(const unsigned char *text, size_t n, size_t *at, uint32_t *ends, size_t most);
 
+/* \w+|[^\w\s]+ as Rust has it; not complete: white space lies between matches. */
+size_t pm_scan_block_words(const unsigned char *text, size_t n, size_t *at, uint32_t *ends, size_t most);
+
 /* Whole chains: each stage cuts what the stage before left. */
 size_t pm_scan_block_digits_gpt2(const unsigned char *text, size_t n, size_t *at, uint32_t *ends, size_t most);
 size_t pm_scan_block_deepseek3_chain(const unsigned char *text, size_t n, size_t *at, uint32_t *ends, size_t most);
