@@ -265,7 +265,7 @@ static void write_model(const spm_reading *r)
     if (r->model_type == SPM_WORD) {
         pm_json_write(pipeline, ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\"\xE2\x96\x81\"},"
                                 "\"invert\":false,\"behavior\":\"");
-        pm_json_write(pipeline, r->space_is_suffix ? "MergedWithPrevious\"}" : "MergedWithNext\"}");
+        pm_json_write(pipeline, "MergedWithNext\"}"); /* also where spaces are suffixes */
     }
 }
 

@@ -105,7 +105,7 @@ static sp_chunk next_chunk(const normalizer_step *step, const pm_piece *in, size
 typedef struct sp_writer {
     const struct pm_sp_settings *settings;
     pm_text_buffer *out;
-    int after_space; /* the last thing written is a space, or nothing has been written */
+    int after_space; /* the last chunk that was not dropped ends in a space, or there was none */
 } sp_writer;
 
 static int put_space(sp_writer *w, pm_origin origin)
@@ -114,24 +114,24 @@ static int put_space(sp_writer *w, pm_origin origin)
                                : pm_text_buffer_append(w->out, " ", 1, origin);
 }
 
+/* Behind a space the chunk loses those it starts with; spaces within it stay. */
 static int put_chunk(sp_writer *w, const sp_chunk *chunk, pm_origin origin)
 {
     size_t plain = 0;
-    for (size_t i = 0; i < chunk->n_to; i++) {
-        int is_space = chunk->to[i] == ' ';
-        if (!is_space) {
-            w->after_space = 0;
+    if (w->settings->remove_extra && w->after_space)
+        while (plain < chunk->n_to && chunk->to[plain] == ' ')
+            plain++;
+    if (plain == chunk->n_to)
+        return 1;
+    for (size_t i = plain; i < chunk->n_to; i++) {
+        if (chunk->to[i] != ' ')
             continue;
-        }
-        if (i > plain && !pm_text_buffer_append(w->out, chunk->to + plain, i - plain, origin))
+        if ((i > plain && !pm_text_buffer_append(w->out, chunk->to + plain, i - plain, origin)) ||
+            !put_space(w, origin))
             return 0;
         plain = i + 1;
-        if (w->after_space && w->settings->remove_extra && !chunk->is_symbol)
-            continue;
-        if (!put_space(w, origin))
-            return 0;
-        w->after_space = 1;
     }
+    w->after_space = chunk->to[chunk->n_to - 1] == ' ';
     return chunk->n_to == plain || pm_text_buffer_append(w->out, chunk->to + plain, chunk->n_to - plain, origin);
 }
 
