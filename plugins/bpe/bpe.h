@@ -1,18 +1,15 @@
 /* The byte-pair-encoding tokenizer: what its files share.
  *
- * Text goes: special tokens out (special_finder) -> pieces (splitter) -> symbols, one a byte or character ->
- * merges by rank (bpe_apply.c) -> ids. Both families of vocabularies use the same merges over ids: byte-level ones
+ * A piece goes: symbols, one a byte or character -> merges by rank (bpe_apply.c) -> ids. Both families of vocabularies use the same merges over ids: byte-level ones
  * (GPT-2) give them in their file, SentencePiece ones imply them by their scores (bpe_merges.c).
  *
  * A symbol is a token id; ids from table.n on are characters that are no token but that merges start from. An
- * instance is immutable; everything a call changes lives in its bpe_encoding.
+ * model is immutable; everything a call changes lives in its bpe_encoding.
  */
 #ifndef PUMICE_PLUGIN_BPE_H
 #define PUMICE_PLUGIN_BPE_H
 
-#include "parts/special_finder.h"
-#include "parts/splitter.h"
-#include "parts/token_table.h"
+#include "parts/token_model.h"
 
 #define BPE_NO_RANK UINT32_MAX
 
@@ -52,41 +49,34 @@ typedef struct bpe_character {
     int32_t symbol;
 } bpe_character;
 
-typedef struct bpe_tokenizer {
-    pm_token_table table;
-    pm_token_map map; /* the normal tokens */
-    pm_special_finder specials;
-    pm_splitter *splitter;
+typedef struct bpe_model {
+    const pm_token_table *table;
+    pm_token_map map; /* the tokens that text may become */
     bpe_merges merges;
     bpe_neighbours neighbours;
-    pm_alphabet alphabet;
-    uint32_t flags; /* PM_SPEC_* */
-    int32_t bos, eos, unk, pad;
-    int32_t byte_symbols[256];      /* PM_ALPHABET_BYTES; PM_NO_TOKEN where the vocabulary lacks the byte */
-    int32_t ascii_symbols[128];     /* PM_ALPHABET_CHARACTERS */
-    bpe_character *part_characters; /* PM_ALPHABET_CHARACTERS: sorted by code */
+    int is_bytes; /* symbols are bytes, else characters */
+    int ignore_merges, byte_fallback, fuse_unknown;
+    int32_t unk;
+    int32_t byte_symbols[256];      /* is_bytes; PM_NO_TOKEN where the vocabulary lacks the byte */
+    int32_t ascii_symbols[128];     /* of characters */
+    bpe_character *part_characters; /* of characters: sorted by code */
     size_t n_part_characters;
-    char *space; /* what a space is in the vocabulary */
-    size_t n_space;
-    int32_t space_symbol;
-    char *decoded;           /* the bytes that decoding gives, of all tokens, one after the other */
-    size_t *decoded_offsets; /* table.n + 1 */
-} bpe_tokenizer;
+    char *prefix, *suffix; /* continuing_subword_prefix of all symbols but the first, end_of_word_suffix of the last */
+    size_t n_prefix, n_suffix;
+} bpe_model;
 
-/* One symbol of a piece; what it stands for in the text. */
+/* One symbol of a piece; what of it it stands for. */
 typedef struct bpe_symbol {
-    int32_t id;    /* PM_NO_TOKEN: an unknown character or byte, which never merges */
+    int32_t id;    /* PM_NO_TOKEN: an unknown character, which never merges */
     uint32_t rank; /* of the merge with the next one */
-    size_t begin, end;
+    uint32_t begin, end;
     int32_t previous, next; /* only while a long piece is merged */
 } bpe_symbol;
 
-/* One call of encode. */
+/* What a call works in; kept between calls. */
 typedef struct bpe_encoding {
-    const bpe_tokenizer *bpe;
-    pm_encode_call *call;
+    const bpe_model *bpe;
     const pm_plugin_message *message;
-    pm_split_run *split;
     bpe_symbol *symbols; /* of the piece at hand */
     size_t n_symbols, symbols_capacity;
     uint64_t *heap; /* rank << 32 | position */
@@ -94,12 +84,12 @@ typedef struct bpe_encoding {
 } bpe_encoding;
 
 /* bpe_merges.c: the merges of the spec, or those that scores imply. */
-pm_plugin_code bpe_merges_create(bpe_tokenizer *bpe, const pm_tokenizer_spec *spec,
+pm_plugin_code bpe_merges_create(bpe_model *bpe, const pm_tokenizer_spec *spec,
                                  const pm_plugin_message *message);
 void bpe_merges_destroy(bpe_merges *merges);
 
 /* The symbol of a character, or PM_NO_TOKEN. */
-int32_t bpe_character_symbol(const bpe_tokenizer *bpe, const char *bytes, size_t size, uint32_t code);
+int32_t bpe_character_symbol(const bpe_model *bpe, const char *bytes, size_t size, uint32_t code);
 
 static inline const bpe_merge *bpe_find_merge(const bpe_merges *merges, int32_t left, int32_t right)
 {
@@ -116,7 +106,7 @@ static inline const bpe_merge *bpe_find_merge(const bpe_merges *merges, int32_t 
 }
 
 /* bpe_neighbours.c: from the tokens and the first symbols of bytes and characters, which must be there already. */
-pm_plugin_code bpe_neighbours_create(bpe_tokenizer *bpe, const pm_plugin_message *message);
+pm_plugin_code bpe_neighbours_create(bpe_model *bpe, const pm_plugin_message *message);
 void bpe_neighbours_destroy(bpe_neighbours *neighbours);
 
 /* May a merge ever join what contains left with what contains right, next to each other? */
@@ -135,6 +125,9 @@ static inline int bpe_may_join(const bpe_neighbours *neighbours, int32_t left, i
 pm_plugin_code bpe_apply(bpe_encoding *e);
 
 /* bpe_encode.c */
-pm_plugin_code bpe_encode(const void *instance, pm_encode_call *call, const pm_plugin_message *message);
+pm_plugin_code bpe_encode(const void *model, void *scratch, pm_token_sink *sink, const pm_plugin_message *message);
+
+/* bpe_model.c */
+extern const pm_model_kind bpe_kind;
 
 #endif

@@ -132,6 +132,8 @@ static int apply_long(bpe_encoding *e, bpe_symbol *s, size_t *n)
 static size_t stretch_end(const bpe_encoding *e, size_t begin)
 {
     size_t end = begin + 1;
+    if (e->bpe->n_prefix + e->bpe->n_suffix > 0)
+        return e->n_symbols;
     while (end < e->n_symbols && bpe_may_join(&e->bpe->neighbours, e->symbols[end - 1].id, e->symbols[end].id))
         end++;
     return end;

@@ -37,22 +37,26 @@ static bpe_merge *add_merge(bpe_merges *merges, int32_t left, int32_t right, uin
     return &merges->slots[at];
 }
 
-static int is_id(const bpe_tokenizer *bpe, int32_t id)
+static int is_id(const bpe_model *bpe, int32_t id)
 {
-    return id >= 0 && (size_t)id < bpe->table.n;
+    return id >= 0 && (size_t)id < bpe->table->n;
 }
 
-static int is_concatenation(const bpe_tokenizer *bpe, pm_vocab_merge m)
+static int is_concatenation(const bpe_model *bpe, pm_vocab_merge m)
 {
     size_t n_left, n_right, n;
-    const char *left = pm_token_bytes(&bpe->table, m.left, &n_left);
-    const char *right = pm_token_bytes(&bpe->table, m.right, &n_right);
-    const char *result = pm_token_bytes(&bpe->table, m.result, &n);
+    const char *left = pm_token_bytes(bpe->table, m.left, &n_left);
+    const char *right = pm_token_bytes(bpe->table, m.right, &n_right);
+    const char *result = pm_token_bytes(bpe->table, m.result, &n);
+    if (n_right >= bpe->n_prefix && bpe->n_prefix > 0 && memcmp(right, bpe->prefix, bpe->n_prefix) == 0) {
+        right += bpe->n_prefix; /* only the first part of a word goes without */
+        n_right -= bpe->n_prefix;
+    }
     return n == n_left + n_right && memcmp(result, left, n_left) == 0 &&
            memcmp(result + n_left, right, n_right) == 0;
 }
 
-static pm_plugin_code copy_merges(bpe_tokenizer *bpe, const pm_tokenizer_spec *spec,
+static pm_plugin_code copy_merges(bpe_model *bpe, const pm_tokenizer_spec *spec,
                                   const pm_plugin_message *message)
 {
     if (spec->n_merges > BPE_NO_RANK / 4)
@@ -62,23 +66,22 @@ static pm_plugin_code copy_merges(bpe_tokenizer *bpe, const pm_tokenizer_spec *s
         pm_vocab_merge m = spec->merges[i];
         if (!is_id(bpe, m.left) || !is_id(bpe, m.right) || !is_id(bpe, m.result))
             return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "merge %zu has an id outside the vocabulary", i);
-        unsigned kind = bpe->table.kinds[m.result];
+        unsigned kind = bpe->table->kinds[m.result];
         if (kind == PM_TOKEN_CONTROL || kind == PM_TOKEN_UNKNOWN || kind == PM_TOKEN_BYTE)
             return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "merge %zu makes token %d, which no text may become",
                                   i, (int)m.result);
         if (!is_concatenation(bpe, m))
             return pm_plugin_fail(message, PM_PLUGIN_FORMAT,
                                   "merge %zu makes token %d, which is not what it joins", i, (int)m.result);
-        const bpe_merge *slot = add_merge(&bpe->merges, m.left, m.right, (uint32_t)i, m.result);
-        if (slot->rank != i)
-            return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "merges %u and %zu are the same", slot->rank, i);
+        bpe_merge *slot = add_merge(&bpe->merges, m.left, m.right, (uint32_t)i, m.result);
+        *slot = (bpe_merge){slot->pair, (uint32_t)i, m.result}; /* of the same merge twice the later one counts */
     }
     return PM_PLUGIN_OK;
 }
 
 /* ---- From scores ---- */
 
-int32_t bpe_character_symbol(const bpe_tokenizer *bpe, const char *bytes, size_t size, uint32_t code)
+int32_t bpe_character_symbol(const bpe_model *bpe, const char *bytes, size_t size, uint32_t code)
 {
     int32_t id = pm_token_map_find(&bpe->map, bytes, size);
     size_t low = 0;
@@ -103,15 +106,15 @@ static int compare_characters(const void *a, const void *b)
 }
 
 /* Gives a symbol to each character that occurs in tokens but is none. */
-static pm_plugin_code find_part_characters(bpe_tokenizer *bpe, const pm_plugin_message *message)
+static pm_plugin_code find_part_characters(bpe_model *bpe, const pm_plugin_message *message)
 {
     size_t capacity = 0;
     size_t n = 0;
-    for (size_t i = 0; i < bpe->table.n; i++) {
+    for (size_t i = 0; i < bpe->table->n; i++) {
         size_t size;
-        const char *bytes = pm_token_bytes(&bpe->table, (int32_t)i, &size);
+        const char *bytes = pm_token_bytes(bpe->table, (int32_t)i, &size);
         pm_character c;
-        for (size_t at = 0; bpe->table.kinds[i] == PM_TOKEN_NORMAL && at < size; at += c.length) {
+        for (size_t at = 0; bpe->table->kinds[i] == PM_TOKEN_NORMAL && at < size; at += c.length) {
             c = pm_read_character(bytes, at, size);
             if (c.malformed || pm_token_map_find(&bpe->map, bytes + at, c.length) != PM_NO_TOKEN)
                 continue;
@@ -126,17 +129,17 @@ static pm_plugin_code find_part_characters(bpe_tokenizer *bpe, const pm_plugin_m
         if (i == 0 || bpe->part_characters[i].code != bpe->part_characters[i - 1].code) {
             bpe_character *next = &bpe->part_characters[bpe->n_part_characters];
             *next =
-                (bpe_character){bpe->part_characters[i].code, (int32_t)(bpe->table.n + bpe->n_part_characters)};
+                (bpe_character){bpe->part_characters[i].code, (int32_t)(bpe->table->n + bpe->n_part_characters)};
             bpe->n_part_characters++;
         }
     return PM_PLUGIN_OK;
 }
 
 /* The symbol of a part of a token: a token, or a character. */
-static int32_t part_symbol(const bpe_tokenizer *bpe, const char *bytes, size_t size)
+static int32_t part_symbol(const bpe_model *bpe, const char *bytes, size_t size)
 {
     pm_character c = pm_read_character(bytes, 0, size);
-    if (c.length == size && !c.malformed)
+    if (!bpe->is_bytes && c.length == size && !c.malformed)
         return bpe_character_symbol(bpe, bytes, size, c.code);
     return pm_token_map_find(&bpe->map, bytes, size);
 }
@@ -154,13 +157,13 @@ static int compare_scores(const void *a, const void *b)
 }
 
 /* Calls add_merge for each cut of the token, or, without room for them yet, counts the cuts. */
-static size_t cut_token(bpe_tokenizer *bpe, int32_t id, uint32_t rank)
+static size_t cut_token(bpe_model *bpe, int32_t id, uint32_t rank)
 {
     size_t size;
-    const char *bytes = pm_token_bytes(&bpe->table, id, &size);
+    const char *bytes = pm_token_bytes(bpe->table, id, &size);
     size_t n_cuts = 0;
     for (size_t at = 0; at < size;) {
-        at += pm_read_character(bytes, at, size).length;
+        at += bpe->is_bytes ? 1 : pm_read_character(bytes, at, size).length;
         if (at == size)
             break;
         int32_t left = part_symbol(bpe, bytes, at);
@@ -174,17 +177,18 @@ static size_t cut_token(bpe_tokenizer *bpe, int32_t id, uint32_t rank)
     return n_cuts;
 }
 
-static pm_plugin_code derive_merges(bpe_tokenizer *bpe, const pm_plugin_message *message)
+static pm_plugin_code derive_merges(bpe_model *bpe, const pm_plugin_message *message)
 {
-    PM_PLUGIN_TRY(find_part_characters(bpe, message));
-    scored_token *tokens = malloc(bpe->table.n * sizeof *tokens);
+    if (!bpe->is_bytes)
+        PM_PLUGIN_TRY(find_part_characters(bpe, message));
+    scored_token *tokens = malloc(bpe->table->n * sizeof *tokens);
     if (!tokens)
         return pm_plugin_fail_memory(message, "the merges");
     size_t n = 0;
     size_t n_merges = 0;
-    for (size_t i = 0; i < bpe->table.n; i++)
-        if (bpe->table.kinds[i] == PM_TOKEN_NORMAL) {
-            tokens[n++] = (scored_token){bpe->table.scores[i], (int32_t)i};
+    for (size_t i = 0; i < bpe->table->n; i++)
+        if (bpe->table->kinds[i] == PM_TOKEN_NORMAL) {
+            tokens[n++] = (scored_token){bpe->table->scores[i], (int32_t)i};
             n_merges += cut_token(bpe, (int32_t)i, 0);
         }
     qsort(tokens, n, sizeof *tokens, compare_scores);
@@ -198,10 +202,10 @@ static pm_plugin_code derive_merges(bpe_tokenizer *bpe, const pm_plugin_message 
     return code;
 }
 
-pm_plugin_code bpe_merges_create(bpe_tokenizer *bpe, const pm_tokenizer_spec *spec,
+pm_plugin_code bpe_merges_create(bpe_model *bpe, const pm_tokenizer_spec *spec,
                                  const pm_plugin_message *message)
 {
-    if (spec->n_merges > 0 || bpe->alphabet == PM_ALPHABET_BYTES)
+    if (spec->n_merges > 0)
         return copy_merges(bpe, spec, message);
     return derive_merges(bpe, message);
 }

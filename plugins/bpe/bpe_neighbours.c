@@ -39,25 +39,25 @@ static int resize(bpe_neighbours *neighbours, int shift)
 }
 
 /* The symbol that a token's byte or character starts as, and how many bytes it takes. */
-static int32_t first_symbol(const bpe_tokenizer *bpe, const char *bytes, size_t size, size_t *length)
+static int32_t first_symbol(const bpe_model *bpe, const char *bytes, size_t size, size_t *length)
 {
     *length = 1;
-    if (bpe->alphabet == PM_ALPHABET_BYTES)
+    if (bpe->is_bytes)
         return bpe->byte_symbols[(unsigned char)*bytes];
     pm_character c = pm_read_character(bytes, 0, size);
     *length = c.length;
     return c.malformed ? PM_NO_TOKEN : bpe_character_symbol(bpe, bytes, c.length, c.code);
 }
 
-pm_plugin_code bpe_neighbours_create(bpe_tokenizer *bpe, const pm_plugin_message *message)
+pm_plugin_code bpe_neighbours_create(bpe_model *bpe, const pm_plugin_message *message)
 {
     int good = resize(&bpe->neighbours, 64 - 12);
-    for (size_t i = 0; i < bpe->table.n && good; i++) {
+    for (size_t i = 0; i < bpe->table->n && good; i++) {
         size_t size;
-        const char *bytes = pm_token_bytes(&bpe->table, (int32_t)i, &size);
+        const char *bytes = pm_token_bytes(bpe->table, (int32_t)i, &size);
         int32_t left = PM_NO_TOKEN;
         size_t length;
-        unsigned kind = bpe->table.kinds[i];
+        unsigned kind = bpe->table->kinds[i];
         if (kind != PM_TOKEN_NORMAL && kind != PM_TOKEN_USER_DEFINED && kind != PM_TOKEN_UNUSED)
             continue; /* no merge makes these */
         for (size_t at = 0; at < size && good; at += length) {

@@ -174,10 +174,6 @@ static void merge_malformed(tokenizer_fixture *f)
 {
     f->merges[3] = "hell \xFF";
 }
-static void same_merge_twice(tokenizer_fixture *f)
-{
-    f->merges[3] = "h e";
-}
 static void bos_out_of_range(tokenizer_fixture *f)
 {
     f->bos = FIXTURE_TOKENS;
@@ -217,7 +213,6 @@ static const spoiled spoiled_files[] = {
     {"merge 3, \"hell x\"", PM_ERR_FORMAT, merge_to_unknown},
     {"merge 3", PM_ERR_FORMAT, merge_beyond_alphabet},
     {"merge 3, \"hell \\xff\"", PM_ERR_FORMAT, merge_malformed},
-    {"merges 0 and 3 are the same", PM_ERR_FORMAT, same_merge_twice},
     {"'tokenizer.ggml.bos_token_id' is 267", PM_ERR_FORMAT, bos_out_of_range},
     {"'tokenizer.ggml.eos_token_id' is 4294967296", PM_ERR_FORMAT, eos_huge},
     {"there is no bos token", PM_ERR_FORMAT, bos_missing},

@@ -333,8 +333,9 @@ pm_plugin_code pm_decoder_decode(const pm_decoder *decoder, pm_decode_call *call
         return pm_plugin_fail(message, PM_PLUGIN_ARGUMENT, "decode: the call is incomplete");
     for (size_t i = 0; i < call->n_ids; i++)
         if (call->ids[i] < 0 || (size_t)call->ids[i] >= decoder->table->n)
-            return pm_plugin_fail(message, PM_PLUGIN_ARGUMENT, "decode: there is no token %d; ids are 0 to %zu",
-                                  (int)call->ids[i], decoder->table->n - 1);
+            return pm_plugin_fail(message, PM_PLUGIN_ARGUMENT,
+                                  "decode: id %d at position %zu is outside the vocabulary of %zu tokens",
+                                  (int)call->ids[i], i, decoder->table->n);
     decoding d = {.decoder = decoder, .call = call, .collects = decoder->n_steps > decoder->n_before};
     call->n_text = 0;
     int good = put_tokens(&d);

@@ -146,7 +146,8 @@ pm_plugin_code pm_token_map_create(const pm_token_table *table, unsigned kinds, 
     *map = (pm_token_map){table, calloc(n_slots, sizeof *map->slots), n_slots - 1};
     pm_plugin_code code = map->slots ? PM_PLUGIN_OK : pm_plugin_fail_memory(message, "the vocabulary's index");
     for (size_t i = 0; i < table->n && code == PM_PLUGIN_OK; i++)
-        if (kinds >> table->kinds[i] & 1)
+        if (kinds >> table->kinds[i] & 1 ||
+            (table->kinds[i] == PM_TOKEN_USER_DEFINED && table->flags[i] & PM_TOKEN_IN_MODEL))
             code = add_to_map(map, (int32_t)i, message);
     if (code != PM_PLUGIN_OK)
         pm_token_map_destroy(map);

@@ -38,7 +38,7 @@ typedef struct pm_token_map {
     size_t mask;                 /* number of slots - 1 */
 } pm_token_map;
 
-/* A map of the tokens whose kind's bit (1 << kind) is in `kinds`. Two such tokens with the same bytes are an
+/* A map of the tokens whose kind's bit (1 << kind) is in `kinds`, and of user-defined ones that the model has too. Two such tokens with the same bytes are an
  * error; empty ones are left out. */
 pm_plugin_code pm_token_map_create(const pm_token_table *table, unsigned kinds, pm_token_map *map,
                                    const pm_plugin_message *message);

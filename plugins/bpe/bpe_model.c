@@ -1,0 +1,113 @@
+/* Making a BPE model from a vocabulary: options, first symbols, merges. See bpe.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpe/bpe.h"
+#include "parts/utf8_read.h"
+
+static void bpe_destroy(void *pointer)
+{
+    bpe_model *bpe = pointer;
+    if (!bpe)
+        return;
+    pm_token_map_destroy(&bpe->map);
+    bpe_merges_destroy(&bpe->merges);
+    bpe_neighbours_destroy(&bpe->neighbours);
+    free(bpe->part_characters);
+    free(bpe->prefix);
+    free(bpe->suffix);
+    free(bpe);
+}
+
+/* The symbols that single bytes and characters start as. */
+static void fill_first_symbols(bpe_model *bpe)
+{
+    for (int byte = 0; byte < 256; byte++) {
+        char c = (char)byte;
+        bpe->byte_symbols[byte] = pm_token_map_find(&bpe->map, &c, 1);
+        if (byte < 128)
+            bpe->ascii_symbols[byte] = bpe_character_symbol(bpe, &c, 1, (uint32_t)byte);
+    }
+}
+
+static pm_plugin_code copy_affix(const pm_json *options, const char *key, char **out, size_t *n,
+                                 const pm_plugin_message *message)
+{
+    const char *text = pm_json_text(options, key, "");
+    *n = strlen(text);
+    *out = malloc(*n + 1);
+    if (!*out)
+        return pm_plugin_fail_memory(message, "a BPE model");
+    memcpy(*out, text, *n + 1);
+    return PM_PLUGIN_OK;
+}
+
+static pm_plugin_code read_options(bpe_model *bpe, const pm_model_source *source, const pm_plugin_message *message)
+{
+    const pm_json *options = source->options;
+    double dropout = pm_json_number(options, "dropout", 0);
+    if (dropout != 0)
+        return pm_plugin_fail(message, PM_PLUGIN_UNSUPPORTED, "the vocabulary asks for a BPE dropout of %g, which makes "
+                              "ids random", dropout);
+    bpe->ignore_merges = pm_json_flag(options, "ignore_merges", 0);
+    bpe->byte_fallback = pm_json_flag(options, "byte_fallback", options == NULL);
+    bpe->fuse_unknown = pm_json_flag(options, "fuse_unk", 0);
+    bpe->unk = source->spec->unk;
+    if (options && !pm_json_member(options, "unk_token"))
+        bpe->unk = PM_NO_TOKEN;
+    PM_PLUGIN_TRY(copy_affix(options, "continuing_subword_prefix", &bpe->prefix, &bpe->n_prefix, message));
+    return copy_affix(options, "end_of_word_suffix", &bpe->suffix, &bpe->n_suffix, message);
+}
+
+static pm_plugin_code bpe_create(const pm_model_source *source, void **model, const pm_plugin_message *message)
+{
+    bpe_model *bpe = calloc(1, sizeof *bpe);
+    if (!bpe)
+        return pm_plugin_fail_memory(message, "a BPE model");
+    bpe->table = source->table;
+    bpe->is_bytes = source->is_bytes;
+    pm_plugin_code code = read_options(bpe, source, message);
+    if (code == PM_PLUGIN_OK)
+        code = pm_token_map_create(bpe->table, 1u << PM_TOKEN_NORMAL, &bpe->map, message);
+    if (code == PM_PLUGIN_OK)
+        code = bpe_merges_create(bpe, source->spec, message);
+    if (code == PM_PLUGIN_OK) {
+        fill_first_symbols(bpe);
+        code = bpe_neighbours_create(bpe, message);
+    }
+    if (code != PM_PLUGIN_OK) {
+        bpe_destroy(bpe);
+        return code;
+    }
+    *model = bpe;
+    return PM_PLUGIN_OK;
+}
+
+static pm_plugin_code scratch_create(const void *model, void **scratch, const pm_plugin_message *message)
+{
+    bpe_encoding *e = calloc(1, sizeof *e);
+    if (!e)
+        return pm_plugin_fail_memory(message, "a BPE model");
+    e->bpe = model;
+    *scratch = e;
+    return PM_PLUGIN_OK;
+}
+
+static void scratch_destroy(void *scratch)
+{
+    bpe_encoding *e = scratch;
+    if (!e)
+        return;
+    free(e->symbols);
+    free(e->heap);
+    free(e);
+}
+
+const pm_model_kind bpe_kind = {
+    .name = "BPE",
+    .create = bpe_create,
+    .destroy = bpe_destroy,
+    .scratch_create = scratch_create,
+    .scratch_destroy = scratch_destroy,
+    .encode = bpe_encode,
+};
