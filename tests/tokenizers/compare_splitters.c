@@ -77,6 +77,14 @@ static void to_icu(const char *pattern, char *out, size_t size)
     out[k] = 0;
 }
 
+static pm_plugin_code create_scanner(const splitter_pattern *pattern, pm_split_scanner **out,
+                                     const pm_plugin_message *message)
+{
+    if (strcmp(pattern->name, WHITESPACE_WORDS) == 0)
+        return pm_split_scanner_create_words(out, message);
+    return pm_split_scanner_create(pattern->pattern, strlen(pattern->pattern), out, message);
+}
+
 static int open_comparison(comparison *c, const splitter_pattern *pattern)
 {
     static char spelling[4000];
@@ -93,8 +101,7 @@ static int open_comparison(comparison *c, const splitter_pattern *pattern)
         fprintf(stderr, "%s: ICU says %s of %s\n", pattern->name, u_errorName(status), spelling);
         return 0;
     }
-    pm_plugin_code code =
-        pm_split_scanner_create(pattern->pattern, strlen(pattern->pattern), &c->scanner, &message);
+    pm_plugin_code code = create_scanner(pattern, &c->scanner, &message);
     if (code != PM_PLUGIN_OK || !c->scanner)
         fprintf(stderr, "%s: no scanner %s\n", pattern->name, sentence);
     return code == PM_PLUGIN_OK && c->scanner;

@@ -85,6 +85,27 @@ class TokenizersSide:
                 yield text, ends, theirs
 
 
+class WhitespaceSide:
+    """The pre-tokenizer Whitespace, which drops what lies between words."""
+    name = "tokenizers"
+
+    def differences(self, texts, pieces):
+        whitespace = pre_tokenizers.Whitespace()
+        for text, ends in zip(texts, pieces):
+            theirs, at, seen = [], 0, 0
+            for piece, (begin, end) in whitespace.pre_tokenize_str(text):
+                if begin > seen:
+                    at += len(text[seen:begin].encode())
+                    theirs.append(at | GAP)
+                at += len(piece.encode())
+                theirs.append(at)
+                seen = end
+            if seen < len(text):
+                theirs.append(len(text.encode()) | GAP)
+            if theirs != ends:
+                yield text, ends, theirs
+
+
 class TiktokenSide:
     name = "tiktoken"
 
@@ -137,9 +158,11 @@ def main():
     texts = texts_of(rng, args.n, args.files)
     texts += [in_context(c) for c in UNICODE if c < 0x250 or (c + args.seed) % args.every == 0]
     failures = 0
-    for name, pattern in patterns((pathlib.Path(__file__).parent / "splitter_patterns.h").read_text()):
+    cases = [(name, pattern, list(sides(name, pattern))) for name, pattern in patterns(
+        (pathlib.Path(__file__).parent / "splitter_patterns.h").read_text())]
+    for name, pattern, judges in cases + [("Whitespace", "Whitespace", [WhitespaceSide()])]:
         pieces = list(ours(args.program, pattern, [t.encode() for t in texts]))
-        for side in sides(name, pattern):
+        for side in judges:
             different = 0
             for text, ends, theirs in side.differences(texts, pieces):
                 different += 1

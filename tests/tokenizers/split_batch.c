@@ -1,4 +1,5 @@
-/* Cuts the texts on standard input with the scanner for an expression, for scripts that compare (diff_splitters.py).
+/* Cuts the texts on standard input with the scanner for an expression, or of Whitespace (PATTERN is that word),
+ * for scripts that compare (diff_splitters.py).
  *
  * usage: split_batch PATTERN
  * input: texts, each a 32-bit size and its bytes; output: for each, the number of pieces and their ends with
@@ -29,7 +30,12 @@ static int cut_text(const pm_split_scanner *scanner, char *text, uint32_t *ends)
 int main(int argc, char **argv)
 {
     pm_split_scanner *scanner = NULL;
-    if (argc != 2 || pm_split_scanner_create(argv[1], strlen(argv[1]), &scanner, NULL) != PM_PLUGIN_OK)
+    if (argc != 2)
+        return EXIT_FAILURE;
+    pm_plugin_code code = strcmp(argv[1], "Whitespace") == 0
+                              ? pm_split_scanner_create_words(&scanner, NULL)
+                              : pm_split_scanner_create(argv[1], strlen(argv[1]), &scanner, NULL);
+    if (code != PM_PLUGIN_OK)
         return EXIT_FAILURE;
     if (!scanner)
         return NO_SCANNER;

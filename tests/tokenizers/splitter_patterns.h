@@ -7,6 +7,9 @@ typedef struct splitter_pattern {
     const char *name, *pattern;
 } splitter_pattern;
 
+/* What the pre-tokenizer Whitespace cuts by; it has a scanner of its own, as \w is not Oniguruma's. */
+#define WHITESPACE_WORDS "words of Whitespace"
+
 /* clang-format off */
 static const splitter_pattern splitter_patterns[] = {
     {"gpt2",
@@ -94,6 +97,7 @@ static const splitter_pattern splitter_patterns[] = {
      "[^\\r\\n]+"},
     {"digits",
      "\\d{2}"},
+    {WHITESPACE_WORDS, "\\w+|[^\\w\\s]+"},
 };
 /* clang-format on */
 

@@ -75,6 +75,10 @@ static int time_file(const char *path)
         time_scanner(splitter_patterns[i].name, scanner, text, n);
         pm_split_scanner_destroy(scanner);
     }
+    pm_split_scanner *words = NULL;
+    if (n > 0 && pm_split_scanner_create_words(&words, NULL) == PM_PLUGIN_OK)
+        time_scanner(WHITESPACE_WORDS, words, text, n);
+    pm_split_scanner_destroy(words);
     if (n > 0)
         time_deepseek_chain(text, n);
     free(text);
