@@ -32,7 +32,7 @@ static pm_status read_truncation(const char *source, const pm_json *json, pm_bat
 /* "strategy" is "BatchLongest" or {"Fixed": 128}. */
 static pm_status read_padding(const char *source, const pm_json *json, pm_batch_options *out, pm_error *err)
 {
-    size_t id, type_id;
+    size_t id = 0, type_id = 0;
     if (!json)
         return PM_OK;
     const pm_json *strategy = pm_json_member(json, "strategy");
