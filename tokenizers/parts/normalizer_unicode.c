@@ -218,12 +218,19 @@ int step_bert_accents(const normalizer_step *step, const pm_piece *in, pm_text_b
 
 /* ---- BERT ---- */
 
+/* The peer's table of categories is that of Unicode 8, which has no category for what came later. */
 static int is_bert_control(uint32_t code)
 {
     if (code == '\t' || code == '\n' || code == '\r')
         return 0;
     uint32_t mask = U_GET_GC_MASK((UChar32)code);
-    return (mask & (U_GC_CC_MASK | U_GC_CF_MASK | U_GC_CO_MASK | U_GC_CS_MASK | U_GC_CN_MASK)) != 0;
+    if ((mask & (U_GC_CC_MASK | U_GC_CO_MASK)) != 0)
+        return 1;
+    UVersionInfo age;
+    if ((mask & U_GC_CF_MASK) == 0)
+        return 0;
+    u_charAge((UChar32)code, age);
+    return age[0] <= 8;
 }
 
 int step_bert_clean(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins, int *same)
