@@ -152,7 +152,7 @@ def main():
     parser.add_argument("-n", type=int, default=3000, help="random strings of each kind")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--every", type=int, default=16, help="each how manieth code point is put in context")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
 
     rng = random.Random(args.seed)
     texts = texts_of(rng, args.n, args.files)
