@@ -339,9 +339,6 @@ static pm_status read_pre_tokenizer(gguf_reading *r)
     if (!r->pre_tokenizer)
         return pm_fail(r->err, PM_ERR_UNSUPPORTED, "%s: the pre-tokenizer %s is not known", pm_gguf_path(r->file),
                        pm_quote(name.data, name.size, shown, sizeof shown));
-    r->out->spec.pretokenizer.name = copy;
-    if (r->pre_tokenizer->ignore_merges)
-        r->out->spec.flags |= PM_SPEC_IGNORE_MERGES;
     return PM_OK;
 }
 
@@ -356,12 +353,12 @@ static pm_status read_settings(gguf_reading *r)
         spec->bos = spec->cls != PM_NO_TOKEN ? spec->cls : spec->bos;
         spec->eos = spec->sep != PM_NO_TOKEN ? spec->sep : spec->eos;
     }
-    spec->flags |= PM_SPEC_FUSE_UNKNOWN;
     int starts = is_bytes ? r->pre_tokenizer->adds_bos : r->kind != GGUF_T5;
     int ends = r->kind == GGUF_T5 || r->kind == GGUF_BERT;
     PM_TRY(read_flag(r, KEY("add_bos_token"), starts && spec->bos != PM_NO_TOKEN, PM_SPEC_ADD_BOS));
     PM_TRY(read_flag(r, KEY("add_eos_token"), ends && spec->eos != PM_NO_TOKEN, PM_SPEC_ADD_EOS));
-    PM_TRY(read_flag(r, KEY("add_space_prefix"), !is_bytes, PM_SPEC_ADD_SPACE_PREFIX));
+    r->adds_space_prefix = !is_bytes;
+    PM_TRY(gguf_read_setting(r, KEY("add_space_prefix"), &r->adds_space_prefix));
     if (spec->flags & PM_SPEC_ADD_BOS && spec->bos == PM_NO_TOKEN)
         return gguf_fail_key(r, PM_ERR_FORMAT, KEY("add_bos_token"), "is set, but there is no bos token");
     if (spec->flags & PM_SPEC_ADD_EOS && spec->eos == PM_NO_TOKEN)

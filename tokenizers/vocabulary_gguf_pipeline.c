@@ -48,7 +48,7 @@ static void write_model(const gguf_reading *r, const char *type)
 /* As LLaMA's tokenizer.json says it: every stretch of text starts with a space, spaces are U+2581. */
 static void write_llama(const gguf_reading *r)
 {
-    int has_prefix = (r->out->spec.flags & PM_SPEC_ADD_SPACE_PREFIX) != 0;
+    int has_prefix = r->adds_space_prefix;
     write_model(r, "BPE");
     write_flag(r, "fuse_unk", 1);
     write_flag(r, "byte_fallback", has_byte_tokens(r));
@@ -82,7 +82,7 @@ static pm_status write_charsmap(const gguf_reading *r)
 
 static pm_status write_t5(const gguf_reading *r)
 {
-    int has_prefix = (r->out->spec.flags & PM_SPEC_ADD_SPACE_PREFIX) != 0;
+    int has_prefix = r->adds_space_prefix;
     int removes_spaces = 0;
     if (r->out->spec.unk == PM_NO_TOKEN)
         return gguf_fail_key(r, PM_ERR_FORMAT, KEY("unknown_token_id"), "is missing, and a Unigram model needs it");

@@ -130,23 +130,10 @@ typedef struct pm_plugin_setting {
     size_t n_value;
 } pm_plugin_setting;
 
-/* What the text is cut into before the model sees it: either the name of a known pre-tokenizer or a list of
- * regular expressions (ICU syntax), each applied to the pieces that the one before left; every match and every
- * stretch between matches becomes a piece. */
-typedef struct pm_pretokenizer_spec {
-    const char *name;            /* "gpt-2", "llama-bpe", ...; NULL or "": none, unless there are patterns */
-    const char *const *patterns; /* used where n_patterns > 0, and then the name is only for messages */
-    size_t n_patterns;
-} pm_pretokenizer_spec;
-
 #define PM_NO_TOKEN (-1)
 
 #define PM_SPEC_ADD_BOS 1u /* PM_ENCODE_ADD_SPECIAL puts the bos token first */
 #define PM_SPEC_ADD_EOS 2u /* ... and the eos token last */
-#define PM_SPEC_ADD_SPACE_PREFIX                                                                                  \
-    4u                            /* each stretch of text starts with a space; decoding takes the first one away */
-#define PM_SPEC_IGNORE_MERGES 8u  /* a piece that is an entry becomes it, whatever the merges say */
-#define PM_SPEC_FUSE_UNKNOWN  16u /* neighbouring unknown characters become one unknown token */
 
 /* Everything that a tokenizer is made from. The host fills it in from a model file, and has checked that kinds,
  * ids and merges are in range; a plugin checks again what it relies on. */
@@ -158,8 +145,6 @@ typedef struct pm_tokenizer_spec {
     size_t n_entries;
     const pm_vocab_merge *merges; /* none: neighbours merge by the score of what they become */
     size_t n_merges;
-    pm_pretokenizer_spec pretokenizer;
-    const char *normalizer; /* "nfc", "nfd", "nfkc", "nfkd"; NULL or "": none */
     /* How text becomes what the model sees, and back: JSON (UTF-8, n_pipeline bytes) in the language of Hugging
      * Face's tokenizer.json, without what the fields above say already: an object with the members normalizer,
      * pre_tokenizer, model (type and settings, no vocab and no merges), post_processor, decoder, truncation,
