@@ -58,6 +58,9 @@ typedef struct unigram_node {
     uint32_t start;      /* where it begins; once the way is decided, where the next token ends */
 } unigram_node;
 
+/* In float, sums that fall below -UNIGRAM_LARGEST_SUM are counted anew from there; see unigram_search.c. */
+#define UNIGRAM_LARGEST_SUM 100000
+
 /* A word and what becomes of it. */
 typedef struct unigram_word {
     uint64_t key[3];  /* its bytes; see unigram_cache.c */

@@ -94,8 +94,11 @@ static void fill_word(const unigram_model *model, const char *text, size_t n, un
      * two that a gap lies between, then and now. */
     double unit = model->sums_are_float ? FLT_EPSILON : DBL_EPSILON;
     double limit = gap / (4 * UNIGRAM_WORD_BYTES * unit) - UNIGRAM_WORD_BYTES * model->most;
+    /* Nor may a sum become so low within the word that it is counted anew. */
+    double lowest = model->sums_are_float ? UNIGRAM_LARGEST_SUM - UNIGRAM_WORD_BYTES * model->most : DBL_MAX;
+    limit = fmin(limit, lowest);
     word->limit = limit > 0 ? (float)(limit < FLT_MAX ? limit : FLT_MAX) : 0;
-    word->n_tokens = n_tokens <= UNIGRAM_WORD_TOKENS ? (uint8_t)n_tokens : 0;
+    word->n_tokens = n_tokens <= UNIGRAM_WORD_TOKENS && lowest > 0 ? (uint8_t)n_tokens : 0;
     for (size_t i = 0; i < word->n_tokens; i++) {
         word->ends[i] = (uint8_t)ends[n_tokens - 1 - i];
         word->values[i] = nodes[ends[n_tokens - 1 - i]].value;

@@ -321,6 +321,34 @@ static void wordpiece_like_the_textbook(void **state)
     }
 }
 
+/* SentencePiece counts anew where a sum falls below -100000: until then floats get coarser, and at the places
+ * below a difference of 0.0005 goes under or comes back (the last id is that of "y", or of "xy"), as 0.2.3 does
+ * it. */
+static void large_sums_are_counted_anew(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t n;
+        int32_t last;
+    } cases[] = {{16381, 3},  {16382, 4},  {100000, 4}, {100001, 3}, {116382, 3},
+                 {116383, 4}, {200001, 4}, {200002, 3}, {216383, 3}, {216384, 4}};
+    word_model_fixture *f = fixture_create();
+    fixture_add_word(f, "<unk>", PM_TOKEN_UNKNOWN, 0);
+    fixture_add_word(f, "a", PM_TOKEN_NORMAL, -1);
+    fixture_add_word(f, "x", PM_TOKEN_NORMAL, -1);
+    fixture_add_word(f, "y", PM_TOKEN_NORMAL, -1);
+    fixture_add_word(f, "xy", PM_TOKEN_NORMAL, -2.0005);
+    assert_int_equal(fixture_open(f, &unigram_kind, "{\"sentencepiece\":true}"), PM_PLUGIN_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        static char text[300000];
+        memset(text, 'a', cases[i].n);
+        memcpy(text + cases[i].n, "xy", 2);
+        assert_int_equal(fixture_encode(f, text, cases[i].n + 2, FIXTURE_IDS), PM_PLUGIN_OK);
+        assert_int_equal(f->n_ids, cases[i].n + (cases[i].last == 3 ? 2 : 1));
+    }
+    fixture_destroy(f);
+}
+
 /* ---- What text cannot do ---- */
 
 static void special_tokens_do_not_come_out_of_text(void **state)
@@ -448,6 +476,7 @@ int main(void)
         cmocka_unit_test(goldens),
         cmocka_unit_test(unigram_like_the_textbook),
         cmocka_unit_test(wordpiece_like_the_textbook),
+        cmocka_unit_test(large_sums_are_counted_anew),
         cmocka_unit_test(special_tokens_do_not_come_out_of_text),
         cmocka_unit_test(words_are_whole_in_wordlevel),
         cmocka_unit_test(no_unknown_token),
