@@ -94,16 +94,4 @@ static inline int pm_is_han(uint32_t code)
     return (pm_character_entry(code) & PM_CHARACTER_HAN) != 0;
 }
 
-/* The three properties that the older splitter cuts by. */
-typedef enum pm_class { PM_CLASS_OTHER, PM_CLASS_LETTER, PM_CLASS_NUMBER, PM_CLASS_SPACE } pm_class;
-
-static inline pm_class pm_class_of(uint32_t code)
-{
-    uint32_t bit = pm_category_bit(code);
-    return bit & PM_SET_LETTER   ? PM_CLASS_LETTER
-           : bit & PM_SET_NUMBER ? PM_CLASS_NUMBER
-           : bit & PM_SET_SPACE  ? PM_CLASS_SPACE
-                                 : PM_CLASS_OTHER;
-}
-
 #endif

@@ -278,20 +278,3 @@ size_t pm_scan_block_words(const unsigned char *text, size_t n, size_t *at, uint
     *at = begin;
     return k;
 }
-
-/* ---- One match, for the older splitter ---- */
-
-size_t pm_scan_gpt2(const char *text, size_t at, size_t end)
-{
-    return gpt2_end((const unsigned char *)text, at, end, PM_CUT_NOTHING);
-}
-
-size_t pm_scan_llama3(const char *text, size_t at, size_t end)
-{
-    return llama3_end((const unsigned char *)text, at, end, (llama3_options){.digits = 3});
-}
-
-size_t pm_scan_qwen2(const char *text, size_t at, size_t end)
-{
-    return llama3_end((const unsigned char *)text, at, end, (llama3_options){.digits = 1});
-}

@@ -33,11 +33,4 @@ size_t pm_scan_block_words(const unsigned char *text, size_t n, size_t *at, uint
 size_t pm_scan_block_digits_gpt2(const unsigned char *text, size_t n, size_t *at, uint32_t *ends, size_t most);
 size_t pm_scan_block_deepseek3_chain(const unsigned char *text, size_t n, size_t *at, uint32_t *ends, size_t most);
 
-/* The end of the match that starts at text[at], at < end. */
-typedef size_t (*pm_scanner)(const char *text, size_t at, size_t end);
-
-size_t pm_scan_gpt2(const char *text, size_t at, size_t end);
-size_t pm_scan_llama3(const char *text, size_t at, size_t end);
-size_t pm_scan_qwen2(const char *text, size_t at, size_t end);
-
 #endif
