@@ -19,7 +19,7 @@
 #include "tests/shared_data.h"
 
 static const char *const sets[] = {"gpt-2",          "llama-bpe", "qwen2", "deepseek-llm",
-                                   "deepseek-coder", "llama-spm", "phi-3"};
+                                   "deepseek-coder", "llama-spm", "phi-3", "bert-bge"};
 
 static const char separator[] = "\n__ggml_vocab_test__\n";
 
@@ -84,7 +84,8 @@ static void check_input(const pm_tokenizer *tokenizer, const char *set, size_t i
     size_t n_back = 0;
     if (pm_tokenizer_decode(tokenizer, tokens.ids, tokens.n, 0, &back, &n_back, &err) != PM_OK)
         fail_msg("%s, input %zu: %s", set, index, err.message);
-    if (n_back != size || memcmp(back, text, size) != 0)
+    /* Decoding gives the text back, but not after BERT's normaliser, which drops case and accents. */
+    if (strcmp(set, "bert-bge") != 0 && (n_back != size || memcmp(back, text, size) != 0))
         fail_msg("%s, input %zu decodes to '%s'", set, index, back);
     pm_text_free(back);
     pm_tokens_free(&tokens);
