@@ -36,6 +36,26 @@ typedef struct bench_settings {
  * A device that fails is an entry with "error". Fails only where nothing could be run at all. */
 pm_status bench_run(const bench_settings *settings, json_t **out, pm_error *err);
 
+/* ---- Tokenizers: no device, no model; vocabularies and texts ---- */
+
+typedef struct bench_tokenizer_settings {
+    const char *const *files; /* anything that pm_tokenizer_open_file reads */
+    size_t n_files;
+    const char *const *texts; /* paths; none: text made of each vocabulary's own tokens */
+    size_t n_texts;
+    int32_t n_repeats, n_threads; /* threads of the second figure; 0: all cores */
+    void (*note)(void *user, const char *line);
+    void *user;
+} bench_tokenizer_settings;
+
+/* Measures opening, encoding (one thread, and n_threads) and decoding. *out is a new reference to {"pumice", "machine",
+ * "settings", "tokenizers": [...]}. */
+pm_status bench_tokenizers(const bench_tokenizer_settings *settings, json_t **out, pm_error *err);
+void bench_tokenizers_print(const json_t *document);
+
+/* What every document says first: a new object with "pumice", "date" and "machine". */
+json_t *bench_document(void);
+
 /* The document as a table for people, on standard output. */
 void bench_print(const json_t *document);
 

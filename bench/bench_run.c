@@ -138,15 +138,20 @@ static pm_status describe_model(const char *path, json_t **out, pm_error *err)
     return PM_OK;
 }
 
+json_t *bench_document(void)
+{
+    char date[32];
+    time_t now = time(NULL);
+    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
+    return json_pack("{s:s,s:s,s:o}", "pumice", PUMICE_VERSION, "date", date, "machine", machine());
+}
+
 pm_status bench_run(const bench_settings *settings, json_t **out, pm_error *err)
 {
     json_t *model;
     pm_status status = describe_model(settings->model_path, &model, err);
     if (status != PM_OK)
         return status;
-    char date[32];
-    time_t now = time(NULL);
-    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
     json_t *devices = json_array();
     for (size_t i = 0; i < settings->n_devices; i++) {
         char line[128];
@@ -155,8 +160,11 @@ pm_status bench_run(const bench_settings *settings, json_t **out, pm_error *err)
             settings->note(settings->user, line);
         json_array_append_new(devices, run_device(settings, settings->devices[i]));
     }
-    *out = json_pack("{s:s,s:s,s:o,s:o,s:{s:i,s:i,s:i},s:o}", "pumice", PUMICE_VERSION, "date", date, "machine", machine(),
-                     "model", model, "settings", "repeats", settings->n_repeats, "threads", settings->n_threads,
-                     "decode_tokens", settings->n_decode, "devices", devices);
+    *out = bench_document();
+    json_object_set_new(*out, "model", model);
+    json_object_set_new(*out, "settings",
+                        json_pack("{s:i,s:i,s:i}", "repeats", settings->n_repeats, "threads", settings->n_threads,
+                                  "decode_tokens", settings->n_decode));
+    json_object_set_new(*out, "devices", devices);
     return PM_OK;
 }

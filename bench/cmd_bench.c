@@ -17,7 +17,8 @@
 typedef struct bench_options {
     const char *model, *shape, *type, *prompts, *output;
     cli_list devices;
-    int decode, repeats, threads, tier, verify, limit, no_cache, json;
+    int decode, repeats, threads, tier, verify, limit, no_cache, json, tokenizers;
+    cli_list texts;
 } bench_options;
 
 #define AT(field) offsetof(bench_options, field)
@@ -45,6 +46,10 @@ static const cli_option rows[] = {
      .help = "compare the logits of N tokens with the reference backend (default 4; 0: not)", .min = 0, .max = 4096},
     {.name = "limit", .kind = CLI_INT, .offset = AT(limit), .value_name = "SECONDS",
      .help = "stop a device that takes longer (default 1800; 0: never)", .min = 0, .max = 1 << 20},
+    {.name = "tokenizers", .kind = CLI_FLAG, .offset = AT(tokenizers),
+     .help = "measure tokenizers instead of devices: those of the files that are named (default: the model)"},
+    {.name = "text", .kind = CLI_LIST, .offset = AT(texts), .value_name = "FILE",
+     .help = "text that --tokenizers encodes; may be given several times (default: made of the vocabulary)"},
     {.name = "cold", .kind = CLI_FLAG, .offset = AT(no_cache),
      .help = "do not use the pipeline cache: the first token as on a machine that never ran the model"},
     {.name = "json", .letter = 'j', .kind = CLI_FLAG, .offset = AT(json), .help = "write one JSON document"},
@@ -172,25 +177,66 @@ static int exit_status(const json_t *document)
     return CLI_OK;
 }
 
+static int finish(const bench_options *o, json_t *document, int status, void print(const json_t *document))
+{
+    if (o->output && write_document(o->output, document) != CLI_OK)
+        status = CLI_FAILURE;
+    if (o->json) {
+        int printed = cli_print_json("bench", document);
+        return printed != CLI_OK ? printed : status;
+    }
+    print(document);
+    json_decref(document);
+    return status;
+}
+
+static int run_tokenizers(const cli_spec *spec, const bench_options *o, char **files, int n_files)
+{
+    char path[4096];
+    const char *model = path;
+    json_t *document;
+    pm_error err = {PM_OK, ""};
+    bench_tokenizer_settings settings = {.files = (const char *const *)files, .n_files = (size_t)n_files,
+                                         .texts = o->texts.items, .n_texts = o->texts.n, .n_repeats = o->repeats,
+                                         .n_threads = o->threads, .note = show_note};
+    if (n_files == 0) {
+        int status = choose_model(spec, o, path, sizeof path);
+        if (status != CLI_OK)
+            return status;
+        settings.files = &model;
+        settings.n_files = 1;
+    }
+    if (bench_tokenizers(&settings, &document, &err) != PM_OK)
+        return cli_report("bench", &err);
+    return finish(o, document, CLI_OK, bench_tokenizers_print);
+}
+
 int cmd_bench(int argc, char **argv)
 {
     bench_options o = {.prompts = "64,512", .decode = 128, .repeats = 3, .verify = 4, .limit = 1800};
     const cli_group group = {"Options", rows, CLI_COUNT(rows), &o};
     const cli_spec spec = {
         .command = "bench",
-        .synopsis = "[OPTION]...",
+        .synopsis = "[OPTION]... [--tokenizers FILE...]",
         .about = "Measures prompt processing, decoding, time to first token and memory on each device, beside the\n"
                  "device's own ceilings (memory bandwidth, arithmetic) measured in the same run, and the error of its\n"
                  "logits against the reference backend.",
         .examples = "pumice bench\npumice bench --shape tinyllama-1.1b --type Q8_0 --device cpu\n"
-                    "pumice bench --json --output results.json",
+                    "pumice bench --json --output results.json\n"
+                    "pumice bench --tokenizers tokenizer.json model.gguf --text book.txt",
         .groups = &group,
         .n_groups = 1,
-        .max_arguments = 0,
+        .max_arguments = -1,
     };
     int n_arguments, status = cli_parse(&spec, argc, argv, &n_arguments);
     if (status >= 0)
         return status;
+    if (o.tokenizers)
+        return run_tokenizers(&spec, &o, argv, n_arguments);
+    if (n_arguments > 0)
+        return cli_usage(&spec, "unexpected argument '%s'", argv[0]);
+    if (o.texts.n > 0)
+        return cli_usage(&spec, "--text goes with --tokenizers");
     char path[4096], names[BENCH_MAX_DEVICES][24];
     bench_settings settings = {.model_path = path, .n_decode = o.decode, .n_repeats = o.repeats, .n_threads = o.threads,
                                .tier = (pm_tier)o.tier, .verify_tokens = o.verify, .limit_s = o.limit,
@@ -207,14 +253,5 @@ int cmd_bench(int argc, char **argv)
     pm_error err = {PM_OK, ""};
     if (bench_run(&settings, &document, &err) != PM_OK)
         return cli_report("bench", &err);
-    status = exit_status(document);
-    if (o.output && write_document(o.output, document) != CLI_OK)
-        status = CLI_FAILURE;
-    if (o.json) {
-        int printed = cli_print_json("bench", document);
-        return printed != CLI_OK ? printed : status;
-    }
-    bench_print(document);
-    json_decref(document);
-    return status;
+    return finish(&o, document, exit_status(document), bench_print);
 }

@@ -28,7 +28,7 @@ class TokenizerCheck(CliCase):
         return self.pumice("tokenizer-check", *arguments, **options).stdout.decode()
 
     def test_own_plugins_pass(self):
-        for name in ("bpe", "whitespace"):
+        for name in ("bpe", "unigram", "whitespace", "wordpiece"):
             with self.subTest(name):
                 self.assertIn("all checks passed", self.check(name, "--rounds", 300))
 
