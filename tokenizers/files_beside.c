@@ -88,8 +88,7 @@ static void apply_id(const pm_json *config, const char *key, const pm_vocabulary
     const pm_json *value = pm_json_member(config, key);
     if (value && value->type == PM_JSON_ARRAY)
         value = value->first;
-    if (value && value->type == PM_JSON_NUMBER && value->number >= 0 &&
-        value->number < (double)v->spec.n_entries)
+    if (value && value->type == PM_JSON_NUMBER && value->number >= 0 && value->number < (double)v->spec.n_entries)
         *id = (int32_t)value->number;
 }
 

@@ -1,4 +1,5 @@
-/* What stands beside the file of a vocabulary in the directory of a released model: settings that are not in it. */
+/* What stands beside the file of a vocabulary in the directory of a released model: settings that are not in it.
+ */
 #ifndef PUMICE_FILES_BESIDE_H
 #define PUMICE_FILES_BESIDE_H
 

@@ -3,13 +3,13 @@
 #define PUMICE_GGUF_PRE_TOKENIZERS_H
 
 typedef struct pm_gguf_pre_tokenizer {
-    const char *names;       /* separated by spaces */
-    const char *splits[8];   /* regular expressions, one after the other: matches and what is between are pieces */
-    int single_digits;       /* numbers are cut into digits before that */
-    int use_regex;           /* ByteLevel cuts as GPT-2 did */
-    int ignore_merges;       /* a piece that is a token becomes it */
-    int adds_bos;            /* where the file does not say */
-    const char *normalizer;  /* "NFC"; NULL: none */
+    const char *names;      /* separated by spaces */
+    const char *splits[8];  /* regular expressions, one after the other: matches and what is between are pieces */
+    int single_digits;      /* numbers are cut into digits before that */
+    int use_regex;          /* ByteLevel cuts as GPT-2 did */
+    int ignore_merges;      /* a piece that is a token becomes it */
+    int adds_bos;           /* where the file does not say */
+    const char *normalizer; /* "NFC"; NULL: none */
 } pm_gguf_pre_tokenizer;
 
 /* NULL where the name is not known. Static storage. */

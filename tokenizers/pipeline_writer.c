@@ -83,9 +83,11 @@ static void write_replace(pm_json_writer *pipeline, const char *content, size_t 
     pm_json_write(pipeline, "}");
 }
 
-/* The unknown token's text is put in at the end, as SentencePiece does, so that its spaces are not taken for spaces of
- * the text; until then a character stands for it that is none (Unicode's noncharacters are for such uses). */
-void pm_pipeline_write_metaspace_decoder(pm_vocabulary *v, long n_strip, const char *unk_surface, size_t n_unk_surface)
+/* The unknown token's text is put in at the end, as SentencePiece does, so that its spaces are not taken for
+ * spaces of the text; until then a character stands for it that is none (Unicode's noncharacters are for such
+ * uses). */
+void pm_pipeline_write_metaspace_decoder(pm_vocabulary *v, long n_strip, const char *unk_surface,
+                                         size_t n_unk_surface)
 {
     static const char marker[] = "\xEF\xB7\x90";
     int has_surface = unk_surface && v->spec.unk != PM_NO_TOKEN;
@@ -125,6 +127,7 @@ void pm_pipeline_write_byte_level(pm_vocabulary *v, const char *splits, int use_
     }
     pm_json_write(pipeline, "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true");
     pm_json_write(pipeline, regex);
-    pm_json_write(pipeline, "]},\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true");
+    pm_json_write(pipeline,
+                  "]},\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true");
     pm_json_write(pipeline, regex);
 }

@@ -124,7 +124,8 @@ int32_t pm_vocabulary_search(const pm_vocabulary *vocabulary, const char *bytes,
     const pm_vocab_entry *entries = vocabulary->entries;
     int32_t found = PM_NO_TOKEN;
     for (size_t i = 0; i < vocabulary->spec.n_entries; i++) {
-        if (entries[i].n_bytes != n || entries[i].kind == PM_TOKEN_UNUSED || memcmp(entries[i].bytes, bytes, n) != 0)
+        if (entries[i].n_bytes != n || entries[i].kind == PM_TOKEN_UNUSED ||
+            memcmp(entries[i].bytes, bytes, n) != 0)
             continue;
         if (entries[i].kind == PM_TOKEN_CONTROL)
             return (int32_t)i;

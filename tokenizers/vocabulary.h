@@ -1,8 +1,8 @@
 /* A vocabulary on its way from a file to a plugin: the plugin's spec together with the memory behind it.
  *
- * Every reader (one a kind of file, vocabulary_*.c) makes the same of what it reads: entries with their bytes, merges,
- * special ids, and the pipeline in the language of tokenizer.json (see pm_tokenizer_spec). Entries may point into the
- * file itself, which stays mapped until pm_vocabulary_free. Call that also after an error.
+ * Every reader (one a kind of file, vocabulary_*.c) makes the same of what it reads: entries with their bytes,
+ * merges, special ids, and the pipeline in the language of tokenizer.json (see pm_tokenizer_spec). Entries may
+ * point into the file itself, which stays mapped until pm_vocabulary_free. Call that also after an error.
  */
 #ifndef PUMICE_VOCABULARY_H
 #define PUMICE_VOCABULARY_H
@@ -22,18 +22,18 @@ typedef struct pm_spelling {
 
 typedef struct pm_vocabulary {
     pm_tokenizer_spec spec;
-    pm_arena arena;            /* what the spec points to and is not in the file ... */
-    pm_vocab_entry *entries;   /* ... but these, which grow */
+    pm_arena arena;          /* what the spec points to and is not in the file ... */
+    pm_vocab_entry *entries; /* ... but these, which grow */
     pm_vocab_merge *merges;
     pm_json_writer pipeline;
-    uint64_t *hashes;          /* of how the file spells entries, where merges will be looked up so; 0: it does not */
+    uint64_t *hashes; /* of how the file spells entries, where merges will be looked up so; 0: it does not */
     size_t n_hashes;
-    uint64_t seeds[2];         /* of the hashes */
-    const char *file_begin;    /* 16 bytes can be read from the first n_file_padded bytes on, as vocabulary_index.h */
-    size_t n_file_padded;      /* does; 0: nowhere */
-    char *word;                /* memory of readers for one token */
+    uint64_t seeds[2];      /* of the hashes */
+    const char *file_begin; /* 16 bytes can be read from the first n_file_padded bytes on, as vocabulary_index.h */
+    size_t n_file_padded;   /* does; 0: nowhere */
+    char *word;             /* memory of readers for one token */
     size_t entries_capacity, merges_capacity, hashes_capacity, word_capacity;
-    char *bytes;               /* memory for the bytes of tokens: where there is some left */
+    char *bytes; /* memory for the bytes of tokens: where there is some left */
     size_t n_bytes_left;
     pm_mapped_file file;
     pm_gguf *gguf;             /* where it was opened for the vocabulary alone */
@@ -71,8 +71,8 @@ int32_t pm_vocabulary_search(const pm_vocabulary *vocabulary, const char *bytes,
 
 /* ---- Readers ----
  *
- * Errors: PM_ERR_NOT_FOUND (there is no such file, or no tokenizer in it), PM_ERR_FORMAT (malformed; ids out of range,
- * merges of tokens that are not there), PM_ERR_UNSUPPORTED (a kind of tokenizer that pumice does not know),
+ * Errors: PM_ERR_NOT_FOUND (there is no such file, or no tokenizer in it), PM_ERR_FORMAT (malformed; ids out of
+ * range, merges of tokens that are not there), PM_ERR_UNSUPPORTED (a kind of tokenizer that pumice does not know),
  * PM_ERR_LIMIT, PM_ERR_MEMORY. */
 
 /* The tokenizer.* keys of a GGUF file, which must stay open as long as the vocabulary. */

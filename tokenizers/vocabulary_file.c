@@ -118,10 +118,11 @@ static pm_status find_in_directory(const char *directory, char *path, size_t cap
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++)
         if (find_only(directory, endings[i], path, capacity))
             return PM_OK;
-    return pm_fail(err, PM_ERR_NOT_FOUND,
-                   "%s: there is no tokenizer.json, tokenizer.model, spiece.model or vocab.txt in this directory, and "
-                   "not exactly one file that ends in .gguf, .tiktoken or .model; name the file",
-                   directory);
+    return pm_fail(
+        err, PM_ERR_NOT_FOUND,
+        "%s: there is no tokenizer.json, tokenizer.model, spiece.model or vocab.txt in this directory, and "
+        "not exactly one file that ends in .gguf, .tiktoken or .model; name the file",
+        directory);
 }
 
 /* ---- Files ---- */

@@ -70,8 +70,8 @@ static char *copy_string(const gguf_reading *r, pm_str s, pm_status *status)
     return copy;
 }
 
-/* Element i of an array of strings, *text being the one before it. Opening the file has checked that they follow each
- * other, each behind its length. */
+/* Element i of an array of strings, *text being the one before it. Opening the file has checked that they follow
+ * each other, each behind its length. */
 static pm_status next_string(const gguf_reading *r, const pm_gguf_entry *array, size_t i, pm_str *text)
 {
     if (i == 0)
@@ -117,7 +117,8 @@ static pm_status spell_added(const gguf_reading *r, size_t i)
     return spelling && pm_vocabulary_spell(r->out, i, spelling, n) ? PM_OK : pm_fail_memory(r->err, n, "a token");
 }
 
-/* A byte-level token's bytes. One that is not spelled in the alphabet cannot come out of merges; it keeps its id. */
+/* A byte-level token's bytes. One that is not spelled in the alphabet cannot come out of merges; it keeps its id.
+ */
 static pm_status undo_spelling(const gguf_reading *r, size_t i)
 {
     pm_vocab_entry *e = &r->entries[i];
@@ -142,7 +143,8 @@ static pm_status undo_spelling(const gguf_reading *r, size_t i)
     return PM_OK;
 }
 
-/* BERT's files mark the words, with U+2581 in front, and not what continues them; its own list does the reverse. */
+/* BERT's files mark the words, with U+2581 in front, and not what continues them; its own list does the reverse.
+ */
 static pm_status undo_phantom_space(const gguf_reading *r, pm_vocab_entry *e)
 {
     if (e->n_bytes > 3 && memcmp(e->bytes, "\xE2\x96\x81", 3) == 0) {
@@ -204,7 +206,7 @@ static pm_status read_tokens(gguf_reading *r)
     PM_TRY(find_per_token(r, KEY("scores"), is_float, &scores));
     if (!scores && (r->kind == GGUF_LLAMA || r->kind == GGUF_T5))
         return gguf_fail_key(r, PM_ERR_FORMAT, KEY("scores"),
-                        "is missing: without scores there is nothing to merge by");
+                             "is missing: without scores there is nothing to merge by");
     PM_TRY(pm_vocabulary_extend(r->out, r->n, r->err));
     r->entries = r->out->entries;
     pm_str text = {0};
@@ -239,7 +241,8 @@ static pm_status read_merges(const gguf_reading *r)
     const pm_gguf_entry *merges;
     PM_TRY(find_array(r, KEY("merges"), is_string, MAX_MERGES, &merges));
     if (!merges)
-        return gguf_fail_key(r, PM_ERR_FORMAT, KEY("merges"), "is missing: a byte-level vocabulary needs its merges");
+        return gguf_fail_key(r, PM_ERR_FORMAT, KEY("merges"),
+                             "is missing: a byte-level vocabulary needs its merges");
     pm_merge_reader reader = {0};
     pm_status status = pm_merge_reader_start(&reader, r->out, r->err);
     pm_str text = {0};

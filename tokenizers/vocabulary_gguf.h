@@ -1,5 +1,5 @@
-/* Reading the vocabulary of a GGUF file: what vocabulary_gguf.c (entries, merges, ids) and vocabulary_gguf_pipeline.c
- * (how text becomes pieces and back) have in common. */
+/* Reading the vocabulary of a GGUF file: what vocabulary_gguf.c (entries, merges, ids) and
+ * vocabulary_gguf_pipeline.c (how text becomes pieces and back) have in common. */
 #ifndef PUMICE_VOCABULARY_GGUF_H
 #define PUMICE_VOCABULARY_GGUF_H
 
@@ -25,7 +25,7 @@ typedef struct gguf_reading {
     size_t n;
     gguf_kind kind;
     const pm_gguf_pre_tokenizer *pre_tokenizer; /* of byte-level vocabularies */
-    int adds_space_prefix; /* each stretch of text starts with a space */
+    int adds_space_prefix;                      /* each stretch of text starts with a space */
 } gguf_reading;
 
 pm_status gguf_fail_key(const gguf_reading *r, pm_status status, const char *key, const char *what);

@@ -1,7 +1,7 @@
 /* How text becomes what the model of a GGUF file sees, in the language of tokenizer.json.
  *
- * Files say little of it: the name of a pre-tokenizer for byte-level vocabularies (gguf_pre_tokenizers.h knows what
- * each stands for), a few flags for the others. The rest belongs to the kind of tokenizer.
+ * Files say little of it: the name of a pre-tokenizer for byte-level vocabularies (gguf_pre_tokenizers.h knows
+ * what each stands for), a few flags for the others. The rest belongs to the kind of tokenizer.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +55,8 @@ static void write_llama(const gguf_reading *r)
     pm_json_write(&r->out->pipeline, "},\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[");
     if (has_prefix)
         pm_json_write(&r->out->pipeline, "{\"type\":\"Prepend\",\"prepend\":\"\xE2\x96\x81\"},");
-    pm_json_write(&r->out->pipeline, "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\xE2\x96\x81\"}]}");
+    pm_json_write(&r->out->pipeline,
+                  "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\xE2\x96\x81\"}]}");
     pm_pipeline_write_metaspace_decoder(r->out, has_prefix, NULL, 0);
 }
 
@@ -85,7 +86,8 @@ static pm_status write_t5(const gguf_reading *r)
     int has_prefix = r->adds_space_prefix;
     int removes_spaces = 0;
     if (r->out->spec.unk == PM_NO_TOKEN)
-        return gguf_fail_key(r, PM_ERR_FORMAT, KEY("unknown_token_id"), "is missing, and a Unigram model needs it");
+        return gguf_fail_key(r, PM_ERR_FORMAT, KEY("unknown_token_id"),
+                             "is missing, and a Unigram model needs it");
     PM_TRY(gguf_read_setting(r, KEY("remove_extra_whitespaces"), &removes_spaces));
     write_model(r, "Unigram");
     write_flag(r, "fuse_unk", 1);
@@ -106,7 +108,8 @@ static pm_status write_bert(const gguf_reading *r)
 {
     int lowercase = 1, strip_accents = -1;
     if (r->out->spec.unk == PM_NO_TOKEN)
-        return gguf_fail_key(r, PM_ERR_FORMAT, KEY("unknown_token_id"), "is missing, and a WordPiece model needs it");
+        return gguf_fail_key(r, PM_ERR_FORMAT, KEY("unknown_token_id"),
+                             "is missing, and a WordPiece model needs it");
     PM_TRY(gguf_read_setting(r, KEY("normalizer.lowercase"), &lowercase));
     PM_TRY(gguf_read_setting(r, KEY("normalizer.strip_accents"), &strip_accents));
     write_model(r, "WordPiece");

@@ -1,9 +1,9 @@
 /* A tokenizer.json of Hugging Face's tokenizers.
  *
- * One pass over the document: small parts are remembered as stretches of its text, the model's vocabulary and merges
- * are read where they stand (vocabulary_hf_model.c). What a part needs of one that stands behind it, such as the
- * vocabulary of the pre-tokenizer, makes it wait for the end; files as Hugging Face writes them have none such.
- * The description of the pipeline is these stretches, put together anew.
+ * One pass over the document: small parts are remembered as stretches of its text, the model's vocabulary and
+ * merges are read where they stand (vocabulary_hf_model.c). What a part needs of one that stands behind it, such
+ * as the vocabulary of the pre-tokenizer, makes it wait for the end; files as Hugging Face writes them have none
+ * such. The description of the pipeline is these stretches, put together anew.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -27,9 +27,9 @@ pm_status hf_parse(const hf_reading *r, hf_slice slice, const char *what, pm_jso
     *out = NULL;
     if (slice.begin == slice.end)
         slice = (hf_slice){0, 0};
-    pm_plugin_code code = slice.end == 0 ? pm_json_tree_parse("null", 4, out, &message)
-                                         : pm_json_tree_parse(r->text + slice.begin, slice.end - slice.begin, out,
-                                                              &message);
+    pm_plugin_code code = slice.end == 0
+                              ? pm_json_tree_parse("null", 4, out, &message)
+                              : pm_json_tree_parse(r->text + slice.begin, slice.end - slice.begin, out, &message);
     if (code == PM_PLUGIN_MEMORY)
         return pm_fail_memory(r->err, slice.end - slice.begin, what);
     if (code != PM_PLUGIN_OK)
@@ -223,7 +223,10 @@ static pm_status apply_options(hf_reading *r, const pm_json *options)
     static const struct {
         const char *type, *plugin;
         int is_list;
-    } kinds[] = {{"BPE", "bpe", 0}, {"Unigram", "unigram", 1}, {"WordPiece", "wordpiece", 0}, {"WordLevel", "wordpiece", 0}};
+    } kinds[] = {{"BPE", "bpe", 0},
+                 {"Unigram", "unigram", 1},
+                 {"WordPiece", "wordpiece", 0},
+                 {"WordLevel", "wordpiece", 0}};
     pm_tokenizer_spec *spec = &r->out->spec;
     const char *type = pm_json_text(options, "type", NULL);
     if (!type) {
@@ -334,11 +337,11 @@ static void find_known_names(pm_vocabulary *v)
         size_t offset;
         const char *names[8];
     } known[] = {
-        {offsetof(pm_tokenizer_spec, bos), {"<s>", "<bos>", "<|begin_of_text|>", "<|startoftext|>", "<BOS_TOKEN>",
-                                            DEEPSEEK_NAME("begin")}},
-        {offsetof(pm_tokenizer_spec, eos), {"</s>", "<eos>", "<|end_of_text|>", "<|endoftext|>", "<EOS_TOKEN>",
-                                            "<|im_end|>", "<EOT>",
-                                            DEEPSEEK_NAME("end")}},
+        {offsetof(pm_tokenizer_spec, bos),
+         {"<s>", "<bos>", "<|begin_of_text|>", "<|startoftext|>", "<BOS_TOKEN>", DEEPSEEK_NAME("begin")}},
+        {offsetof(pm_tokenizer_spec, eos),
+         {"</s>", "<eos>", "<|end_of_text|>", "<|endoftext|>", "<EOS_TOKEN>", "<|im_end|>", "<EOT>",
+          DEEPSEEK_NAME("end")}},
         {offsetof(pm_tokenizer_spec, pad), {"<pad>", "[PAD]", "<PAD>", "<|finetune_right_pad_id|>"}},
         {offsetof(pm_tokenizer_spec, sep), {"[SEP]", "<sep>"}},
         {offsetof(pm_tokenizer_spec, cls), {"[CLS]", "<cls>"}},
@@ -351,7 +354,8 @@ static void find_known_names(pm_vocabulary *v)
         for (size_t k = 0; k < sizeof known / sizeof known[0]; k++) {
             int32_t *id = (int32_t *)(void *)((char *)&v->spec + known[k].offset);
             for (size_t j = 0; j < 8 && known[k].names[j] && *id == PM_NO_TOKEN; j++)
-                if (strlen(known[k].names[j]) == e->n_bytes && memcmp(known[k].names[j], e->bytes, e->n_bytes) == 0)
+                if (strlen(known[k].names[j]) == e->n_bytes &&
+                    memcmp(known[k].names[j], e->bytes, e->n_bytes) == 0)
                     *id = (int32_t)i;
         }
     }
@@ -359,7 +363,8 @@ static void find_known_names(pm_vocabulary *v)
 
 /* ---- The document ---- */
 
-/* ByteLevel, wherever it stands: the model sees bytes (pm_pre_tokenizer_gives_bytes). JSON is not nested deeply. */
+/* ByteLevel, wherever it stands: the model sees bytes (pm_pre_tokenizer_gives_bytes). JSON is not nested deeply.
+ */
 static int has_byte_level(const pm_json *pre_tokenizer)
 {
     if (pm_json_is(pre_tokenizer, "type", "ByteLevel"))
@@ -388,9 +393,14 @@ static pm_status read_document(hf_reading *r)
     struct {
         const char *name;
         hf_slice *slice;
-    } parts[] = {{"normalizer", &r->normalizer}, {"post_processor", &r->post_processor}, {"decoder", &r->decoder},
-                 {"truncation", &r->truncation}, {"padding", &r->padding}, {"added_tokens", &r->added_tokens},
-                 {"pre_tokenizer", &r->pre_tokenizer}, {"model", &r->model}};
+    } parts[] = {{"normalizer", &r->normalizer},
+                 {"post_processor", &r->post_processor},
+                 {"decoder", &r->decoder},
+                 {"truncation", &r->truncation},
+                 {"padding", &r->padding},
+                 {"added_tokens", &r->added_tokens},
+                 {"pre_tokenizer", &r->pre_tokenizer},
+                 {"model", &r->model}};
     int model_is_read = 0;
     if (pm_json_next(reader) != PM_JSON_EVENT_OBJECT)
         return hf_fail_json(r, reader, "an object");

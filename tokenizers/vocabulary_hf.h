@@ -1,5 +1,5 @@
-/* Reading a tokenizer.json: what vocabulary_hf.c (the document) and vocabulary_hf_model.c (vocabulary and merges, which
- * are nearly all of it) have in common. */
+/* Reading a tokenizer.json: what vocabulary_hf.c (the document) and vocabulary_hf_model.c (vocabulary and merges,
+ * which are nearly all of it) have in common. */
 #ifndef PUMICE_VOCABULARY_HF_H
 #define PUMICE_VOCABULARY_HF_H
 
@@ -20,12 +20,12 @@ typedef struct hf_reading {
     size_t n;
     pm_json_reader reader;
     hf_slice normalizer, pre_tokenizer, post_processor, decoder, truncation, padding, added_tokens, model;
-    hf_slice merges;           /* of the model */
+    hf_slice merges; /* of the model */
     int has_vocab, has_merges, vocab_is_list;
-    size_t prefix;             /* the length of continuing_subword_prefix */
-    size_t prefix_of_merges;   /* ... as it was when the merges were read */
-    pm_json_writer options;      /* the members of the model but vocabulary and merges: "key":value,... */
-    int is_bytes;              /* the model works on bytes: undo the spelling of its tokens */
+    size_t prefix;           /* the length of continuing_subword_prefix */
+    size_t prefix_of_merges; /* ... as it was when the merges were read */
+    pm_json_writer options;  /* the members of the model but vocabulary and merges: "key":value,... */
+    int is_bytes;            /* the model works on bytes: undo the spelling of its tokens */
 } hf_reading;
 
 /* The message of a reader that stopped, or of another event than was expected. */

@@ -132,7 +132,8 @@ static pm_status add_joined(const hf_reading *r, pm_merge_reader *merges, size_t
 {
     if (!joined.text)
         return pm_fail_memory(r->err, joined.n, "a merge");
-    if (joined.n >= 8 && joined.text[0] == '#' && memcmp(joined.text, "#version", 8) == 0) /* as in merges.txt, from which these come */
+    if (joined.n >= 8 && joined.text[0] == '#' &&
+        memcmp(joined.text, "#version", 8) == 0) /* as in merges.txt, from which these come */
         return PM_OK;
     const char *space = memchr(joined.text, ' ', joined.n);
     size_t n_left = space ? (size_t)(space - joined.text) : 0;

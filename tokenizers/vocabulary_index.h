@@ -1,9 +1,10 @@
-/* From the spelling of a token to its id, while a vocabulary is read: for merges, which name tokens by their spelling.
+/* From the spelling of a token to its id, while a vocabulary is read: for merges, which name tokens by their
+ * spelling.
  *
- * Spellings are known by 64 bits of hash alone, which saves visiting them again; two different ones of 200,000 have
- * the same hash by chance once in a billion vocabularies. The hash is seeded anew for every vocabulary, so no file can
- * be made to collide. Looking up takes two steps, so that many look-ups can be under way at once: the hash, which asks
- * for the slot's memory, and later the search.
+ * Spellings are known by 64 bits of hash alone, which saves visiting them again; two different ones of 200,000
+ * have the same hash by chance once in a billion vocabularies. The hash is seeded anew for every vocabulary, so no
+ * file can be made to collide. Looking up takes two steps, so that many look-ups can be under way at once: the
+ * hash, which asks for the slot's memory, and later the search.
  *
  * Most spellings have at most 16 bytes. These are handled as one number, without a branch on their length: see
  * pm_spelling_bits.
@@ -33,8 +34,8 @@ typedef struct pm_vocabulary_index {
 int pm_vocabulary_index_create(pm_vocabulary_index *index, size_t n);
 void pm_vocabulary_index_destroy(pm_vocabulary_index *index); /* fine on one that is all zero */
 
-/* Adds the first n spellings, those of entries whose kind's bit is in `kinds`. Returns the first that is in the index
- * already (it is left out), or PM_NO_TOKEN. */
+/* Adds the first n spellings, those of entries whose kind's bit is in `kinds`. Returns the first that is in the
+ * index already (it is left out), or PM_NO_TOKEN. */
 int32_t pm_vocabulary_index_add(pm_vocabulary_index *index, const uint64_t *hashes, const pm_vocab_entry *entries,
                                 size_t n, unsigned kinds);
 

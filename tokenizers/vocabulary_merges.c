@@ -24,7 +24,8 @@ pm_status pm_merge_reader_start(pm_merge_reader *reader, pm_vocabulary *vocabula
     if (!pm_vocabulary_index_create(&reader->index, n))
         return pm_fail_memory(err, n * 2 * sizeof(pm_index_slot), "the merges");
     int32_t twice = pm_vocabulary_index_add(&reader->index, hashes, entries, n, 1u << PM_TOKEN_NORMAL);
-    pm_vocabulary_index_add(&reader->index, hashes, entries, n, 1u << PM_TOKEN_UNUSED | 1u << PM_TOKEN_USER_DEFINED);
+    pm_vocabulary_index_add(&reader->index, hashes, entries, n,
+                            1u << PM_TOKEN_UNUSED | 1u << PM_TOKEN_USER_DEFINED);
     if (twice == PM_NO_TOKEN)
         return PM_OK;
     char shown[80];
@@ -46,7 +47,8 @@ static pm_status fail_merge(const pm_merge_reader *m, const pm_merge_spelling *m
     int n = snprintf(text, sizeof text, "%.*s %.*s", (int)(left->n < 30 ? left->n : 30), left->text,
                      (int)(right->n < 30 ? right->n : 30), right->text);
     return pm_fail(err, PM_ERR_FORMAT, "%s: %s%zu, %s, names or makes a token that is not there",
-                   m->vocabulary->spec.source, m->place, merge->at, pm_quote(text, (size_t)n, shown, sizeof shown));
+                   m->vocabulary->spec.source, m->place, merge->at,
+                   pm_quote(text, (size_t)n, shown, sizeof shown));
 }
 
 pm_status pm_merge_reader_hash_result(pm_merge_reader *m, pm_merge_spelling *merge, pm_error *err)

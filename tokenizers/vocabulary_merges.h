@@ -1,8 +1,8 @@
 /* Merges as files name them, by the spellings of two tokens, turned into ids.
  *
- * Merges are taken in batches, so that the look-ups of one are under way while the next is read. The third token, the
- * result, is nearly always that of the merge before or the one after it, and only otherwise looked up. Nothing here
- * depends on what a spelling means: merges spell tokens as the vocabulary does.
+ * Merges are taken in batches, so that the look-ups of one are under way while the next is read. The third token,
+ * the result, is nearly always that of the merge before or the one after it, and only otherwise looked up. Nothing
+ * here depends on what a spelling means: merges spell tokens as the vocabulary does.
  */
 #ifndef PUMICE_VOCABULARY_MERGES_H
 #define PUMICE_VOCABULARY_MERGES_H
@@ -20,16 +20,16 @@ typedef struct pm_merge_spelling {
 typedef struct pm_merge_reader {
     pm_vocabulary *vocabulary;
     pm_vocabulary_index index;
-    size_t prefix;     /* bytes that the right token loses when it joins the left one */
-    const char *place; /* what `at` is, for messages: "merge " or "the merge at byte " */
-    int32_t guess;     /* the token that the merge before made */
+    size_t prefix;                            /* bytes that the right token loses when it joins the left one */
+    const char *place;                        /* what `at` is, for messages: "merge " or "the merge at byte " */
+    int32_t guess;                            /* the token that the merge before made */
     pm_merge_spelling merges[PM_MERGE_BATCH]; /* under way */
     size_t n;
 } pm_merge_reader;
 
-/* The vocabulary's entries are complete, and those that merges may name have spellings: normal ones, and user-defined
- * ones that no normal one is spelled as. Merges of UNUSED ones are left out, as they never apply. PM_ERR_FORMAT where two
- * normal ones are spelled alike. Destroy the reader also after an error. */
+/* The vocabulary's entries are complete, and those that merges may name have spellings: normal ones, and
+ * user-defined ones that no normal one is spelled as. Merges of UNUSED ones are left out, as they never apply.
+ * PM_ERR_FORMAT where two normal ones are spelled alike. Destroy the reader also after an error. */
 pm_status pm_merge_reader_start(pm_merge_reader *reader, pm_vocabulary *vocabulary, pm_error *err);
 void pm_merge_reader_destroy(pm_merge_reader *reader);
 
@@ -40,8 +40,8 @@ pm_status pm_merge_reader_finish(pm_merge_reader *reader, pm_error *err);
 pm_status pm_merge_reader_hash_result(pm_merge_reader *reader, pm_merge_spelling *merge, pm_error *err);
 
 /* The next merge, of two spellings that stay until the end. */
-static inline pm_status pm_merge_reader_add(pm_merge_reader *reader, size_t at, pm_spelling left, pm_spelling right,
-                                            pm_error *err)
+static inline pm_status pm_merge_reader_add(pm_merge_reader *reader, size_t at, pm_spelling left,
+                                            pm_spelling right, pm_error *err)
 {
     const pm_vocabulary *v = reader->vocabulary;
     pm_status status = PM_OK;

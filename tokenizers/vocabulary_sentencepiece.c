@@ -1,9 +1,9 @@
 /* A SentencePiece model: a ModelProto message (sentencepiece_model.proto), read field by field.
  *
- * Its normaliser becomes the pipeline's, which maps and escapes text as the library does. BPE merges by the scores of
- * the pieces. User-defined symbols are tokens wherever they stand in normalised text, but in Unigram models take part
- * in the search for the best pieces, with the score that the library gives them. Character models are BPE models
- * that have nothing to merge; word models look up words.
+ * Its normaliser becomes the pipeline's, which maps and escapes text as the library does. BPE merges by the scores
+ * of the pieces. User-defined symbols are tokens wherever they stand in normalised text, but in Unigram models
+ * take part in the search for the best pieces, with the score that the library gives them. Character models are
+ * BPE models that have nothing to merge; word models look up words.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -198,7 +198,8 @@ static pm_status read_message(spm_reading *r, const char *bytes, size_t n)
         return pm_fail(r->err, PM_ERR_FORMAT, "%s: there is no unknown piece", r->out->spec.source);
     size_t bad;
     if (!pm_utf8_check(r->unk_surface.bytes, r->unk_surface.n, &bad))
-        return pm_fail(r->err, PM_ERR_FORMAT, "%s: the text of the unknown piece is not UTF-8", r->out->spec.source);
+        return pm_fail(r->err, PM_ERR_FORMAT, "%s: the text of the unknown piece is not UTF-8",
+                       r->out->spec.source);
     return PM_OK;
 }
 

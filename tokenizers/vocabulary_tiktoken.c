@@ -1,8 +1,8 @@
 /* A rank file of tiktoken: lines of a token in base64, a space and its rank, which is its id.
  *
- * Any two neighbours merge whose concatenation is a token, the lowest rank first; a piece that is a token becomes it
- * at once. What the file does not say, the pattern that cuts text and the special tokens, belongs to its encoding and
- * is known here by name. Source: the package tiktoken, its list of public encodings.
+ * Any two neighbours merge whose concatenation is a token, the lowest rank first; a piece that is a token becomes
+ * it at once. What the file does not say, the pattern that cuts text and the special tokens, belongs to its
+ * encoding and is known here by name. Source: the package tiktoken, its list of public encodings.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,12 +27,12 @@ typedef struct tiktoken_encoding {
 
 /* The spellings that tokenizer.json files of these models use: they cut text as tiktoken's own do. */
 #define CL100K_SPLIT                                                                                              \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"        \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"       \
     "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define O200K_SPLIT                                                                                               \
-    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+"                    \
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+"                   \
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"                                                                               \
-    "|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*"                   \
+    "|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*"                  \
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"                                                                               \
     "|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
@@ -118,8 +118,7 @@ static int32_t read_rank(const char *text, size_t n)
     return n > 0 ? (int32_t)value : -1;
 }
 
-static pm_status read_line(pm_vocabulary *v, const char *line, size_t n, size_t number, size_t most,
-                           pm_error *err)
+static pm_status read_line(pm_vocabulary *v, const char *line, size_t n, size_t number, size_t most, pm_error *err)
 {
     const char *space = memchr(line, ' ', n);
     size_t n_base64 = space ? (size_t)(space - line) : 0;
@@ -169,9 +168,10 @@ static pm_status add_special(pm_vocabulary *v, const char *name, int32_t id, pm_
     size_t n = strlen(name);
     PM_TRY(pm_vocabulary_extend(v, (size_t)id + 1, err));
     if (v->entries[id].n_bytes > 0)
-        return pm_fail(err, PM_ERR_FORMAT,
-                       "%s: the rank %d is that of a special token of the encoding: is it another encoding's file?",
-                       v->spec.source, (int)id);
+        return pm_fail(
+            err, PM_ERR_FORMAT,
+            "%s: the rank %d is that of a special token of the encoding: is it another encoding's file?",
+            v->spec.source, (int)id);
     v->entries[id] = (pm_vocab_entry){.bytes = name, .n_bytes = (uint32_t)n, .kind = PM_TOKEN_CONTROL};
     return PM_OK;
 }

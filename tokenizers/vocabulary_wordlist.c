@@ -1,7 +1,8 @@
 /* BERT's vocab.txt: a token a line, its id being the line's number from 0.
  *
- * Source: Devlin et al. 2018, the released code (tokenization.py), in the terms of Hugging Face's BertTokenizerFast:
- * what is cased, stripped of accents and cut into Chinese characters is in tokenizer_config.json beside the list.
+ * Source: Devlin et al. 2018, the released code (tokenization.py), in the terms of Hugging Face's
+ * BertTokenizerFast: what is cased, stripped of accents and cut into Chinese characters is in
+ * tokenizer_config.json beside the list.
  */
 #include <string.h>
 
@@ -35,7 +36,8 @@ static pm_status read_lines(pm_vocabulary *v, const char *text, size_t n, pm_err
         if (length > INT32_MAX)
             return pm_fail(err, PM_ERR_LIMIT, "%s: line %zu is too long", v->spec.source, id + 1);
         PM_TRY(pm_vocabulary_extend(v, id + 1, err));
-        v->entries[id] = (pm_vocab_entry){.bytes = text + at, .n_bytes = (uint32_t)length, .kind = PM_TOKEN_NORMAL};
+        v->entries[id] =
+            (pm_vocab_entry){.bytes = text + at, .n_bytes = (uint32_t)length, .kind = PM_TOKEN_NORMAL};
         if (is_special(text + at, length)) {
             v->entries[id].kind = PM_TOKEN_CONTROL;
             v->entries[id].flags = PM_TOKEN_IN_MODEL;
@@ -102,7 +104,8 @@ pm_status pm_vocabulary_read_wordlist(pm_vocabulary *out, const char *text, size
         }
     spec->bos = spec->cls;
     spec->eos = spec->sep;
-    spec->flags = (spec->bos != PM_NO_TOKEN ? PM_SPEC_ADD_BOS : 0) | (spec->eos != PM_NO_TOKEN ? PM_SPEC_ADD_EOS : 0);
+    spec->flags =
+        (spec->bos != PM_NO_TOKEN ? PM_SPEC_ADD_BOS : 0) | (spec->eos != PM_NO_TOKEN ? PM_SPEC_ADD_EOS : 0);
     write_pipeline(out, config);
     return pm_vocabulary_finish(out, err);
 }

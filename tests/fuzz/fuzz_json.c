@@ -40,7 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pm_plugin_code code = pm_json_tree_parse(text, size, &tree, &message);
     /* They agree, but for NULs in names, which only the tree refuses. */
     if ((code == PM_PLUGIN_OK) != (tree != NULL) || (code == PM_PLUGIN_OK && !is_good) ||
-        (code == PM_PLUGIN_FORMAT && is_good && !strstr(sentence, "NUL")) || (code != PM_PLUGIN_OK && !sentence[0]))
+        (code == PM_PLUGIN_FORMAT && is_good && !strstr(sentence, "NUL")) ||
+        (code != PM_PLUGIN_OK && !sentence[0]))
         abort();
     pm_json_tree_destroy(tree);
     free(text);

@@ -1,5 +1,5 @@
-/* The libFuzzer targets for the readers of vocabularies, one a kind (FUZZ_KIND): any bytes are refused with a message
- * or read in full. */
+/* The libFuzzer targets for the readers of vocabularies, one a kind (FUZZ_KIND): any bytes are refused with a
+ * message or read in full. */
 #include <stdlib.h>
 
 #include "tests/fuzz/vocabulary_read_all.h"

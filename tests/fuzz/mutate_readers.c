@@ -1,7 +1,7 @@
 /* fuzz.reader_mutations: damaged vocabularies of every kind of file, each refused with a message or read in full.
  *
- * The damage is a fixed sequence: bits and bytes changed, pieces cut out, doubled or moved, and words written over or
- * put in that mean something to one of the readers. usage: mutate_readers [FILES [SEQUENCE]] */
+ * The damage is a fixed sequence: bits and bytes changed, pieces cut out, doubled or moved, and words written over
+ * or put in that mean something to one of the readers. usage: mutate_readers [FILES [SEQUENCE]] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +11,47 @@
 enum { MAX_BYTES = 1 << 16 };
 
 static const char *const words[] = {
-    "\"",   "\\",      "\\ud800",   "\\udc00", "\\u0000", "\\ud83d\\ude00", "{",      "}",        "[",         "]",
-    ",",    ":",       "null",      "true",    "-1",      "1e999",          "1e-999", "0.5",      "4294967296", "-0",
-    "67108864", "99999999999999999999", "\"vocab\":{}", "\"merges\":[]", "\"type\":\"Unigram\"",
-    "\"byte_fallback\":true", "\"continuing_subword_prefix\":\"####\"", "\"special\":true", "\xFF", "\xC0\x80",
-    "\xED\xA0\x80", "\n", "\r\n", " ", "====", "AAAA", "A===", " 0\n", "[UNK]\n", "<0x00>", "<0xGG>",
+    "\"",
+    "\\",
+    "\\ud800",
+    "\\udc00",
+    "\\u0000",
+    "\\ud83d\\ude00",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "null",
+    "true",
+    "-1",
+    "1e999",
+    "1e-999",
+    "0.5",
+    "4294967296",
+    "-0",
+    "67108864",
+    "99999999999999999999",
+    "\"vocab\":{}",
+    "\"merges\":[]",
+    "\"type\":\"Unigram\"",
+    "\"byte_fallback\":true",
+    "\"continuing_subword_prefix\":\"####\"",
+    "\"special\":true",
+    "\xFF",
+    "\xC0\x80",
+    "\xED\xA0\x80",
+    "\n",
+    "\r\n",
+    " ",
+    "====",
+    "AAAA",
+    "A===",
+    " 0\n",
+    "[UNK]\n",
+    "<0x00>",
+    "<0xGG>",
 };
 
 typedef struct damage {
@@ -113,8 +149,8 @@ static int check_kind(vocabulary_kind kind, uint32_t n_files, uint64_t sequence)
         n_taken += verdict == READ_ACCEPTED;
         n_defects += verdict == READ_BROKEN;
     }
-    printf("%s: %u files from %zu seeds: %u refused, %u read, %u with defects\n", vocabulary_kind_names[kind], n_files,
-           n_seeds, n_refused, n_taken, n_defects);
+    printf("%s: %u files from %zu seeds: %u refused, %u read, %u with defects\n", vocabulary_kind_names[kind],
+           n_files, n_seeds, n_refused, n_taken, n_defects);
     /* Both kinds must be there in numbers, or the damage was too weak or too strong to test anything. */
     int balanced = n_refused >= n_files / 20 && n_taken >= n_files / 50;
     if (!balanced)

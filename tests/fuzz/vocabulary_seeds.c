@@ -11,7 +11,8 @@
 /* As Hugging Face writes them, byte-level and with merges in both forms; with the members in another order; with
  * everything else that a reader looks at. */
 static const char *const hf_seeds[] = {
-    "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[{\"id\":9,\"content\":\"<|end|>\","
+    "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[{\"id\":9,\"content\":\"<|end|>"
+    "\","
     "\"single_word\":false,\"lstrip\":true,\"rstrip\":false,\"normalized\":false,\"special\":true},{\"id\":12,"
     "\"content\":\"tool \\u00e9\",\"special\":false,\"normalized\":true}],\"normalizer\":{\"type\":\"NFC\"},"
     "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\",\"individual_digits\":true},"
@@ -21,24 +22,29 @@ static const char *const hf_seeds[] = {
     "\"id\":\"<|end|>\",\"ids\":[9],\"tokens\":[\"<|end|>\"]}}},\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{"
     "\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,\"continuing_subword_prefix\":\"\",\"fuse_unk\":false,"
     "\"byte_fallback\":false,\"vocab\":{\"a\":0,\"b\":1,\"\\u0120\":2,\"\\\"\":3,\"\xC3\xA9\":4,\"ab\":5,"
-    "\"\xC4\xA0" "ab\":6,\"\xE4\xB8\x96\":7,\"\\u0120\\\"\":8},\"merges\":[\"a b\",\"\xC4\xA0 ab\",[\"\\u0120\","
+    "\"\xC4\xA0"
+    "ab\":6,\"\xE4\xB8\x96\":7,\"\\u0120\\\"\":8},\"merges\":[\"a b\",\"\xC4\xA0 ab\",[\"\\u0120\","
     "\"\\\"\"]]}}",
     "{\"added_tokens\":[],\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"ByteFallback\"},{\"type\":"
-    "\"Fuse\"}]},\"model\":{\"byte_fallback\":true,\"continuing_subword_prefix\":null,\"fuse_unk\":true,\"merges\":"
+    "\"Fuse\"}]},\"model\":{\"byte_fallback\":true,\"continuing_subword_prefix\":null,\"fuse_unk\":true,"
+    "\"merges\":"
     "[[\"\xE2\x96\x81\",\"t\"],[\"\xE2\x96\x81t\",\"h\"]],\"type\":\"BPE\",\"unk_token\":\"<unk>\",\"vocab\":{"
     "\"<unk>\":0,\"<s>\":1,\"</s>\":2,\"<0x00>\":3,\"<0xFF>\":4,\"\xE2\x96\x81\":5,\"t\":6,\"h\":7,"
-    "\"\xE2\x96\x81t\":8,\"\xE2\x96\x81th\":9}},\"normalizer\":{\"type\":\"Prepend\",\"prepend\":\"\xE2\x96\x81\"},"
+    "\"\xE2\x96\x81t\":8,\"\xE2\x96\x81th\":9}},\"normalizer\":{\"type\":\"Prepend\",\"prepend\":\"\xE2\x96\x81\"}"
+    ","
     "\"padding\":{\"strategy\":\"BatchLongest\",\"pad_id\":0},\"post_processor\":null,\"pre_tokenizer\":null,"
     "\"truncation\":{\"max_length\":16}}",
     "{\"added_tokens\":[{\"id\":0,\"content\":\"<unk>\",\"special\":true}],\"normalizer\":null,\"pre_tokenizer\":{"
     "\"type\":\"Metaspace\",\"replacement\":\"\xE2\x96\x81\",\"prepend_scheme\":\"always\"},\"model\":{\"type\":"
-    "\"Unigram\",\"unk_id\":0,\"vocab\":[[\"<unk>\",0.0],[\"\xE2\x96\x81\",-2.25],[\"a\",-3.000000000000001],[\"ab\","
+    "\"Unigram\",\"unk_id\":0,\"vocab\":[[\"<unk>\",0.0],[\"\xE2\x96\x81\",-2.25],[\"a\",-3.000000000000001],["
+    "\"ab\","
     "-1e1],[\"b\",-4]],\"byte_fallback\":false}}",
     "{\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":["
     "\"[SEP]\",2],\"cls\":[\"[CLS]\",1]},\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\","
     "\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":100,\"vocab\":{\"[UNK]\":0,\"[CLS]\":1,"
     "\"[SEP]\":2,\"a\":3,\"##b\":4}}}",
-    "{\"pre_tokenizer\":null,\"model\":{\"continuing_subword_prefix\":\"##\",\"vocab\":{\"a\":0,\"##b\":1,\"ab\":2},\"merges\":[\"a ##b\"]}}",
+    "{\"pre_tokenizer\":null,\"model\":{\"continuing_subword_prefix\":\"##\",\"vocab\":{\"a\":0,\"##b\":1,\"ab\":"
+    "2},\"merges\":[\"a ##b\"]}}",
 };
 
 /* ---- SentencePiece ---- */
@@ -99,7 +105,10 @@ static void make_sentencepiece(bytes_out *out, unsigned model_type)
     put_piece(out, "<0x41>", 0, 6);
     put_piece(out, "\xE2\x96\x81", -2.5f, 1);
     put_piece(out, "a", -3, 1);
-    put_piece(out, "\xE2\x96\x81" "a", -1.5f, 1);
+    put_piece(out,
+              "\xE2\x96\x81"
+              "a",
+              -1.5f, 1);
     put_piece(out, "unused", 0, 5);
     put_number(&trainer, 3, model_type);
     put_number(&trainer, 24, model_type == 3);
@@ -162,7 +171,8 @@ static const char *sentencepiece_seed(size_t index, uint8_t **bytes, size_t *siz
 static const char *gguf_seed_of(size_t index, uint8_t **bytes, size_t *size)
 {
     static const char *const names[] = {"gpt2", "llama", "t5", "bert"};
-    static const char *const tokens[] = {"[UNK]", "<s>", "</s>", "<0x41>", "\xE2\x96\x81", "a", "\xE2\x96\x81z", "b"};
+    static const char *const tokens[] = {"[UNK]",        "<s>", "</s>",          "<0x41>",
+                                         "\xE2\x96\x81", "a",   "\xE2\x96\x81z", "b"};
     static const int32_t types[] = {2, 3, 3, 6, 1, 1, 1, 4};
     static const float scores[] = {0, 0, 0, 0, -1, -2, -3, -4};
     static const uint8_t charsmap[] = {4, 0, 0, 0, 0, 0, 0, 0};

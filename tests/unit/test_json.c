@@ -1,5 +1,5 @@
-/* The JSON reader and tree of the tokenizer parts: what RFC 8259 allows comes out right, all else is refused where it
- * goes wrong. */
+/* The JSON reader and tree of the tokenizer parts: what RFC 8259 allows comes out right, all else is refused where
+ * it goes wrong. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,8 +39,8 @@ static int trace(const char *text, size_t n, char *out, size_t capacity)
         out[written++] = letters[event];
         out[written] = '\0';
         if (event == PM_JSON_EVENT_KEY || event == PM_JSON_EVENT_STRING)
-            written += (size_t)snprintf(out + written, capacity - written, "'%.*s'", (int)reader.n_string,
-                                        reader.string);
+            written +=
+                (size_t)snprintf(out + written, capacity - written, "'%.*s'", (int)reader.n_string, reader.string);
         if (event == PM_JSON_EVENT_NUMBER && reader.is_integer)
             written += (size_t)snprintf(out + written, capacity - written, "%lld", (long long)reader.integer);
         assert_true(reader.at <= n);
@@ -67,7 +67,8 @@ static void events(void **state)
         {"[1.5, 1e3, 9223372036854775807, -9223372036854775808, 9223372036854775808]",
          "[nnn9223372036854775807n-9223372036854775808n)."},
         {"{\"a\\\"b\":\"\\u00e9\\\\\"}", "{k'a\\\"b's'\\u00e9\\\\')."},
-        {"\"0123456789abcdef0123456789abcde\xc3\xa9 and on\"", "s'0123456789abcdef0123456789abcde\xc3\xa9 and on'."},
+        {"\"0123456789abcdef0123456789abcde\xc3\xa9 and on\"",
+         "s'0123456789abcdef0123456789abcde\xc3\xa9 and on'."},
         {"[                                            1                     ,\n2]", "[n1n2)."},
     };
     char out[512];
@@ -81,14 +82,81 @@ static void malformed(void **state)
 {
     (void)state;
     static const char *const cases[] = {
-        "", " ", "{", "[", "}", "]", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "[1}", "{\"a\":1]", "{\"a\"}", "{\"a\":}",
-        "{\"a\":1,}", "{,}", "{1:2}", "{\"a\" 1}", "{\"a\":1 \"b\":2}", "{'a':1}", "nul", "nulll", "truE", "falsE",
-        "True", "NaN", "Infinity", "-", "-a", "+1", ".5", "1.", "1.e3", "01", "-01", "1e", "1e+", "1e999", "-1e999",
-        "0x10", "1_0", "\"", "\"abc", "\"\\\"", "\"\\", "\"\\x41\"", "\"\\u12\"", "\"\\u12G4\"", "\"\\ud800\"",
-        "\"\\ud800x\"", "\"\\ud800\\n\"", "\"\\ud800\\u0041\"", "\"\\ud800\\ud800\"", "\"\\udc00\"",
-        "\"\\udc00\\ud800\"", "\"\\ud83d\\ude0\"", "\"\n\"", "\"\x01\"", "\"tab\there\"", "\"\xff\"", "\"\xc3\"",
-        "\"\xed\xa0\x80\"", "\"\xc0\x80\"", "\"\xf4\x90\x80\x80\"", "\"\xe2\x82\"", "1 1", "{} {}", "[] x", "1,",
-        "\"a\" \"b\"", "\xef\xbb\xbf{}", "/* */ 1", "[1]\x0b", "\"0123456789abcdef0123456789abcd\nf\"",
+        "",
+        " ",
+        "{",
+        "[",
+        "}",
+        "]",
+        "[1",
+        "[1,",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "[1}",
+        "{\"a\":1]",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{,}",
+        "{1:2}",
+        "{\"a\" 1}",
+        "{\"a\":1 \"b\":2}",
+        "{'a':1}",
+        "nul",
+        "nulll",
+        "truE",
+        "falsE",
+        "True",
+        "NaN",
+        "Infinity",
+        "-",
+        "-a",
+        "+1",
+        ".5",
+        "1.",
+        "1.e3",
+        "01",
+        "-01",
+        "1e",
+        "1e+",
+        "1e999",
+        "-1e999",
+        "0x10",
+        "1_0",
+        "\"",
+        "\"abc",
+        "\"\\\"",
+        "\"\\",
+        "\"\\x41\"",
+        "\"\\u12\"",
+        "\"\\u12G4\"",
+        "\"\\ud800\"",
+        "\"\\ud800x\"",
+        "\"\\ud800\\n\"",
+        "\"\\ud800\\u0041\"",
+        "\"\\ud800\\ud800\"",
+        "\"\\udc00\"",
+        "\"\\udc00\\ud800\"",
+        "\"\\ud83d\\ude0\"",
+        "\"\n\"",
+        "\"\x01\"",
+        "\"tab\there\"",
+        "\"\xff\"",
+        "\"\xc3\"",
+        "\"\xed\xa0\x80\"",
+        "\"\xc0\x80\"",
+        "\"\xf4\x90\x80\x80\"",
+        "\"\xe2\x82\"",
+        "1 1",
+        "{} {}",
+        "[] x",
+        "1,",
+        "\"a\" \"b\"",
+        "\xef\xbb\xbf{}",
+        "/* */ 1",
+        "[1]\x0b",
+        "\"0123456789abcdef0123456789abcd\nf\"",
         "\"0123456789abcdef0123456789abcdef\xff\"",
     };
     char out[512];
@@ -200,13 +268,41 @@ static void numbers(void **state)
 {
     (void)state;
     static const char *const cases[] = {
-        "0", "-0", "0.0", "-0.0", "1", "-1", "0.1", "-12.345678901234567", "123456789012345678901234567890",
-        "9007199254740993", "9007199254740992.5", "9007199254740993.0000000000000000000000000000000000001", "1e22",
-        "1e23", "8.5e22", "1e-22", "1e-23", "4.9e-324", "2.4703282292062327e-324", "2.4703282292062328e-324",
-        "2.2250738585072011e-308", "1.7976931348623157e308", "0e999999999999", "0.000000000000000000000000000001e30",
-        "1e-999999999999999999", "18446744073709551615", "18446744073709551616", "9223372036854775807",
-        "-9223372036854775809", "0.30000000000000004", "7.2057594037927933e16", "5e-1", "1E+2",
-        "1.00000000000000011102230246251565404236316680908203124", "1.00000000000000011102230246251565404236316680908203125",
+        "0",
+        "-0",
+        "0.0",
+        "-0.0",
+        "1",
+        "-1",
+        "0.1",
+        "-12.345678901234567",
+        "123456789012345678901234567890",
+        "9007199254740993",
+        "9007199254740992.5",
+        "9007199254740993.0000000000000000000000000000000000001",
+        "1e22",
+        "1e23",
+        "8.5e22",
+        "1e-22",
+        "1e-23",
+        "4.9e-324",
+        "2.4703282292062327e-324",
+        "2.4703282292062328e-324",
+        "2.2250738585072011e-308",
+        "1.7976931348623157e308",
+        "0e999999999999",
+        "0.000000000000000000000000000001e30",
+        "1e-999999999999999999",
+        "18446744073709551615",
+        "18446744073709551616",
+        "9223372036854775807",
+        "-9223372036854775809",
+        "0.30000000000000004",
+        "7.2057594037927933e16",
+        "5e-1",
+        "1E+2",
+        "1.00000000000000011102230246251565404236316680908203124",
+        "1.00000000000000011102230246251565404236316680908203125",
         "1.00000000000000011102230246251565404236316680908203126",
     };
     char text[2000];
@@ -232,8 +328,9 @@ static void numbers(void **state)
 static void tree(void **state)
 {
     (void)state;
-    static const char text[] = "{\"type\": \"Sequence\", \"n\": -2.5, \"yes\": true, \"no\": false, \"nothing\": null,"
-                               "\"list\": [1, [\"a\\u0000b\"], {}], \"type\": \"BPE\", \"gone\": 1, \"gone\": null}";
+    static const char text[] =
+        "{\"type\": \"Sequence\", \"n\": -2.5, \"yes\": true, \"no\": false, \"nothing\": null,"
+        "\"list\": [1, [\"a\\u0000b\"], {}], \"type\": \"BPE\", \"gone\": 1, \"gone\": null}";
     pm_json_tree *document = NULL;
     char sentence[200] = "";
     pm_plugin_message message = {sentence, sizeof sentence};
@@ -306,9 +403,9 @@ static void tree_messages(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(events),     cmocka_unit_test(malformed), cmocka_unit_test(truncated),
-        cmocka_unit_test(nesting),    cmocka_unit_test(unescaping), cmocka_unit_test(skipping),
-        cmocka_unit_test(numbers),    cmocka_unit_test(tree),      cmocka_unit_test(large_tree),
+        cmocka_unit_test(events),        cmocka_unit_test(malformed),  cmocka_unit_test(truncated),
+        cmocka_unit_test(nesting),       cmocka_unit_test(unescaping), cmocka_unit_test(skipping),
+        cmocka_unit_test(numbers),       cmocka_unit_test(tree),       cmocka_unit_test(large_tree),
         cmocka_unit_test(tree_messages),
     };
     return cmocka_run_group_tests_name("JSON", tests, NULL, NULL);

@@ -32,7 +32,8 @@ static void check_entry(const pm_vocabulary *v, size_t id, const char *bytes, pm
 {
     assert_true(id < v->spec.n_entries);
     const pm_vocab_entry *e = &v->spec.entries[id];
-    if (e->n_bytes != strlen(bytes) || memcmp(e->bytes, bytes, e->n_bytes) != 0 || e->kind != kind || e->flags != flags)
+    if (e->n_bytes != strlen(bytes) || memcmp(e->bytes, bytes, e->n_bytes) != 0 || e->kind != kind ||
+        e->flags != flags)
         fail_msg("entry %zu is %.*s, kind %u, flags %u", id, (int)e->n_bytes, e->bytes, e->kind, e->flags);
 }
 
@@ -58,20 +59,22 @@ static pm_json_tree *pipeline_of(const pm_vocabulary *v)
 /* ---- tokenizer.json ---- */
 
 #define HF_ADDED                                                                                                  \
-    "\"added_tokens\":[{\"id\":7,\"content\":\"<|end|>\",\"special\":true,\"lstrip\":true,\"rstrip\":true},"       \
-    "{\"id\":9,\"content\":\"to ol\",\"special\":false,\"normalized\":true,\"single_word\":true},"                 \
+    "\"added_tokens\":[{\"id\":7,\"content\":\"<|end|>\",\"special\":true,\"lstrip\":true,\"rstrip\":true},"      \
+    "{\"id\":9,\"content\":\"to ol\",\"special\":false,\"normalized\":true,\"single_word\":true},"                \
     "{\"id\":5,\"content\":\"ab\",\"special\":false}]"
 #define HF_PRE                                                                                                    \
-    "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"},{\"type\":\"ByteLevel\"}]}"
+    "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"},{\"type\":\"ByteLevel\"}]" \
+    "}"
 #define HF_OPTIONS "\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,\"ignore_merges\":true"
 /* Tokens with escapes, in another spelling than the merges use; one that is not of the alphabet; a gap at 8. */
 #define HF_VOCAB                                                                                                  \
-    "\"vocab\":{\"a\":0,\"b\":1,\"\\u0120\":2,\"\\\"\":3,\"\\u00c3\\u00a9\":4,\"ab\":5,\"\xC4\xA0"                 \
+    "\"vocab\":{\"a\":0,\"b\":1,\"\\u0120\":2,\"\\\"\":3,\"\\u00c3\\u00a9\":4,\"ab\":5,\"\xC4\xA0"                \
     "ab\":6,\"<|end|>\":7,\"\xE4\xB8\x96\":10}"
 #define HF_MERGES "\"merges\":[\"a b\",[\"\xC4\xA0\",\"ab\"]]"
 #define HF_POST                                                                                                   \
-    "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}," \
-    "{\"SpecialToken\":{\"id\":\"<|end|>\",\"type_id\":0}}],\"pair\":[],\"special_tokens\":{\"<|end|>\":{\"id\":"  \
+    "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}" \
+    ","                                                                                                           \
+    "{\"SpecialToken\":{\"id\":\"<|end|>\",\"type_id\":0}}],\"pair\":[],\"special_tokens\":{\"<|end|>\":{\"id\":" \
     "\"<|end|>\",\"ids\":[7],\"tokens\":[\"<|end|>\"]}}}"
 
 static void check_document(const char *text)
@@ -118,8 +121,8 @@ static void hf_in_any_order(void **state)
                    "," HF_MERGES "}}");
     check_document("{\"model\":{" HF_MERGES "," HF_VOCAB "," HF_OPTIONS "}," HF_POST "," HF_PRE "," HF_ADDED "}");
     check_document("{" HF_PRE ",\"model\":{" HF_VOCAB "," HF_MERGES "," HF_OPTIONS "}," HF_ADDED "," HF_POST "}");
-    check_document(" {\n" HF_POST " ,\n" HF_PRE "\t, \"model\" : { " HF_MERGES " , " HF_OPTIONS "\r\n," HF_VOCAB " } , " HF_ADDED
-                   "\n}\n");
+    check_document(" {\n" HF_POST " ,\n" HF_PRE "\t, \"model\" : { " HF_MERGES " , " HF_OPTIONS "\r\n," HF_VOCAB
+                   " } , " HF_ADDED "\n}\n");
 }
 
 static void hf_prefix_of_subwords(void **state)
@@ -144,8 +147,9 @@ static void hf_other_models(void **state)
 {
     (void)state;
     pm_vocabulary v;
-    read_text(&v, "{\"model\":{\"type\":\"Unigram\",\"unk_id\":1,\"byte_fallback\":true,\"vocab\":[[\"<0x0A>\",-1],"
-                  "[\"<unk>\",0],[\"" SPACE "a\",-2.000000000000001]]}}");
+    read_text(&v,
+              "{\"model\":{\"type\":\"Unigram\",\"unk_id\":1,\"byte_fallback\":true,\"vocab\":[[\"<0x0A>\",-1],"
+              "[\"<unk>\",0],[\"" SPACE "a\",-2.000000000000001]]}}");
     assert_string_equal(v.spec.model, "unigram");
     assert_int_equal(v.spec.unk, 1);
     check_entry(&v, 0, "<0x0A>", PM_TOKEN_BYTE, PM_TOKEN_IN_MODEL);
@@ -195,22 +199,27 @@ static void hf_refused(void **state)
          "tokens 0 and 1"},
         {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0.5},\"merges\":[]}}", PM_ERR_FORMAT, "the id of a token"},
         {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}", PM_ERR_FORMAT, "the id of a token"},
-        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":99999},\"merges\":[]}}", PM_ERR_FORMAT, "has the id 99999"},
-        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":99999999999},\"merges\":[]}}", PM_ERR_FORMAT, "99999999999"},
+        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":99999},\"merges\":[]}}", PM_ERR_FORMAT,
+         "has the id 99999"},
+        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":99999999999},\"merges\":[]}}", PM_ERR_FORMAT,
+         "99999999999"},
         {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a\"]}}", PM_ERR_FORMAT, "with a space"},
         {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a a\"]}}", PM_ERR_FORMAT, "\"a a\""},
         {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[[\"a\"]]}}", PM_ERR_FORMAT, "a second"},
-        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[1]}}", PM_ERR_FORMAT, "a merge is expected"},
+        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[1]}}", PM_ERR_FORMAT,
+         "a merge is expected"},
         {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]", PM_ERR_FORMAT, "ends too early"},
         {"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}} x", PM_ERR_FORMAT, "something follows"},
         {"{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",\"b\"]]}}", PM_ERR_FORMAT, "the score"},
         {"{\"model\":{\"type\":\"Unigram\",\"vocab\":{\"a\":0}}}", PM_ERR_FORMAT, "array"},
         {"{\"model\":{\"type\":\"Unigram\",\"unk_id\":7,\"vocab\":[[\"a\",0]]}}", PM_ERR_FORMAT, "unk_id"},
-        {"{\"added_tokens\":[{\"content\":\"x\"}],\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0}}}", PM_ERR_FORMAT,
-         "no id"},
-        {"{\"added_tokens\":[{\"id\":1e300,\"content\":\"x\"}],\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0}}}",
+        {"{\"added_tokens\":[{\"content\":\"x\"}],\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0}}}",
          PM_ERR_FORMAT, "no id"},
-        {"{\"added_tokens\":[{\"id\":0,\"content\":\"x\"}],\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0}}}",
+        {"{\"added_tokens\":[{\"id\":1e300,\"content\":\"x\"}],\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":"
+         "0}}}",
+         PM_ERR_FORMAT, "no id"},
+        {"{\"added_tokens\":[{\"id\":0,\"content\":\"x\"}],\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0}}"
+         "}",
          PM_ERR_FORMAT, "the id 0 of another"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -253,16 +262,18 @@ static void tiktoken_refused(void **state)
     static const struct {
         const char *text, *said;
     } cases[] = {
-        {"IQ==", "line 1"},         {"IQ== x", "line 1"},      {"IQ== 0\nISE 1", "line 2"}, {"IQ== -1", "line 1"},
-        {"====  1", "line 1"},      {"I=== 1", "line 1"},      {"IQ== 99999999", "rank"},  {"IQ== 0\nIg== 0", "rank of"},
-        {"\xFF\xFF\xFF\xFF 0", "line 1"}, {"==== 0", "line 1"},
+        {"IQ==", "line 1"},        {"IQ== x", "line 1"},          {"IQ== 0\nISE 1", "line 2"},
+        {"IQ== -1", "line 1"},     {"====  1", "line 1"},         {"I=== 1", "line 1"},
+        {"IQ== 99999999", "rank"}, {"IQ== 0\nIg== 0", "rank of"}, {"\xFF\xFF\xFF\xFF 0", "line 1"},
+        {"==== 0", "line 1"},
     };
     pm_vocabulary v;
     pm_error err = {PM_OK, ""};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_int_equal(pm_vocabulary_start(&v, "ranks", &err), PM_OK);
-        assert_int_equal(pm_vocabulary_read_tiktoken(&v, cases[i].text, strlen(cases[i].text), "cl100k_base", &err),
-                         PM_ERR_FORMAT);
+        assert_int_equal(
+            pm_vocabulary_read_tiktoken(&v, cases[i].text, strlen(cases[i].text), "cl100k_base", &err),
+            PM_ERR_FORMAT);
         if (!strstr(err.message, cases[i].said))
             fail_msg("%s: %s", cases[i].text, err.message);
         pm_vocabulary_free(&v);
@@ -311,9 +322,11 @@ static void word_list(void **state)
 static void sentencepiece_model(void **state)
 {
     (void)state;
-    static const char good[] = PIECE("\x0E", "\x05", "<unk>", "\0\0\0\0", "\x02") PIECE("\x0B", "\x02", "<>", "\0\0\0\0", "\x04")
-        PIECE("\x0C", "\x03", SPACE, "\0\0\x80\xBF", "\x01") "\x12\x02\x18\x02" /* trainer: BPE */
-        "\x1A\x04\x18\x00\x20\x00";                                          /* normaliser: keeps spaces */
+    static const char good[] =
+        PIECE("\x0E", "\x05", "<unk>", "\0\0\0\0", "\x02") PIECE("\x0B", "\x02", "<>", "\0\0\0\0", "\x04")
+            PIECE("\x0C", "\x03", SPACE, "\0\0\x80\xBF",
+                  "\x01") "\x12\x02\x18\x02"          /* trainer: BPE */
+                          "\x1A\x04\x18\x00\x20\x00"; /* normaliser: keeps spaces */
     pm_vocabulary v;
     pm_error err = {PM_OK, ""};
     assert_int_equal(pm_vocabulary_start(&v, "a.model", &err), PM_OK);
@@ -376,7 +389,9 @@ static pm_status open_path(const char *directory, const char *name, pm_vocabular
     return pm_vocabulary_read_file(path, NULL, 0, v, err);
 }
 
-#define WORDS "{\"added_tokens\":[{\"id\":1,\"content\":\"<e>\",\"special\":true}],\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0}}}"
+#define WORDS                                                                                                     \
+    "{\"added_tokens\":[{\"id\":1,\"content\":\"<e>\",\"special\":true}],\"model\":{\"type\":\"WordLevel\","      \
+    "\"vocab\":{\"a\":0}}}"
 
 static void files_are_recognised_by_content(void **state)
 {
@@ -442,7 +457,8 @@ static void files_beside(void **state)
     pm_vocabulary_free(&v);
     write_text(directory, "special_tokens_map.json", "{\"bos_token\":{\"content\":\"<e>\",\"lstrip\":false}}");
     write_text(directory, "tokenizer_config.json",
-               "{\"eos_token\":\"<e>\",\"chat_template\":[{\"name\":\"tool_use\",\"template\":\"T\"},{\"name\":\"default\","
+               "{\"eos_token\":\"<e>\",\"chat_template\":[{\"name\":\"tool_use\",\"template\":\"T\"},{\"name\":"
+               "\"default\","
                "\"template\":\"D\"}]}");
     assert_int_equal(open_path(directory, "tokenizer.json", &v, &err), PM_OK);
     assert_int_equal(v.spec.bos, 1);

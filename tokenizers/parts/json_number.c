@@ -21,7 +21,7 @@ typedef struct decimal {
     int negative;
     char digits[MOST_DIGITS + 1]; /* without leading zeros; the last stands for all that do not fit */
     int n_digits;
-    int64_t exponent; /* of ten, to be multiplied with the digits as an integer */
+    int64_t exponent;  /* of ten, to be multiplied with the digits as an integer */
     uint64_t mantissa; /* the digits, where there are at most 19 */
 } decimal;
 

@@ -22,8 +22,8 @@ static inline size_t pm_json_small_integer(const char *text, size_t n, uint32_t 
     size_t at = 0;
     for (; at < n && at < 9 && text[at] >= '0' && text[at] <= '9'; at++)
         value = value * 10 + (uint32_t)(text[at] - '0');
-    if (at == 0 || at == n || (text[0] == '0' && at > 1) || (text[at] >= '0' && text[at] <= '9') || text[at] == '.' ||
-        text[at] == 'e' || text[at] == 'E')
+    if (at == 0 || at == n || (text[0] == '0' && at > 1) || (text[at] >= '0' && text[at] <= '9') ||
+        text[at] == '.' || text[at] == 'e' || text[at] == 'E')
         return 0;
     *out = value;
     return at;

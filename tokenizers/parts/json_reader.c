@@ -51,7 +51,8 @@ static size_t skip_long_space(const char *text, size_t at, size_t n)
 #if defined(__SSE2__)
     for (; n - at >= 16; at += 16) { /* line ends and indentation */
         __m128i block = _mm_loadu_si128((const __m128i *)(const void *)(text + at));
-        __m128i blank = _mm_or_si128(_mm_cmpeq_epi8(block, _mm_set1_epi8(' ')), _mm_cmpeq_epi8(block, _mm_set1_epi8('\n')));
+        __m128i blank =
+            _mm_or_si128(_mm_cmpeq_epi8(block, _mm_set1_epi8(' ')), _mm_cmpeq_epi8(block, _mm_set1_epi8('\n')));
         unsigned other = ~(unsigned)_mm_movemask_epi8(blank) & 0xFFFFu;
         if (other != 0) {
             at += (size_t)__builtin_ctz(other);
@@ -71,8 +72,8 @@ static inline size_t skip_space(const char *text, size_t at, size_t n)
     return skip_long_space(text, at, n);
 }
 
-/* The first byte at or after `at` that is a quote, a backslash or a control character; or n. *beyond_ascii is set where
- * bytes before it are not ASCII; it may also be set for some after it. */
+/* The first byte at or after `at` that is a quote, a backslash or a control character; or n. *beyond_ascii is set
+ * where bytes before it are not ASCII; it may also be set for some after it. */
 static inline size_t skip_plain(const char *text, size_t at, size_t n, int *beyond_ascii)
 {
     unsigned high = 0;
@@ -105,8 +106,8 @@ static inline int is_tail(char c)
     return (c & 0xC0) == 0x80;
 }
 
-/* Index of the first byte of text[at, end) that is no UTF-8; end where all are. Most of what is not ASCII has two bytes,
- * or three without the special cases of the leads E0 and ED. */
+/* Index of the first byte of text[at, end) that is no UTF-8; end where all are. Most of what is not ASCII has two
+ * bytes, or three without the special cases of the leads E0 and ED. */
 static size_t check_utf8(const char *text, size_t at, size_t end)
 {
     while (at < end) {
@@ -115,8 +116,8 @@ static size_t check_utf8(const char *text, size_t at, size_t end)
             at++;
         } else if (lead >= 0xC2 && lead <= 0xDF && end - at >= 2 && is_tail(text[at + 1])) {
             at += 2;
-        } else if ((lead & 0xF0) == 0xE0 && lead != 0xE0 && lead != 0xED && end - at >= 3 && is_tail(text[at + 1]) &&
-                   is_tail(text[at + 2])) {
+        } else if ((lead & 0xF0) == 0xE0 && lead != 0xE0 && lead != 0xED && end - at >= 3 &&
+                   is_tail(text[at + 1]) && is_tail(text[at + 2])) {
             at += 3;
         } else {
             pm_character character = pm_read_multibyte((const unsigned char *)text + at, end - at);
@@ -132,9 +133,8 @@ static size_t check_utf8(const char *text, size_t at, size_t end)
 
 /* The value of a hexadecimal digit, 0x1x where the character is one; else 0. */
 static const uint8_t hex_digits[256] = {
-    ['0'] = 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19,
-    ['A'] = 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F,
-    ['a'] = 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F,
+    ['0'] = 0x10, 0x11, 0x12, 0x13, 0x14, 0x15,         0x16, 0x17, 0x18, 0x19, ['A'] = 0x1A,
+    0x1B,         0x1C, 0x1D, 0x1E, 0x1F, ['a'] = 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F,
 };
 
 /* The code of the four digits at p, or -1. */
@@ -180,9 +180,9 @@ static int read_string(pm_json_reader *reader)
         size_t length = at < n && text[at] == '\\' ? escape_length(text + at, n - at) : 0;
         if (length == 0) {
             reader->at = at;
-            fail(reader, at == n                 ? "a string does not end"
+            fail(reader, at == n            ? "a string does not end"
                          : text[at] == '\\' ? "an escape in a string is wrong"
-                                             : "a control character in a string is not escaped");
+                                            : "a control character in a string is not escaped");
             return 0;
         }
         reader->has_escapes = 1;

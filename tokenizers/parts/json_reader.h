@@ -28,7 +28,7 @@ typedef enum pm_json_event {
 typedef struct pm_json_reader {
     const char *text;
     size_t n, at;
-    const char *error; /* static text */
+    const char *error;  /* static text */
     const char *string; /* between the quotes, escapes not undone; borrowed from the text */
     size_t n_string;
     int has_escapes;
@@ -47,17 +47,17 @@ pm_json_event pm_json_next(pm_json_reader *reader);
 /* The value that comes next, whole, as text[*begin, *end) of the document; ERROR, or any other event when done. */
 pm_json_event pm_json_skip_value(pm_json_reader *reader, size_t *begin, size_t *end);
 
-/* The same for what vocabularies are made of, much faster: elements of the array or members of the object that the reader
- * is in, of a form that is known, whose strings have no escapes. 0: what comes next is something else, or malformed;
- * nothing has been read, and pm_json_next goes on from here. */
+/* The same for what vocabularies are made of, much faster: elements of the array or members of the object that the
+ * reader is in, of a form that is known, whose strings have no escapes. 0: what comes next is something else, or
+ * malformed; nothing has been read, and pm_json_next goes on from here. */
 typedef struct pm_json_string {
     const char *text; /* valid UTF-8, borrowed from the document */
     size_t n;
 } pm_json_string;
 
-int pm_json_take_string(pm_json_reader *reader, pm_json_string *string);                  /* "ab" */
-int pm_json_take_pair(pm_json_reader *reader, pm_json_string pair[2]);                    /* ["a", "b"] */
-int pm_json_take_id(pm_json_reader *reader, pm_json_string *key, uint32_t *id);           /* "ab": 5 */
+int pm_json_take_string(pm_json_reader *reader, pm_json_string *string);        /* "ab" */
+int pm_json_take_pair(pm_json_reader *reader, pm_json_string pair[2]);          /* ["a", "b"] */
+int pm_json_take_id(pm_json_reader *reader, pm_json_string *key, uint32_t *id); /* "ab": 5 */
 
 /* Undoes the escapes of a string that the reader has checked; out has room for n bytes (the result is never
  * longer). Returns its length. */

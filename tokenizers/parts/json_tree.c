@@ -1,8 +1,8 @@
 /* JSON documents as trees: see json_tree.h.
  *
  * Values lie in blocks that grow and never move; strings in one block that is as large as the document, which is
- * enough for all of them with their NULs, since each has two quotes there. The open arrays and objects are a stack of
- * fixed height, so nothing here recurses.
+ * enough for all of them with their NULs, since each has two quotes there. The open arrays and objects are a stack
+ * of fixed height, so nothing here recurses.
  */
 #include "parts/json_tree.h"
 

@@ -1,5 +1,6 @@
 /* A small JSON document as a tree: the description of a pipeline (not vocabularies, which are read as they pass by
- * with json_reader.h). The text is hostile: nesting is bounded, numbers and escapes are checked, strings are UTF-8.
+ * with json_reader.h). The text is hostile: nesting is bounded, numbers and escapes are checked, strings are
+ * UTF-8.
  */
 #ifndef PUMICE_PARTS_JSON_TREE_H
 #define PUMICE_PARTS_JSON_TREE_H
@@ -19,7 +20,7 @@ typedef enum pm_json_type {
 typedef struct pm_json pm_json;
 struct pm_json {
     pm_json_type type;
-    const char *key; /* of a member of an object, NUL-terminated; otherwise NULL */
+    const char *key;    /* of a member of an object, NUL-terminated; otherwise NULL */
     const char *string; /* STRING: escapes undone, NUL-terminated (and may hold NULs) */
     size_t n_string;
     double number;
@@ -30,7 +31,8 @@ struct pm_json {
 typedef struct pm_json_tree pm_json_tree; /* owns everything that its values point to */
 
 /* PM_PLUGIN_FORMAT with the byte offset in the message where the text is no JSON (RFC 8259). */
-pm_plugin_code pm_json_tree_parse(const char *text, size_t n, pm_json_tree **out, const pm_plugin_message *message);
+pm_plugin_code pm_json_tree_parse(const char *text, size_t n, pm_json_tree **out,
+                                  const pm_plugin_message *message);
 void pm_json_tree_destroy(pm_json_tree *tree); /* NULL is fine */
 const pm_json *pm_json_root(const pm_json_tree *tree);
 
