@@ -9,6 +9,8 @@
 #ifndef PUMICE_PLUGIN_BPE_H
 #define PUMICE_PLUGIN_BPE_H
 
+#include <stdatomic.h>
+
 #include "parts/token_model.h"
 
 #define BPE_NO_RANK UINT32_MAX
@@ -61,6 +63,7 @@ typedef struct bpe_model {
     int32_t ascii_symbols[128];     /* of characters */
     bpe_character *part_characters; /* of characters: sorted by code */
     size_t n_part_characters;
+    _Atomic(uint8_t) *wholes; /* by id: what merging the token's own bytes gives; a bpe_whole */
     char *prefix, *suffix; /* continuing_subword_prefix of all symbols but the first, end_of_word_suffix of the last */
     size_t n_prefix, n_suffix;
 } bpe_model;
@@ -73,8 +76,31 @@ typedef struct bpe_symbol {
     int32_t previous, next; /* only while a long piece is merged */
 } bpe_symbol;
 
+/* Found out when a piece of text is such a token for the first time, by whichever thread comes first. */
+typedef enum bpe_whole {
+    BPE_WHOLE_NOT_TRIED = 0,
+    BPE_WHOLE_ITSELF, /* so a piece of text that is the token needs no merging */
+    BPE_WHOLE_OTHERS  /* the merges never reach it */
+} bpe_whole;
+
+/* Short pieces and what they became, each in the one place that its hash says: never more than that, and what comes
+ * last stays. 64 bytes an entry, 256 KiB a thread. */
+enum { BPE_CACHE_KEY = 22, BPE_CACHE_IDS = 8, BPE_CACHE_ENTRIES = 4096 };
+
+typedef struct bpe_cache_entry {
+    uint8_t n_key, n_ids; /* n_key 0: empty */
+    uint8_t ends[BPE_CACHE_IDS];
+    char key[BPE_CACHE_KEY];
+    int32_t ids[BPE_CACHE_IDS];
+} bpe_cache_entry;
+
+typedef struct bpe_cache {
+    bpe_cache_entry entries[BPE_CACHE_ENTRIES];
+} bpe_cache;
+
 /* What a call works in; kept between calls. */
 typedef struct bpe_encoding {
+    bpe_cache cache;
     const bpe_model *bpe;
     const pm_plugin_message *message;
     bpe_symbol *symbols; /* of the piece at hand */
@@ -119,6 +145,10 @@ static inline int bpe_may_join(const bpe_neighbours *neighbours, int32_t left, i
         if (neighbours->pairs[at] == pair || neighbours->pairs[at] == BPE_NO_PAIR)
             return neighbours->pairs[at] == pair;
 }
+
+/* bpe_cache.c. Emits the tokens of bytes[0, n), which are at `begin` of the piece at hand; 0 where they are not known. */
+int bpe_cache_emit(const bpe_cache *cache, const char *bytes, size_t n, size_t begin, pm_token_sink *sink);
+void bpe_cache_add(bpe_cache *cache, const char *bytes, size_t n, const bpe_symbol *symbols, size_t n_symbols);
 
 /* bpe_apply.c: merges the symbols of the piece until no pair has a merge; what is left is symbols[0, n_symbols).
  */

@@ -114,13 +114,15 @@ pm_plugin_code bpe_encode(const void *model, void *scratch, pm_token_sink *sink,
     const bpe_model *bpe = model;
     const pm_piece *piece = sink->piece;
     bpe_encoding *e = scratch;
-    if (bpe->ignore_merges) {
-        int32_t whole = pm_token_map_find(&bpe->map, piece->bytes, piece->n);
-        if (whole != PM_NO_TOKEN) {
-            pm_token_emit(sink, whole, 0, piece->n);
-            return PM_PLUGIN_OK;
-        }
+    int32_t whole = pm_token_map_find(&bpe->map, piece->bytes, piece->n);
+    if (whole != PM_NO_TOKEN &&
+        (bpe->ignore_merges ||
+         atomic_load_explicit(&bpe->wholes[whole], memory_order_relaxed) == BPE_WHOLE_ITSELF)) {
+        pm_token_emit(sink, whole, 0, piece->n);
+        return PM_PLUGIN_OK;
     }
+    if (bpe_cache_emit(&e->cache, piece->bytes, piece->n, 0, sink))
+        return PM_PLUGIN_OK;
     e->message = message;
     e->n_symbols = 0;
     if (!pm_grow((void **)&e->symbols, &e->symbols_capacity, piece->n, sizeof *e->symbols))
@@ -132,6 +134,12 @@ pm_plugin_code bpe_encode(const void *model, void *scratch, pm_token_sink *sink,
     else
         add_character_symbols(e, piece);
     PM_PLUGIN_TRY(bpe_apply(e));
+    if (whole != PM_NO_TOKEN)
+        atomic_store_explicit(&bpe->wholes[whole],
+                              e->n_symbols == 1 && e->symbols[0].id == whole ? BPE_WHOLE_ITSELF : BPE_WHOLE_OTHERS,
+                              memory_order_relaxed);
+    if (e->n_symbols > 0)
+        bpe_cache_add(&e->cache, piece->bytes, piece->n, e->symbols, e->n_symbols);
     emit_symbols(e, sink);
     return PM_PLUGIN_OK;
 }

@@ -14,6 +14,7 @@ static void bpe_destroy(void *pointer)
     bpe_merges_destroy(&bpe->merges);
     bpe_neighbours_destroy(&bpe->neighbours);
     free(bpe->part_characters);
+    free((void *)bpe->wholes);
     free(bpe->prefix);
     free(bpe->suffix);
     free(bpe);
@@ -71,6 +72,9 @@ static pm_plugin_code bpe_create(const pm_model_source *source, void **model, co
         code = pm_token_map_create(bpe->table, 1u << PM_TOKEN_NORMAL, &bpe->map, message);
     if (code == PM_PLUGIN_OK)
         code = bpe_merges_create(bpe, source->spec, message);
+    bpe->wholes = calloc(bpe->table->n, sizeof *bpe->wholes);
+    if (code == PM_PLUGIN_OK && !bpe->wholes)
+        code = pm_plugin_fail_memory(message, "a BPE model");
     if (code == PM_PLUGIN_OK) {
         fill_first_symbols(bpe);
         code = bpe_neighbours_create(bpe, message);
