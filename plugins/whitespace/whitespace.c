@@ -254,12 +254,16 @@ static int is_word_byte(unsigned char c)
     return c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
 }
 
-static void emit(pm_encode_call *call, int32_t id, size_t begin, size_t end)
+static void emit(pm_encode_call *call, int32_t id, size_t begin, size_t end, pm_sequence sequence)
 {
     if (call->n_ids < call->capacity) {
         call->ids[call->n_ids] = id;
         if (call->spans)
             call->spans[call->n_ids] = (pm_text_span){begin, end};
+        if (call->type_ids)
+            call->type_ids[call->n_ids] = 0;
+        if (call->sequences)
+            call->sequences[call->n_ids] = (uint8_t)sequence;
     }
     call->n_ids++;
 }
@@ -303,12 +307,15 @@ static pm_plugin_code whitespace_encode(const void *instance, pm_encode_call *ca
     const whitespace *w = instance;
     if (call->size < sizeof *call || (!call->text && call->n_text > 0) || (!call->ids && call->capacity > 0))
         return fail(message, PM_PLUGIN_ARGUMENT, "encode: the call is incomplete");
+    if (call->pair || call->max_tokens > 0) /* say what you cannot do */
+        return fail(message, PM_PLUGIN_UNSUPPORTED, "encode: whitespace knows neither pairs nor limits");
     int special = (call->flags & PM_ENCODE_ADD_SPECIAL) != 0;
     int may_hold_specials = call->flags & PM_ENCODE_PARSE_SPECIAL || call->n_special_spans > 0;
     call->n_ids = 0;
     call->n_unknown_bytes = 0;
+    call->n_truncated = 0;
     if (special && w->flags & PM_SPEC_ADD_BOS && w->bos != PM_NO_TOKEN)
-        emit(call, w->bos, 0, 0);
+        emit(call, w->bos, 0, 0, PM_SEQUENCE_NONE);
     for (size_t at = 0; at < call->n_text;) {
         unsigned char c = (unsigned char)call->text[at];
         const word *found = may_hold_specials && !is_space(c) && c < 0x80 ? special_at(w, call, at) : NULL;
@@ -319,16 +326,16 @@ static pm_plugin_code whitespace_encode(const void *instance, pm_encode_call *ca
         if (!found && !is_space(c))
             found = find_word(w, call->text + at, end - at, at > 0 && is_space((unsigned char)call->text[at - 1]));
         if (found) {
-            emit(call, found->id, at, end);
+            emit(call, found->id, at, end, PM_SEQUENCE_FIRST);
         } else if (!is_space(c)) {
             call->n_unknown_bytes += end - at;
             if (w->unk != PM_NO_TOKEN)
-                emit(call, w->unk, at, end);
+                emit(call, w->unk, at, end, PM_SEQUENCE_FIRST);
         }
         at = end;
     }
     if (special && w->flags & PM_SPEC_ADD_EOS && w->eos != PM_NO_TOKEN)
-        emit(call, w->eos, call->n_text, call->n_text);
+        emit(call, w->eos, call->n_text, call->n_text, PM_SEQUENCE_NONE);
     return call->n_ids > call->capacity ? PM_PLUGIN_TOO_SMALL : PM_PLUGIN_OK;
 }
 

@@ -314,12 +314,40 @@ static void batches_that_fail(void **state)
     pm_tokenizer_close(t);
 }
 
+/* The simplest plugin refuses what it does not know, and says of each token what all have to say. */
+static void plugins_without_pairs(void **state)
+{
+    (void)state;
+    const pm_tokenizer_options whitespace = {.plugin = PUMICE_BUILD_DIR "/plugins/whitespace.so"};
+    pm_vocabulary v;
+    pm_tokenizer *t = NULL;
+    pm_tokens tokens = {0};
+    pm_error err = {PM_OK, ""};
+    assert_int_equal(pm_vocabulary_start(&v, "golden.json", &err), PM_OK);
+    assert_int_equal(pm_vocabulary_read_hf(&v, bert, sizeof bert - 1, &err), PM_OK);
+    assert_int_equal(pm_tokenizer_open_spec(&v.spec, &whitespace, &t, &err), PM_OK);
+    pm_vocabulary_free(&v);
+    pm_encode_request request = {.text = "a ab", .size = 4, .with_types = 1};
+    assert_int_equal(pm_tokenizer_encode_request(t, &request, &tokens, &err), PM_OK);
+    assert_int_equal(tokens.n, 2);
+    assert_int_equal(tokens.sequences[1], PM_SEQUENCE_FIRST);
+    assert_int_equal(tokens.type_ids[0] | tokens.type_ids[1], 0);
+    pm_tokens_free(&tokens);
+    request.pair = "b";
+    request.pair_size = 1;
+    assert_int_equal(pm_tokenizer_encode_request(t, &request, &tokens, &err), PM_ERR_UNSUPPORTED);
+    request.pair = NULL;
+    request.max_tokens = 1;
+    assert_int_equal(pm_tokenizer_encode_request(t, &request, &tokens, &err), PM_ERR_UNSUPPORTED);
+    pm_tokenizer_close(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_hugging_face),          cmocka_unit_test(fewer_tokens_than_are_added),
         cmocka_unit_test(special_spans_of_a_pair),  cmocka_unit_test(batches_over_threads),
-        cmocka_unit_test(batches_that_fail),
+        cmocka_unit_test(batches_that_fail),        cmocka_unit_test(plugins_without_pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

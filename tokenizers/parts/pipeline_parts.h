@@ -20,7 +20,13 @@ typedef struct pipeline_run {
     size_t capacity, spans_capacity;
 } pipeline_run;
 
-enum { MOST_IDLE_RUNS = 16 };
+enum { MOST_IDLE_RUNS = 64 };
+
+/* A place in the pool, on a cache line of its own. */
+typedef struct pipeline_idle {
+    _Atomic(pipeline_run *) run;
+    char padding[64 - sizeof(void *)];
+} pipeline_idle;
 
 typedef struct pm_pipeline {
     pm_token_table table;
@@ -33,7 +39,7 @@ typedef struct pm_pipeline {
     pm_decoder *decoder;
     int32_t bos, eos, unk, pad;
     uint32_t flags; /* PM_SPEC_* as the template has it */
-    _Atomic(pipeline_run *) idle[MOST_IDLE_RUNS];
+    pipeline_idle idle[MOST_IDLE_RUNS];
 } pm_pipeline;
 
 /* A run of the pool, or a new one; it goes back with pipeline_give_back, also after a failure. */

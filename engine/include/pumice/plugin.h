@@ -204,7 +204,8 @@ typedef struct pm_encode_call {
     size_t n_ids; /* out: ids of the whole text, also where they did not fit (then TOO_SMALL is returned) */
     size_t n_unknown_bytes; /* out: bytes of text that no token stands for; they became `unk` or were left out */
 
-    /* A pair of sequences, and truncation. All zero: neither. */
+    /* A pair of sequences, and truncation. All zero: neither. A plugin that does not know the one or the other refuses
+     * such calls with PM_PLUGIN_UNSUPPORTED; type_ids and sequences are filled in by all. */
     const char *pair; /* the second sequence; spans of its tokens lie in it. NULL: there is none */
     size_t n_pair;
     uint8_t *type_ids;   /* NULL, or room for `capacity`: 0 or 1, the segment that a token belongs to */
