@@ -9,8 +9,10 @@
 #ifndef PUMICE_PLUGIN_BPE_H
 #define PUMICE_PLUGIN_BPE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
+#include "parts/byte_trie.h"
 #include "parts/token_model.h"
 
 #define BPE_NO_RANK UINT32_MAX
@@ -64,6 +66,10 @@ typedef struct bpe_model {
     bpe_character *part_characters; /* of characters: sorted by code */
     size_t n_part_characters;
     _Atomic(uint8_t) *wholes; /* by id: what merging the token's own bytes gives; a bpe_whole */
+    int has_all_bytes;        /* is_bytes: every byte is a token */
+    pthread_mutex_t making;   /* held while the trie is made */
+    _Atomic(int) trie_is_there;
+    pm_byte_trie trie; /* the tokens that text may become; for long pieces, made when the first one comes */
     char *prefix, *suffix; /* continuing_subword_prefix of all symbols but the first, end_of_word_suffix of the last */
     size_t n_prefix, n_suffix;
 } bpe_model;
@@ -98,6 +104,14 @@ typedef struct bpe_cache {
     bpe_cache_entry entries[BPE_CACHE_ENTRIES];
 } bpe_cache;
 
+/* A token that the search through a long piece has found. */
+typedef struct bpe_found {
+    int32_t id;
+    uint32_t end; /* in the piece */
+} bpe_found;
+
+enum { BPE_PAIRS_LOG = 14 }; /* pairs of tokens that are remembered, each in the one place that its hash says */
+
 /* What a call works in; kept between calls. */
 typedef struct bpe_encoding {
     bpe_cache cache;
@@ -107,6 +121,13 @@ typedef struct bpe_encoding {
     size_t n_symbols, symbols_capacity;
     uint64_t *heap; /* rank << 32 | position */
     size_t n_heap, heap_capacity;
+
+    /* The search through long pieces (bpe_long.c). */
+    uint64_t pairs[1 << BPE_PAIRS_LOG]; /* pair + 1, and in the lowest bit whether merging keeps the two apart */
+    bpe_found *found;
+    uint64_t *stuck; /* a bit a place of the piece: no token goes on from there */
+    char *joined;    /* the bytes of a pair */
+    size_t found_capacity, stuck_capacity, joined_capacity;
 } bpe_encoding;
 
 /* bpe_merges.c: the merges of the spec, or those that scores imply. */
@@ -149,6 +170,13 @@ static inline int bpe_may_join(const bpe_neighbours *neighbours, int32_t left, i
 /* bpe_cache.c. Emits the tokens of bytes[0, n), which are at `begin` of the piece at hand; 0 where they are not known. */
 int bpe_cache_emit(const bpe_cache *cache, const char *bytes, size_t n, size_t begin, pm_token_sink *sink);
 void bpe_cache_add(bpe_cache *cache, const char *bytes, size_t n, const bpe_symbol *symbols, size_t n_symbols);
+
+/* bpe_long.c. Finds the tokens of text[0, n): e->found[0, *n_found); *n_found is 0 where it is not made of tokens. */
+pm_plugin_code bpe_long_prepare(const bpe_model *bpe, const pm_plugin_message *message);
+pm_plugin_code bpe_long_encode(bpe_encoding *e, const char *text, size_t n, size_t *n_found);
+
+/* bpe_encode.c: appends the first symbols of bytes[0, n) to those of the piece, for which there is room. */
+void bpe_add_symbols(bpe_encoding *e, const char *bytes, size_t n);
 
 /* bpe_apply.c: merges the symbols of the piece until no pair has a merge; what is left is symbols[0, n_symbols).
  */

@@ -61,30 +61,35 @@ static void add_symbol(bpe_encoding *e, int32_t id, size_t begin, size_t end)
 
 /* Bytes that the vocabulary lacks are left out before merging, so their neighbours meet: what Hugging Face's
  * tokenizers do, and so what models of such vocabularies were trained on. */
-static void add_byte_symbols(bpe_encoding *e, pm_token_sink *sink)
+static void add_byte_symbols(bpe_encoding *e, const char *bytes, size_t n)
 {
-    const pm_piece *piece = sink->piece;
-    for (size_t at = 0; at < piece->n; at++) {
-        int32_t id = e->bpe->byte_symbols[(unsigned char)piece->bytes[at]];
+    for (size_t at = 0; at < n; at++) {
+        int32_t id = e->bpe->byte_symbols[(unsigned char)bytes[at]];
         if (id != PM_NO_TOKEN || e->bpe->unk != PM_NO_TOKEN)
             add_symbol(e, id, at, at + 1);
-        else
-            sink->n_unknown_bytes++;
     }
 }
 
-static void add_character_symbols(bpe_encoding *e, const pm_piece *piece)
+static void add_character_symbols(bpe_encoding *e, const char *bytes, size_t n)
 {
     pm_character c;
-    for (size_t at = 0; at < piece->n; at += c.length) {
-        c = pm_read_character(piece->bytes, at, piece->n);
+    for (size_t at = 0; at < n; at += c.length) {
+        c = pm_read_character(bytes, at, n);
         int32_t id = PM_NO_TOKEN;
         if (c.code < 128)
             id = e->bpe->ascii_symbols[c.code];
         else if (!c.malformed)
-            id = bpe_character_symbol(e->bpe, piece->bytes + at, c.length, c.code);
+            id = bpe_character_symbol(e->bpe, bytes + at, c.length, c.code);
         add_symbol(e, id, at, at + c.length);
     }
+}
+
+void bpe_add_symbols(bpe_encoding *e, const char *bytes, size_t n)
+{
+    if (e->bpe->is_bytes)
+        add_byte_symbols(e, bytes, n);
+    else
+        add_character_symbols(e, bytes, n);
 }
 
 /* The same where symbols are written with a prefix inside of words and a suffix at their ends. */
@@ -109,6 +114,46 @@ static void add_affixed_symbols(bpe_encoding *e, const pm_piece *piece)
     }
 }
 
+/* ---- Pieces ---- */
+
+/* By merging: any piece. */
+static pm_plugin_code encode_by_merging(bpe_encoding *e, pm_token_sink *sink, int32_t whole)
+{
+    const bpe_model *bpe = e->bpe;
+    const pm_piece *piece = sink->piece;
+    e->n_symbols = 0;
+    if (!pm_grow((void **)&e->symbols, &e->symbols_capacity, piece->n, sizeof *e->symbols))
+        return pm_plugin_fail_memory(e->message, "a piece of text");
+    if (bpe->n_prefix + bpe->n_suffix > 0)
+        add_affixed_symbols(e, piece);
+    else
+        bpe_add_symbols(e, piece->bytes, piece->n);
+    if (bpe->is_bytes) /* those that were left out */
+        sink->n_unknown_bytes += piece->n - e->n_symbols;
+    PM_PLUGIN_TRY(bpe_apply(e));
+    if (whole != PM_NO_TOKEN)
+        atomic_store_explicit(&bpe->wholes[whole],
+                              e->n_symbols == 1 && e->symbols[0].id == whole ? BPE_WHOLE_ITSELF : BPE_WHOLE_OTHERS,
+                              memory_order_relaxed);
+    if (e->n_symbols > 0)
+        bpe_cache_add(&e->cache, piece->bytes, piece->n, e->symbols, e->n_symbols);
+    emit_symbols(e, sink);
+    return PM_PLUGIN_OK;
+}
+
+/* By search: long pieces that are made of tokens. *done is 0 where this one is not. */
+static pm_plugin_code encode_by_search(bpe_encoding *e, pm_token_sink *sink, int *done)
+{
+    size_t n, begin = 0;
+    PM_PLUGIN_TRY(bpe_long_encode(e, sink->piece->bytes, sink->piece->n, &n));
+    for (size_t i = 0; i < n; i++) {
+        pm_token_emit(sink, e->found[i].id, begin, e->found[i].end);
+        begin = e->found[i].end;
+    }
+    *done = n > 0;
+    return PM_PLUGIN_OK;
+}
+
 pm_plugin_code bpe_encode(const void *model, void *scratch, pm_token_sink *sink, const pm_plugin_message *message)
 {
     const bpe_model *bpe = model;
@@ -124,22 +169,11 @@ pm_plugin_code bpe_encode(const void *model, void *scratch, pm_token_sink *sink,
     if (bpe_cache_emit(&e->cache, piece->bytes, piece->n, 0, sink))
         return PM_PLUGIN_OK;
     e->message = message;
-    e->n_symbols = 0;
-    if (!pm_grow((void **)&e->symbols, &e->symbols_capacity, piece->n, sizeof *e->symbols))
-        return pm_plugin_fail_memory(message, "a piece of text");
-    if (bpe->n_prefix + bpe->n_suffix > 0)
-        add_affixed_symbols(e, piece);
-    else if (bpe->is_bytes)
-        add_byte_symbols(e, sink);
-    else
-        add_character_symbols(e, piece);
-    PM_PLUGIN_TRY(bpe_apply(e));
-    if (whole != PM_NO_TOKEN)
-        atomic_store_explicit(&bpe->wholes[whole],
-                              e->n_symbols == 1 && e->symbols[0].id == whole ? BPE_WHOLE_ITSELF : BPE_WHOLE_OTHERS,
-                              memory_order_relaxed);
-    if (e->n_symbols > 0)
-        bpe_cache_add(&e->cache, piece->bytes, piece->n, e->symbols, e->n_symbols);
-    emit_symbols(e, sink);
-    return PM_PLUGIN_OK;
+    if (piece->n > BPE_CACHE_KEY && bpe->has_all_bytes && bpe->is_bytes && bpe->n_prefix + bpe->n_suffix == 0) {
+        int done;
+        PM_PLUGIN_TRY(encode_by_search(e, sink, &done));
+        if (done)
+            return PM_PLUGIN_OK;
+    }
+    return encode_by_merging(e, sink, whole);
 }

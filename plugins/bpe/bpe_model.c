@@ -15,6 +15,8 @@ static void bpe_destroy(void *pointer)
     bpe_neighbours_destroy(&bpe->neighbours);
     free(bpe->part_characters);
     free((void *)bpe->wholes);
+    pm_byte_trie_destroy(&bpe->trie);
+    pthread_mutex_destroy(&bpe->making);
     free(bpe->prefix);
     free(bpe->suffix);
     free(bpe);
@@ -23,9 +25,11 @@ static void bpe_destroy(void *pointer)
 /* The symbols that single bytes and characters start as. */
 static void fill_first_symbols(bpe_model *bpe)
 {
+    bpe->has_all_bytes = 1;
     for (int byte = 0; byte < 256; byte++) {
         char c = (char)byte;
         bpe->byte_symbols[byte] = pm_token_map_find(&bpe->map, &c, 1);
+        bpe->has_all_bytes &= bpe->byte_symbols[byte] != PM_NO_TOKEN;
         if (byte < 128)
             bpe->ascii_symbols[byte] = bpe_character_symbol(bpe, &c, 1, (uint32_t)byte);
     }
@@ -65,6 +69,7 @@ static pm_plugin_code bpe_create(const pm_model_source *source, void **model, co
     bpe_model *bpe = calloc(1, sizeof *bpe);
     if (!bpe)
         return pm_plugin_fail_memory(message, "a BPE model");
+    pthread_mutex_init(&bpe->making, NULL);
     bpe->table = source->table;
     bpe->is_bytes = source->is_bytes;
     pm_plugin_code code = read_options(bpe, source, message);
@@ -104,6 +109,9 @@ static void scratch_destroy(void *scratch)
         return;
     free(e->symbols);
     free(e->heap);
+    free(e->found);
+    free(e->stuck);
+    free(e->joined);
     free(e);
 }
 
