@@ -258,7 +258,7 @@ def compare_sentencepiece(judge, program, model, symbols, texts):
 
 
 DECODERS = {
-    "ByteLevel": {"type": "ByteLevel"}, "Fuse": {"type": "Fuse"}, "ByteFallback": {"type": "ByteFallback"}, "None": None,
+    "ByteLevel": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}, "Fuse": {"type": "Fuse"}, "ByteFallback": {"type": "ByteFallback"}, "None": None,
     "WordPiece": {"type": "WordPiece", "prefix": "##", "cleanup": True},
     "WordPieceRaw": {"type": "WordPiece", "prefix": "##", "cleanup": False},
     "WordPieceOther": {"type": "WordPiece", "prefix": "a", "cleanup": True},
@@ -314,7 +314,7 @@ def compare_decoders(judge, program, rng, n, only):
     lists = [[rng.randrange(len(TOKENS)) for _ in range(rng.randint(0, 7))] for _ in range(n)]
     lists += [[i] for i in range(len(TOKENS))] + [[i, i] for i in range(len(TOKENS))]
     for name, description in chains.items():
-        if only and only != name:
+        if only and only not in (name, "decoders"):
             continue
         peer = Tokenizer.from_str(json.dumps({"version": "1.0", "decoder": description, "added_tokens": [], "model": {
             "type": "WordLevel", "vocab": {t: i for i, t in enumerate(TOKENS)}, "unk_token": "a"}}))
@@ -325,7 +325,13 @@ def compare_decoders(judge, program, rng, n, only):
             size, = struct.unpack_from("=I", reply, at)
             mine = reply[at + 4:at + 4 + size]
             at += 4 + size
-            left, right = replaced(mine, peer.decode(ids, skip_special_tokens=False))
+            try:
+                theirs = peer.decode(ids, skip_special_tokens=False)
+            except BaseException as failure:  # the peer's Strip panics where both its ends meet
+                if type(failure).__name__ != "PanicException":
+                    raise
+                continue
+            left, right = replaced(mine, theirs)
             if left != right:
                 count += 1
                 judge.differs("decoder " + name, count, [TOKENS[i] for i in ids], left, right)

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unicode/ustring.h>
 
 #include "parts/normalizer_steps.h"
 
@@ -45,17 +44,9 @@ static pm_plugin_code copy_string(normalizer_building *b, const pm_json *json, c
 
 static pm_plugin_code make_form(normalizer_building *b, const char *type)
 {
-    UErrorCode status = U_ZERO_ERROR;
-    int compatible = type[2] == 'K', composes = type[strlen(type) - 1] == 'C';
     normalizer_step *step = NULL;
     PM_PLUGIN_TRY(add_step(b, step_unicode_form, &step));
-    /* The composing instance knows the decompositions as well. */
-    step->forms = !composes ? (compatible ? unorm2_getNFKDInstance(&status) : unorm2_getNFDInstance(&status))
-                            : (compatible ? unorm2_getNFKCInstance(&status) : unorm2_getNFCInstance(&status));
-    step->composes = composes;
-    if (U_FAILURE(status))
-        return pm_plugin_fail(b->message, PM_PLUGIN_INTERNAL, "ICU has no %s: %s", type, u_errorName(status));
-    return PM_PLUGIN_OK;
+    return step_unicode_form_create(type, step, b->message);
 }
 
 static pm_plugin_code make_strip(normalizer_building *b, const pm_json *json)
@@ -185,6 +176,7 @@ void pm_normalizer_destroy(pm_normalizer *normalizer)
         if (step->regex)
             uregex_close(step->regex);
         pm_charsmap_destroy(step->charsmap);
+        step_unicode_form_destroy(step);
         step_sentencepiece_destroy(step);
     }
     free(normalizer);

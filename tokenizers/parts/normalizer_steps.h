@@ -19,8 +19,7 @@ typedef int (*normalizer_run)(const normalizer_step *step, const pm_piece *in, p
 
 struct normalizer_step {
     normalizer_run run;
-    const UNormalizer2 *forms; /* nfc, nfd, ...: decomposes; ICU's own */
-    int composes;
+    struct form_tables *forms; /* NFC, NFD, ... */
     int left, right;           /* Strip */
     int clean, chinese, accents, lower; /* BertNormalizer */
     char *pattern, *content;   /* Replace, Prepend (content) */
@@ -30,9 +29,13 @@ struct normalizer_step {
     struct pm_sp_settings *sentencepiece;
 };
 
-/* normalizer_unicode.c */
+/* normalizer_forms.c */
+pm_plugin_code step_unicode_form_create(const char *type, normalizer_step *step, const pm_plugin_message *message);
+void step_unicode_form_destroy(normalizer_step *step);
 int step_unicode_form(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins,
                       int *same);
+
+/* normalizer_unicode.c */
 int step_lowercase(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins, int *same);
 int step_strip_accents(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins,
                        int *same);
@@ -58,15 +61,20 @@ void step_sentencepiece_destroy(normalizer_step *step);
 int step_sentencepiece(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins,
                        int *same);
 
+/* Whether 8 bytes are ASCII. */
+static inline int pm_are_ascii(const char *bytes)
+{
+    uint64_t word;
+    __builtin_memcpy(&word, bytes, 8);
+    return !(word & UINT64_C(0x8080808080808080));
+}
+
 static inline int is_ascii_only(const pm_piece *in)
 {
     size_t i = 0;
-    for (; i + 8 <= in->n; i += 8) {
-        uint64_t word;
-        __builtin_memcpy(&word, in->bytes + i, 8);
-        if (word & 0x8080808080808080u)
+    for (; i + 8 <= in->n; i += 8)
+        if (!pm_are_ascii(in->bytes + i))
             return 0;
-    }
     for (; i < in->n; i++)
         if (in->bytes[i] & 0x80)
             return 0;

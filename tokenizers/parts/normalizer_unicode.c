@@ -1,156 +1,32 @@
-/* Normaliser steps that look at characters: Unicode's forms, case, accents, BERT's clean-up, Nmt.
+/* Normaliser steps that look at characters: case, accents, BERT's clean-up, Nmt.
  *
  * Properties come from ICU. Each step mirrors what Hugging Face's tokenizers do to characters and origins; malformed
  * bytes are no characters and stay as they are.
  */
-#include <stdlib.h>
-#include <string.h>
 #include <unicode/uchar.h>
-#include <unicode/ustring.h>
 
 #include "parts/normalizer_steps.h"
 
-/* ---- Unicode's normalisation forms ---- */
-
-/* A character of the decomposed text, and what it does to the text it is made from (transform.h). */
-typedef struct form_character {
-    uint32_t code;
-    int change;
-    uint8_t combining_class;
-    uint8_t malformed;
-    char byte;
-} form_character;
-
-typedef struct form_run {
-    form_character *items;
-    size_t n, capacity;
-} form_run;
-
-static int add_character(form_run *run, form_character c)
-{
-    if (!pm_grow((void **)&run->items, &run->capacity, run->n + 1, sizeof *run->items))
-        return 0;
-    /* Canonical ordering: a mark goes before those of a higher class that it follows. */
-    size_t at = run->n++;
-    if (c.combining_class > 0)
-        for (; at > 0 && run->items[at - 1].combining_class > c.combining_class; at--)
-            run->items[at] = run->items[at - 1];
-    run->items[at] = c;
-    return 1;
-}
-
-static int add_decomposed(const normalizer_step *step, form_run *run, uint32_t code)
-{
-    UChar units[64];
-    UErrorCode status = U_ZERO_ERROR;
-    int32_t n = unorm2_getDecomposition(step->forms, (UChar32)code, units, 64, &status);
-    if (n < 0 || U_FAILURE(status))
-        return add_character(run, (form_character){.code = code, .combining_class = u_getCombiningClass((UChar32)code)});
-    for (int32_t i = 0, first = 1; i < n; first = 0) {
-        UChar32 c;
-        U16_NEXT(units, i, n, c);
-        if (!add_character(run, (form_character){.code = (uint32_t)c, .change = !first,
-                                                 .combining_class = u_getCombiningClass(c)}))
-            return 0;
-    }
-    return 1;
-}
-
-/* Canonical composition (UAX #15) within items[0, n). What is composed takes the changes of its parts, less the one
- * character that goes. */
-static void compose(const normalizer_step *step, form_run *run)
-{
-    size_t to = 0, starter = SIZE_MAX;
-    uint8_t last_class = 0;
-    for (size_t i = 0; i < run->n; i++) {
-        form_character c = run->items[i];
-        int blocked = starter != SIZE_MAX && to > starter + 1 && last_class >= c.combining_class;
-        if (starter != SIZE_MAX && !c.malformed && !blocked) {
-            UChar32 both = unorm2_composePair(step->forms, (UChar32)run->items[starter].code, (UChar32)c.code);
-            if (both >= 0) {
-                run->items[starter].code = (uint32_t)both;
-                run->items[starter].change += c.change - 1;
-                continue;
-            }
-        }
-        if (c.combining_class == 0) {
-            starter = c.malformed ? SIZE_MAX : to;
-            last_class = 0;
-        } else {
-            last_class = c.combining_class;
-        }
-        run->items[to++] = c;
-    }
-    run->n = to;
-}
-
-/* The end of the text from `at` on that is normalised already, less its last character, which what follows may act on. */
-static size_t skip_normal(const normalizer_step *step, const pm_piece *in, size_t at)
-{
-    size_t last = at;
-    while (at < in->n) {
-        pm_character c = pm_read_character(in->bytes, at, in->n);
-        if (c.malformed || (c.code >= 128 && !unorm2_isInert(step->forms, (UChar32)c.code)))
-            return last;
-        last = at;
-        at += c.length;
-    }
-    return in->n;
-}
-
-/* The first boundary behind `at`: no character from there on acts on those before. */
-static size_t segment_end(const normalizer_step *step, const pm_piece *in, size_t at)
-{
-    pm_character c = pm_read_character(in->bytes, at, in->n);
-    for (at += c.length; at < in->n; at += c.length) {
-        c = pm_read_character(in->bytes, at, in->n);
-        if (c.malformed || unorm2_hasBoundaryBefore(step->forms, (UChar32)c.code))
-            break;
-    }
-    return at;
-}
-
-static int put_segment(const normalizer_step *step, pm_transform *t, form_run *run, size_t end)
-{
-    run->n = 0;
-    for (size_t at = t->at; at < end;) {
-        pm_character c = pm_read_character(t->in->bytes, at, end);
-        if (c.malformed ? !add_character(run, (form_character){.malformed = 1, .byte = t->in->bytes[at]})
-                        : !add_decomposed(step, run, c.code))
-            return 0;
-        at += c.length;
-    }
-    if (step->composes)
-        compose(step, run);
-    for (size_t i = 0; i < run->n; i++) {
-        const form_character *c = &run->items[i];
-        if (c->malformed ? !pm_transform_put(t, &c->byte, 1, 0) : !pm_transform_put_code(t, c->code, c->change))
-            return 0;
-    }
-    t->at = end;
-    return 1;
-}
-
-int step_unicode_form(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins, int *same)
-{
-    if (is_ascii_only(in)) {
-        *same = 1;
-        return 1;
-    }
-    pm_transform t;
-    form_run run = {0};
-    int good = 1;
-    pm_transform_start(&t, in, out, with_origins);
-    while (good && t.at < in->n) {
-        good = pm_transform_keep_until(&t, skip_normal(step, in, t.at));
-        if (good && t.at < in->n)
-            good = put_segment(step, &t, &run, segment_end(step, in, t.at));
-    }
-    free(run.items);
-    return good;
-}
-
 /* ---- Case and accents ---- */
+
+/* The peer's Rust knows the capitals of Unicode 17; ICU may be older. */
+static uint32_t lower_case(uint32_t code)
+{
+    static const struct {
+        uint32_t first, last;
+        int32_t distance;
+    } later[] = {
+        {0x1C89, 0x1C89, 1},   {0xA7CB, 0xA7CB, 0x264 - 0xA7CB}, {0xA7CC, 0xA7CC, 1},       {0xA7CE, 0xA7CE, 1},
+        {0xA7D2, 0xA7D2, 1},   {0xA7D4, 0xA7D4, 1},              {0xA7DA, 0xA7DA, 1},       {0xA7DC, 0xA7DC, 0x19B - 0xA7DC},
+        {0x10D50, 0x10D65, 32}, {0x16EA0, 0x16EB8, 27},
+    };
+    uint32_t lower = (uint32_t)u_tolower((UChar32)code);
+    if (lower == code && code >= later[0].first)
+        for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
+            if (code >= later[i].first && code <= later[i].last)
+                return (uint32_t)((int32_t)code + later[i].distance);
+    return lower;
+}
 
 int step_lowercase(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins, int *same)
 {
@@ -168,7 +44,7 @@ int step_lowercase(const normalizer_step *step, const pm_piece *in, pm_text_buff
         else if (c.code < 128)
             good = pm_transform_put_code(&t, c.code - 'A' < 26 ? c.code + 32 : c.code, 0);
         else
-            good = pm_transform_put_code(&t, (uint32_t)u_tolower((UChar32)c.code), 0);
+            good = pm_transform_put_code(&t, lower_case(c.code), 0);
     }
     return good;
 }
@@ -193,14 +69,27 @@ static int drop_characters(const pm_piece *in, pm_text_buffer *out, int with_ori
     return good;
 }
 
-static int is_combining_mark(uint32_t code)
+static int is_younger(uint32_t code, int version)
 {
-    return (U_GET_GC_MASK((UChar32)code) & U_GC_M_MASK) != 0;
+    UVersionInfo age;
+    u_charAge((UChar32)code, age);
+    return age[0] > version;
 }
 
+/* The peer's table for StripAccents is that of Unicode 9, in which three characters were something else. */
+static int is_combining_mark(uint32_t code)
+{
+    if ((U_GET_GC_MASK((UChar32)code) & U_GC_M_MASK) != 0)
+        return !is_younger(code, 9) && code != 0x111C9;
+    return code == 0x1CF2 || code == 0x1CF3;
+}
+
+/* For BertNormalizer it is that of Unicode 8. */
 static int is_nonspacing_mark(uint32_t code)
 {
-    return u_charType((UChar32)code) == U_NON_SPACING_MARK;
+    if (u_charType((UChar32)code) == U_NON_SPACING_MARK)
+        return !is_younger(code, 8) && code != 0x1885 && code != 0x1886 && code != 0xA9BD && code != 0x111C9;
+    return code == 0x1734;
 }
 
 int step_strip_accents(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins,
@@ -226,11 +115,7 @@ static int is_bert_control(uint32_t code)
     uint32_t mask = U_GET_GC_MASK((UChar32)code);
     if ((mask & (U_GC_CC_MASK | U_GC_CO_MASK)) != 0)
         return 1;
-    UVersionInfo age;
-    if ((mask & U_GC_CF_MASK) == 0)
-        return 0;
-    u_charAge((UChar32)code, age);
-    return age[0] <= 8;
+    return (mask & U_GC_CF_MASK) != 0 && !is_younger(code, 8);
 }
 
 int step_bert_clean(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins, int *same)
