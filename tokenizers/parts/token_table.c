@@ -88,37 +88,25 @@ void pm_token_table_destroy(pm_token_table *table)
     memset(table, 0, sizeof *table);
 }
 
-uint64_t pm_hash_bytes(const char *bytes, size_t size)
+/* ---- The map ---- */
+
+/* What the slot of these bytes says of them. */
+static inline uint64_t key_of(const char *bytes, size_t size, uint64_t hash)
 {
-    uint64_t hash = 0x9E3779B97F4A7C15u ^ (uint64_t)size;
-    for (; size >= 8; bytes += 8, size -= 8) {
-        uint64_t word;
-        memcpy(&word, bytes, 8);
-        hash = (hash ^ word) * 0xD6E8FEB86659FD93u;
-        hash ^= hash >> 32;
-    }
-    uint64_t last = 0;
-    for (size_t i = 0; i < size; i++)
-        last |= (uint64_t)(unsigned char)bytes[i] << (8 * i);
-    hash = (hash ^ last) * 0xD6E8FEB86659FD93u;
-    hash ^= hash >> 32;
-    hash *= 0xD6E8FEB86659FD93u;
-    return hash ^ hash >> 32;
+    return size <= 8 ? pm_bytes_key(bytes, size) : hash;
 }
 
-/* The slot of these bytes, or the free slot where they belong. */
-static uint64_t *find_slot(const pm_token_map *map, const char *bytes, size_t size)
+/* The slot of these bytes, which are not empty, or the free slot where they belong. */
+static inline pm_token_slot *find_slot(const pm_token_map *map, const char *bytes, size_t size, uint64_t hash)
 {
-    uint64_t hash = pm_hash_bytes(bytes, size);
-    for (size_t at = (size_t)hash & map->mask;; at = (at + 1) & map->mask) {
-        uint64_t *slot = &map->slots[at];
-        if (*slot == 0)
+    uint64_t key = key_of(bytes, size, hash);
+    for (size_t at = (size_t)(hash >> map->shift);; at = (at + 1) & map->mask) {
+        pm_token_slot *slot = &map->slots[at];
+        if (slot->length == 0)
             return slot;
-        if (*slot >> 32 != hash >> 32)
+        if (slot->key != key || slot->length != size)
             continue;
-        size_t length;
-        const char *token = pm_token_bytes(map->table, (int32_t)(uint32_t)*slot - 1, &length);
-        if (length == size && memcmp(token, bytes, size) == 0)
+        if (size <= 8 || memcmp(map->table->bytes + map->table->offsets[slot->id], bytes, size) == 0)
             return slot;
     }
 }
@@ -129,11 +117,11 @@ static pm_plugin_code add_to_map(pm_token_map *map, int32_t id, const pm_plugin_
     const char *bytes = pm_token_bytes(map->table, id, &size);
     if (size == 0)
         return PM_PLUGIN_OK; /* no text can ever become it */
-    uint64_t *slot = find_slot(map, bytes, size);
-    if (*slot != 0)
-        return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "tokens %d and %d are the same", (int)(uint32_t)*slot - 1,
-                              (int)id);
-    *slot = (pm_hash_bytes(bytes, size) >> 32) << 32 | ((uint32_t)id + 1);
+    uint64_t hash = pm_hash_bytes(bytes, size);
+    pm_token_slot *slot = find_slot(map, bytes, size, hash);
+    if (slot->length != 0)
+        return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "tokens %d and %d are the same", (int)slot->id, (int)id);
+    *slot = (pm_token_slot){key_of(bytes, size, hash), id, (uint32_t)size};
     return PM_PLUGIN_OK;
 }
 
@@ -141,9 +129,10 @@ pm_plugin_code pm_token_map_create(const pm_token_table *table, unsigned kinds, 
                                    const pm_plugin_message *message)
 {
     size_t n_slots = 16;
-    while (n_slots < table->n * 2)
-        n_slots *= 2;
-    *map = (pm_token_map){table, calloc(n_slots, sizeof *map->slots), n_slots - 1};
+    int shift = 60;
+    for (; n_slots < table->n + table->n / 2; n_slots *= 2)
+        shift--;
+    *map = (pm_token_map){table, calloc(n_slots, sizeof *map->slots), n_slots - 1, shift};
     pm_plugin_code code = map->slots ? PM_PLUGIN_OK : pm_plugin_fail_memory(message, "the vocabulary's index");
     for (size_t i = 0; i < table->n && code == PM_PLUGIN_OK; i++)
         if (kinds >> table->kinds[i] & 1 ||
@@ -162,6 +151,8 @@ void pm_token_map_destroy(pm_token_map *map)
 
 int32_t pm_token_map_find(const pm_token_map *map, const char *bytes, size_t size)
 {
-    uint64_t slot = *find_slot(map, bytes, size);
-    return slot == 0 ? PM_NO_TOKEN : (int32_t)(uint32_t)slot - 1;
+    if (size == 0)
+        return PM_NO_TOKEN;
+    const pm_token_slot *slot = find_slot(map, bytes, size, pm_hash_bytes(bytes, size));
+    return slot->length == 0 ? PM_NO_TOKEN : slot->id;
 }

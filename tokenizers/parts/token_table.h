@@ -6,6 +6,7 @@
 #ifndef PUMICE_PARTS_TOKEN_TABLE_H
 #define PUMICE_PARTS_TOKEN_TABLE_H
 
+#include "parts/bytes_hash.h"
 #include "parts/plugin_fail.h"
 
 typedef struct pm_token_table {
@@ -31,23 +32,28 @@ static inline const char *pm_token_bytes(const pm_token_table *table, int32_t id
     return table->bytes + table->offsets[id];
 }
 
-/* An open-addressing hash from bytes to the ids of some tokens of a table. */
+/* An open-addressing hash from bytes to the ids of some tokens of a table. What up to eight bytes are stands in the slot
+ * itself, so that finding most tokens touches one cache line. */
+typedef struct pm_token_slot {
+    uint64_t key;    /* of up to eight bytes: pm_bytes_key; of more: their hash */
+    int32_t id;
+    uint32_t length; /* 0: the slot is free */
+} pm_token_slot;
+
 typedef struct pm_token_map {
     const pm_token_table *table; /* must outlive the map */
-    uint64_t *slots;             /* high half: hash, low half: id + 1; 0 is free */
-    size_t mask;                 /* number of slots - 1 */
+    pm_token_slot *slots;
+    size_t mask; /* number of slots - 1 */
+    int shift;   /* 64 - log2(number of slots) */
 } pm_token_map;
 
-/* A map of the tokens whose kind's bit (1 << kind) is in `kinds`, and of user-defined ones that the model has too. Two such tokens with the same bytes are an
- * error; empty ones are left out. */
+/* A map of the tokens whose kind's bit (1 << kind) is in `kinds`, and of user-defined ones that the model has too. Two
+ * such tokens with the same bytes are an error; empty ones are left out. */
 pm_plugin_code pm_token_map_create(const pm_token_table *table, unsigned kinds, pm_token_map *map,
                                    const pm_plugin_message *message);
 void pm_token_map_destroy(pm_token_map *map);
 
 /* The id of the token with these bytes, or PM_NO_TOKEN. */
 int32_t pm_token_map_find(const pm_token_map *map, const char *bytes, size_t size);
-
-/* A hash of some bytes; for tables of the process's lifetime, never to be stored. */
-uint64_t pm_hash_bytes(const char *bytes, size_t size);
 
 #endif
