@@ -116,6 +116,15 @@ static void add_affixed_symbols(bpe_encoding *e, const pm_piece *piece)
 
 /* ---- Pieces ---- */
 
+/* Characters that are no tokens may be left over: they become bytes or unknown when they are given. */
+static int are_tokens(const bpe_encoding *e)
+{
+    for (size_t i = 0; i < e->n_symbols; i++)
+        if (e->symbols[i].id < 0 || (size_t)e->symbols[i].id >= e->bpe->table->n)
+            return 0;
+    return e->n_symbols > 0;
+}
+
 /* By merging: any piece. */
 static pm_plugin_code encode_by_merging(bpe_encoding *e, pm_token_sink *sink, int32_t whole)
 {
@@ -135,7 +144,7 @@ static pm_plugin_code encode_by_merging(bpe_encoding *e, pm_token_sink *sink, in
         atomic_store_explicit(&bpe->wholes[whole],
                               e->n_symbols == 1 && e->symbols[0].id == whole ? BPE_WHOLE_ITSELF : BPE_WHOLE_OTHERS,
                               memory_order_relaxed);
-    if (e->n_symbols > 0)
+    if (are_tokens(e))
         bpe_cache_add(&e->cache, piece->bytes, piece->n, e->symbols, e->n_symbols);
     emit_symbols(e, sink);
     return PM_PLUGIN_OK;
