@@ -204,12 +204,16 @@ static int is_space_at(const pm_piece *piece, size_t at, size_t end)
 static void take_white_space(const pm_added_tokens *tokens, const pm_piece *piece, size_t from, pm_added_match *match)
 {
     unsigned flags = tokens->table->flags[match->id];
+    if (flags & PM_TOKEN_LSTRIP && match->begin < from)
+        match->begin = from; /* the match before took its beginning along */
     while (flags & PM_TOKEN_LSTRIP && match->begin > from) {
         size_t back = previous_character(piece->bytes, from, match->begin);
         if (!is_space_at(piece, back, match->begin))
             break;
         match->begin = back;
     }
+    if (flags & PM_TOKEN_RSTRIP && match->end < from)
+        match->end = from; /* the match before took that white space along: it need not be walked again */
     while (flags & PM_TOKEN_RSTRIP && match->end < piece->n && is_space_at(piece, match->end, piece->n))
         match->end += pm_read_character(piece->bytes, match->end, piece->n).length;
 }

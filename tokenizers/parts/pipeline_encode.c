@@ -46,6 +46,8 @@ static pm_plugin_code pre_tokenize(encoding *e, const pm_piece *piece, size_t be
 
 static void emit_added(encoding *e, const pm_piece *piece, const pm_added_match *match)
 {
+    if (match->begin >= match->end) /* the one before took all of it along */
+        return;
     e->sink.piece = piece;
     pm_token_emit(&e->sink, match->id, match->begin, match->end);
 }
