@@ -6,12 +6,13 @@
 #include "tokenizer_instance.h"
 
 /* A number that counts tokens. */
-static pm_status read_count(const char *source, const pm_json *object, const char *key, double otherwise, size_t *out,
-                            pm_error *err)
+static pm_status read_count(const char *source, const pm_json *object, const char *key, double otherwise,
+                            size_t *out, pm_error *err)
 {
     double value = pm_json_number(object, key, otherwise);
     if (!(value >= 0 && value <= INT32_MAX) || value != (double)(size_t)value)
-        return pm_fail(err, PM_ERR_FORMAT, "%s: the setting '%s' of truncation or padding is out of range", source, key);
+        return pm_fail(err, PM_ERR_FORMAT, "%s: the setting '%s' of truncation or padding is out of range", source,
+                       key);
     *out = (size_t)value;
     return PM_OK;
 }

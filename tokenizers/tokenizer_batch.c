@@ -1,8 +1,8 @@
 /* Many texts at once, over threads: see pm_tokenizer_encode_batch in pumice/tokenizer.h.
  *
- * Each thread takes a few texts at a time and writes their tokens, one text after the other, into memory of its own.
- * When all are done the lengths of the rows are known, and the threads copy the rows to where they belong. Nothing is
- * allocated per text.
+ * Each thread takes a few texts at a time and writes their tokens, one text after the other, into memory of its
+ * own. When all are done the lengths of the rows are known, and the threads copy the rows to where they belong.
+ * Nothing is allocated per text.
  */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -99,7 +99,8 @@ static pm_status encode_text(batch_work *w, batch_store *store, size_t i, int th
     const pm_batch_text *text = &w->texts[i];
     char sentence[400] = "";
     pm_plugin_message message = {sentence, sizeof sentence};
-    size_t room = text->size / 3 + text->pair_size / 3 + 32; /* nearly always enough; else the plugin says how much is */
+    size_t room =
+        text->size / 3 + text->pair_size / 3 + 32; /* nearly always enough; else the plugin says how much is */
     pm_plugin_code code = PM_PLUGIN_TOO_SMALL;
     pm_encode_call call = {0};
     for (int attempt = 0; attempt < 2 && code == PM_PLUGIN_TOO_SMALL; attempt++) {
@@ -202,7 +203,8 @@ static pm_status make_rows(batch_work *w, pm_error *err)
     size_t longest = 0, total = 0;
     for (size_t i = 0; i < w->n; i++)
         longest = w->rows[i].n > longest ? w->rows[i].n : longest;
-    size_t least = o->padding == PM_PAD_NONE ? 0 : padded_length(o, o->padding == PM_PAD_FIXED ? o->pad_to : longest);
+    size_t least =
+        o->padding == PM_PAD_NONE ? 0 : padded_length(o, o->padding == PM_PAD_FIXED ? o->pad_to : longest);
     for (size_t i = 0; i < w->n; i++) {
         size_t length = w->rows[i].n > least ? w->rows[i].n : least;
         if (length > SIZE_MAX / 32 - total)

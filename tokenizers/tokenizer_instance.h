@@ -19,7 +19,8 @@ struct pm_tokenizer {
     pm_batch_options batch_options; /* what the file says of truncation and padding */
 };
 
-/* Reads "truncation" and "padding" of a pipeline; both may be absent. PM_ERR_FORMAT where they are out of range. */
+/* Reads "truncation" and "padding" of a pipeline; both may be absent. PM_ERR_FORMAT where they are out of range.
+ */
 pm_status pm_batch_options_read(const pm_tokenizer_spec *spec, pm_batch_options *out, pm_error *err);
 
 #endif

@@ -51,7 +51,8 @@ static pm_plugin_code fail(const pm_plugin_message *message, pm_plugin_code code
     return code;
 }
 
-/* ---- Step 2. Making an instance. Everything in the spec is borrowed: copy what you keep, and check what you use. ---- */
+/* ---- Step 2. Making an instance. Everything in the spec is borrowed: copy what you keep, and check what you use.
+ * ---- */
 
 static int compare_bytes(const char *a, size_t n_a, const char *b, size_t n_b)
 {

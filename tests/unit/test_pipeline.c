@@ -1,5 +1,5 @@
-/* The pipeline around the model against Hugging Face's tokenizers (data/pipeline.golden): added tokens, post-processors,
- * pairs, spans, truncation, padding; and what batches promise beyond that. */
+/* The pipeline around the model against Hugging Face's tokenizers (data/pipeline.golden): added tokens,
+ * post-processors, pairs, spans, truncation, padding; and what batches promise beyond that. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,7 +77,8 @@ static const char *difference(const json_t *line, const pm_tokens *tokens)
             return "type ids";
         if (element(json_object_get(line, "sequences"), i) != tokens->sequences[i])
             return "sequences";
-        if (element(span, 0) != (long long)tokens->spans[i].begin || element(span, 1) != (long long)tokens->spans[i].end)
+        if (element(span, 0) != (long long)tokens->spans[i].begin ||
+            element(span, 1) != (long long)tokens->spans[i].end)
             return "spans";
     }
     return NULL;
@@ -89,7 +90,8 @@ static void check_text(golden *g, const json_t *line)
     pm_encode_request request = {
         .text = json_string_value(text),
         .size = json_string_length(text),
-        .flags = (number(line, "add") ? PM_ENCODE_ADD_SPECIAL : 0) | (number(line, "special") ? PM_ENCODE_PARSE_SPECIAL : 0),
+        .flags = (number(line, "add") ? PM_ENCODE_ADD_SPECIAL : 0) |
+                 (number(line, "special") ? PM_ENCODE_PARSE_SPECIAL : 0),
         .with_spans = 1,
         .with_types = 1,
         .pair = json_string_value(pair),
@@ -137,7 +139,8 @@ static void check_batch(golden *g, const json_t *line)
     size_t n = json_array_size(given);
     assert_true(n <= 8);
     for (size_t i = 0; i < n; i++) {
-        const json_t *text = json_array_get(json_array_get(given, i), 0), *pair = json_array_get(json_array_get(given, i), 1);
+        const json_t *text = json_array_get(json_array_get(given, i), 0),
+                     *pair = json_array_get(json_array_get(given, i), 1);
         texts[i] = (pm_batch_text){json_string_value(text), json_string_length(text), json_string_value(pair),
                                    json_string_length(pair)};
     }
@@ -197,11 +200,14 @@ static void as_hugging_face(void **state)
 /* ---- What is ours ---- */
 
 static const char bert[] =
-    "{\"added_tokens\":[{\"id\":3,\"content\":\"[CLS]\",\"special\":true},{\"id\":4,\"content\":\"[PAD]\",\"special\":true}],"
-    "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"[CLS]\",\"type_id\":0}},"
+    "{\"added_tokens\":[{\"id\":3,\"content\":\"[CLS]\",\"special\":true},{\"id\":4,\"content\":\"[PAD]\","
+    "\"special\":true}],"
+    "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"[CLS]\",\"type_"
+    "id\":0}},"
     "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},"
     "{\"Sequence\":{\"id\":\"B\",\"type_id\":1}}],\"special_tokens\":{\"[CLS]\":{\"id\":\"[CLS]\",\"ids\":[3],"
-    "\"tokens\":[\"[CLS]\"]}}},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]}}";
+    "\"tokens\":[\"[CLS]\"]}}},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a "
+    "b\"]}}";
 
 static void fewer_tokens_than_are_added(void **state)
 {
@@ -230,12 +236,19 @@ static void special_spans_of_a_pair(void **state)
     (void)state;
     pm_tokenizer *t = open_json(bert);
     const pm_text_span spans[] = {{0, 5}};
-    pm_encode_request request = {.text = "[CLS]a", .size = 6, .special_spans = spans, .n_special_spans = 1, .with_spans = 1,
-                                 .with_types = 1, .pair = "[CLS]b", .pair_size = 6};
+    pm_encode_request request = {.text = "[CLS]a",
+                                 .size = 6,
+                                 .special_spans = spans,
+                                 .n_special_spans = 1,
+                                 .with_spans = 1,
+                                 .with_types = 1,
+                                 .pair = "[CLS]b",
+                                 .pair_size = 6};
     pm_tokens tokens = {0};
     pm_error err = {PM_OK, ""};
     assert_int_equal(pm_tokenizer_encode_request(t, &request, &tokens, &err), PM_OK);
-    assert_int_equal(tokens.n, 3); /* what is in brackets in the second is unknown, and there is no token for that */
+    assert_int_equal(tokens.n,
+                     3); /* what is in brackets in the second is unknown, and there is no token for that */
     assert_int_equal(tokens.ids[0], 3);
     assert_int_equal(tokens.ids[1], 0);
     assert_int_equal(tokens.ids[2], 1);
@@ -263,12 +276,22 @@ static void batches_over_threads(void **state)
     }
     for (int n_threads = 0; n_threads < 5; n_threads++) {
         pm_token_batch batch = {0};
-        pm_batch_options o = {.flags = PM_ENCODE_ADD_SPECIAL, .n_threads = n_threads, .with_spans = 1, .with_types = 1,
-                              .padding = PM_PAD_LONGEST, .pad_left = 1, .pad_id = 99 /* not set */, .pad_multiple = 16};
+        pm_batch_options o = {.flags = PM_ENCODE_ADD_SPECIAL,
+                              .n_threads = n_threads,
+                              .with_spans = 1,
+                              .with_types = 1,
+                              .padding = PM_PAD_LONGEST,
+                              .pad_left = 1,
+                              .pad_id = 99 /* not set */,
+                              .pad_multiple = 16};
         assert_int_equal(pm_tokenizer_encode_batch(t, texts, MANY, &o, &batch, &err), PM_OK);
         for (size_t i = 0; i < MANY; i++) {
-            pm_encode_request request = {.text = texts[i].text, .size = texts[i].size, .flags = PM_ENCODE_ADD_SPECIAL,
-                                         .with_spans = 1, .with_types = 1, .pair = texts[i].pair,
+            pm_encode_request request = {.text = texts[i].text,
+                                         .size = texts[i].size,
+                                         .flags = PM_ENCODE_ADD_SPECIAL,
+                                         .with_spans = 1,
+                                         .with_types = 1,
+                                         .pair = texts[i].pair,
                                          .pair_size = texts[i].pair_size};
             pm_tokens tokens = {0};
             size_t length = batch.starts[i + 1] - batch.starts[i], end = batch.starts[i + 1];
@@ -345,9 +368,9 @@ static void plugins_without_pairs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(as_hugging_face),          cmocka_unit_test(fewer_tokens_than_are_added),
-        cmocka_unit_test(special_spans_of_a_pair),  cmocka_unit_test(batches_over_threads),
-        cmocka_unit_test(batches_that_fail),        cmocka_unit_test(plugins_without_pairs),
+        cmocka_unit_test(as_hugging_face),         cmocka_unit_test(fewer_tokens_than_are_added),
+        cmocka_unit_test(special_spans_of_a_pair), cmocka_unit_test(batches_over_threads),
+        cmocka_unit_test(batches_that_fail),       cmocka_unit_test(plugins_without_pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* Added tokens in text: see added_tokens.h.
  *
- * The patterns lie sorted by their bytes; walking along the text narrows the range of those that still agree with it,
- * one byte at a time. No position looks further than the longest pattern.
+ * The patterns lie sorted by their bytes; walking along the text narrows the range of those that still agree with
+ * it, one byte at a time. No position looks further than the longest pattern.
  */
 #include "parts/added_tokens.h"
 
@@ -63,8 +63,8 @@ static pm_plugin_code sort_patterns(pm_added_tokens *tokens, int normalized, con
         if (!last || last->n != p->n || memcmp(last->bytes, p->bytes, p->n) != 0)
             tokens->patterns[kept++] = *p;
         else if (!normalized)
-            return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "the special tokens %d and %d are the same", (int)last->id,
-                                  (int)p->id);
+            return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "the special tokens %d and %d are the same",
+                                  (int)last->id, (int)p->id);
     }
     tokens->n = kept;
     for (size_t i = 0; i < kept; i++)
@@ -115,8 +115,8 @@ void pm_added_tokens_destroy(pm_added_tokens *tokens)
 /* ---- Finding ---- */
 
 /* May this token be found where it is? */
-static int is_honoured(const pm_added_tokens *tokens, const pm_piece *piece, const pm_special_choice *choice, int32_t id,
-                       size_t begin, size_t end)
+static int is_honoured(const pm_added_tokens *tokens, const pm_piece *piece, const pm_special_choice *choice,
+                       int32_t id, size_t begin, size_t end)
 {
     if (tokens->table->kinds[id] == PM_TOKEN_USER_DEFINED || choice->everywhere)
         return 1;
@@ -164,7 +164,8 @@ static int is_inside_word(const pm_piece *piece, size_t begin, size_t end)
     return end < piece->n && !c.malformed && is_word_character(c.code);
 }
 
-/* The first of patterns[low, high), all longer than depth and equal before it, whose byte at depth is `byte` or more. */
+/* The first of patterns[low, high), all longer than depth and equal before it, whose byte at depth is `byte` or
+ * more. */
 static size_t first_with_byte(const pm_added_tokens *tokens, size_t low, size_t high, size_t depth, unsigned byte)
 {
     while (low < high) {
@@ -201,7 +202,8 @@ static int is_space_at(const pm_piece *piece, size_t at, size_t end)
     return !c.malformed && c.length > 0 && u_isUWhiteSpace((UChar32)c.code);
 }
 
-static void take_white_space(const pm_added_tokens *tokens, const pm_piece *piece, size_t from, pm_added_match *match)
+static void take_white_space(const pm_added_tokens *tokens, const pm_piece *piece, size_t from,
+                             pm_added_match *match)
 {
     unsigned flags = tokens->table->flags[match->id];
     if (flags & PM_TOKEN_LSTRIP && match->begin < from)
@@ -234,8 +236,8 @@ static size_t next_start(const pm_added_tokens *tokens, const pm_piece *piece, s
     return at;
 }
 
-pm_added_match pm_added_tokens_find(const pm_added_tokens *tokens, const pm_piece *piece, const pm_special_choice *choice,
-                                    size_t from, size_t *search)
+pm_added_match pm_added_tokens_find(const pm_added_tokens *tokens, const pm_piece *piece,
+                                    const pm_special_choice *choice, size_t from, size_t *search)
 {
     size_t at = *search;
     while (tokens->n > 0 && (at = next_start(tokens, piece, at)) < piece->n) {
@@ -246,7 +248,8 @@ pm_added_match pm_added_tokens_find(const pm_added_tokens *tokens, const pm_piec
         }
         size_t end = at + pattern->n;
         int single = tokens->table->flags[pattern->id] & PM_TOKEN_SINGLE_WORD;
-        if (is_honoured(tokens, piece, choice, pattern->id, at, end) && !(single && is_inside_word(piece, at, end))) {
+        if (is_honoured(tokens, piece, choice, pattern->id, at, end) &&
+            !(single && is_inside_word(piece, at, end))) {
             pm_added_match match = {pattern->id, at, end};
             take_white_space(tokens, piece, from, &match);
             *search = end;

@@ -17,8 +17,8 @@ static pm_plugin_code find_kind(const pm_model_kind *const *kinds, size_t n, con
             *out = kinds[i];
             return PM_PLUGIN_OK;
         }
-    return pm_plugin_fail(message, PM_PLUGIN_UNSUPPORTED, "the vocabulary is for a model of type '%.40s', not %s", type,
-                          n > 0 ? kinds[0]->name : "this one");
+    return pm_plugin_fail(message, PM_PLUGIN_UNSUPPORTED, "the vocabulary is for a model of type '%.40s', not %s",
+                          type, n > 0 ? kinds[0]->name : "this one");
 }
 
 static pm_plugin_code check_spec(const pm_tokenizer_spec *spec, const pm_plugin_message *message)
@@ -68,8 +68,8 @@ pm_plugin_code pm_pipeline_create(const pm_model_kind *const *kinds, size_t n_ki
     pm_json_tree *tree = NULL;
     PM_PLUGIN_TRY(check_spec(spec, message));
     int has_pipeline = spec->n_pipeline > 0;
-    PM_PLUGIN_TRY(pm_json_tree_parse(has_pipeline ? spec->pipeline : nothing, has_pipeline ? spec->n_pipeline : sizeof nothing - 1,
-                                     &tree, message));
+    PM_PLUGIN_TRY(pm_json_tree_parse(has_pipeline ? spec->pipeline : nothing,
+                                     has_pipeline ? spec->n_pipeline : sizeof nothing - 1, &tree, message));
     const pm_json *root = pm_json_root(tree);
     pm_pipeline *p = calloc(1, sizeof *p);
     pm_plugin_code code = p ? PM_PLUGIN_OK : pm_plugin_fail_memory(message, "a tokenizer");
@@ -126,8 +126,8 @@ void pipeline_run_destroy(const pm_pipeline *p, pipeline_run *run)
     free(run);
 }
 
-/* Where this thread looks first, so that it finds what it had before: threads have stacks of their own, and those lie
- * megabytes apart. */
+/* Where this thread looks first, so that it finds what it had before: threads have stacks of their own, and those
+ * lie megabytes apart. */
 static size_t first_place(void)
 {
     char on_the_stack;
@@ -185,8 +185,8 @@ static void give(void *to, const void *from, size_t known)
 pm_plugin_code pm_pipeline_info(const void *instance, pm_tokenizer_info *info)
 {
     const pm_pipeline *p = instance;
-    pm_tokenizer_info own = {.n_tokens = p->table.n, .bos = p->bos, .eos = p->eos, .unk = p->unk, .pad = p->pad,
-                             .flags = p->flags};
+    pm_tokenizer_info own = {
+        .n_tokens = p->table.n, .bos = p->bos, .eos = p->eos, .unk = p->unk, .pad = p->pad, .flags = p->flags};
     give(info, &own, sizeof own);
     return PM_PLUGIN_OK;
 }

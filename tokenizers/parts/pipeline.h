@@ -1,8 +1,8 @@
 /* The pipeline that bpe, unigram and wordpiece share: all of a tokenizer but the model.
  *
- * Encoding: added tokens found in the text (added_tokens.h) -> normaliser -> added tokens found in normalised text ->
- * pre-tokenizer -> model -> truncation -> post-processor. Decoding: decoder. Each part is made from the description
- * in the spec (pm_tokenizer_spec.pipeline), a tokenizer.json without vocabulary and merges.
+ * Encoding: added tokens found in the text (added_tokens.h) -> normaliser -> added tokens found in normalised text
+ * -> pre-tokenizer -> model -> truncation -> post-processor. Decoding: decoder. Each part is made from the
+ * description in the spec (pm_tokenizer_spec.pipeline), a tokenizer.json without vocabulary and merges.
  *
  * Scratch memory is pooled in the instance: a call takes one out and puts it back, so calls from any number of
  * threads neither wait for each other nor allocate.

@@ -1,7 +1,7 @@
 /* Text to ids through the pipeline: see pipeline.h.
  *
- * The template says what comes in which order; each sequence is written straight into the caller's buffers. Only where
- * a limit is set do sequences go through memory of the run, to be cut before they are copied.
+ * The template says what comes in which order; each sequence is written straight into the caller's buffers. Only
+ * where a limit is set do sequences go through memory of the run, to be cut before they are copied.
  */
 #include <string.h>
 
@@ -58,7 +58,8 @@ static pm_plugin_code encode_stretch(encoding *e, const pm_piece *stretch)
     pm_piece piece = *stretch;
     size_t at = 0, search = 0;
     if (e->p->normalizer)
-        PM_PLUGIN_TRY(pm_normalize(e->p->normalizer, &e->run->normalized, stretch, e->with_origins, &piece, e->message));
+        PM_PLUGIN_TRY(
+            pm_normalize(e->p->normalizer, &e->run->normalized, stretch, e->with_origins, &piece, e->message));
     for (;;) {
         pm_added_match match = pm_added_tokens_find(&e->p->normalized, &piece, &e->special, at, &search);
         PM_PLUGIN_TRY(pre_tokenize(e, &piece, at, match.begin));
@@ -115,11 +116,13 @@ static pm_plugin_code store_sequence(encoding *e, int is_second, size_t begin)
     pm_plugin_code code = PM_PLUGIN_OK;
     size_t room = (is_second ? e->call->n_pair : e->call->n_text) / 3 + 64, n;
     do {
-        if (room > SIZE_MAX / 2 - begin || !pm_grow((void **)&run->ids, &run->capacity, begin + room, sizeof *run->ids) ||
+        if (room > SIZE_MAX / 2 - begin ||
+            !pm_grow((void **)&run->ids, &run->capacity, begin + room, sizeof *run->ids) ||
             (outer.spans &&
              !pm_grow((void **)&run->spans, &run->spans_capacity, begin + room, sizeof *run->spans)))
             return pm_plugin_fail_memory(e->message, "a sequence of tokens");
-        e->sink = (pm_token_sink){.ids = run->ids + begin, .spans = outer.spans ? run->spans + begin : NULL, .capacity = room};
+        e->sink = (pm_token_sink){
+            .ids = run->ids + begin, .spans = outer.spans ? run->spans + begin : NULL, .capacity = room};
         code = encode_sequence(e, is_second);
         n = e->sink.n;
         outer.n_unknown_bytes += n <= room ? e->sink.n_unknown_bytes : 0;
@@ -139,8 +142,8 @@ static size_t count_special(const encoding *e)
     return count;
 }
 
-/* The longer sequence of a pair is cut first; then both to the same length, the second having the odd one. (An empty
- * second sequence makes no pair of a single one as far as this goes.) */
+/* The longer sequence of a pair is cut first; then both to the same length, the second having the odd one. (An
+ * empty second sequence makes no pair of a single one as far as this goes.) */
 static void keep_longest_first(stored_sequence stored[2], size_t most)
 {
     size_t n1 = stored[0].n, n2 = stored[1].n;
@@ -162,7 +165,8 @@ static pm_plugin_code store_and_cut(encoding *e)
     const pm_encode_call *call = e->call;
     size_t special = count_special(e);
     if (call->max_tokens < special)
-        return pm_plugin_fail(e->message, PM_PLUGIN_ARGUMENT, "encode: at most %zu tokens are wanted, but %zu are added to each text",
+        return pm_plugin_fail(e->message, PM_PLUGIN_ARGUMENT,
+                              "encode: at most %zu tokens are wanted, but %zu are added to each text",
                               call->max_tokens, special);
     PM_PLUGIN_TRY(store_sequence(e, 0, 0));
     if (call->pair)
@@ -193,7 +197,8 @@ static void copy_stored(encoding *e, int is_second)
 {
     const stored_sequence *s = &e->stored[is_second];
     size_t begin = s->begin + (e->call->truncate_left ? s->n - s->keep : 0);
-    size_t room = e->sink.n < e->sink.capacity ? e->sink.capacity - e->sink.n : 0, n = s->keep < room ? s->keep : room;
+    size_t room = e->sink.n < e->sink.capacity ? e->sink.capacity - e->sink.n : 0,
+           n = s->keep < room ? s->keep : room;
     if (n > 0) {
         memcpy(e->sink.ids + e->sink.n, e->run->ids + begin, n * sizeof *e->sink.ids);
         if (e->sink.spans)
@@ -273,7 +278,8 @@ pm_plugin_code pm_pipeline_encode(const void *instance, pm_encode_call *call, co
     encoding e = {.p = p, .call = call, .message = message};
     PM_PLUGIN_TRY(check_call(call, message));
     PM_PLUGIN_TRY(pipeline_take_run(p, &e.run, message));
-    e.with_origins = call->spans != NULL || call->n_special_spans > 0 || pm_pre_tokenizer_needs_origins(p->pre_tokenizer);
+    e.with_origins =
+        call->spans != NULL || call->n_special_spans > 0 || pm_pre_tokenizer_needs_origins(p->pre_tokenizer);
     e.sink = (pm_token_sink){.ids = call->ids, .spans = call->spans, .capacity = call->capacity};
     call->n_truncated = 0;
     pm_plugin_code code = call->max_tokens > 0 ? store_and_cut(&e) : PM_PLUGIN_OK;

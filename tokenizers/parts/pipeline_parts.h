@@ -48,6 +48,7 @@ void pipeline_give_back(const pm_pipeline *p, pipeline_run *run);
 void pipeline_run_destroy(const pm_pipeline *p, pipeline_run *run);
 
 /* Takes white space off the spans of one sequence's tokens (pm_post_processor.trims_spans). */
-void pipeline_trim_spans(const pm_pipeline *p, const char *text, const int32_t *ids, pm_text_span *spans, size_t n);
+void pipeline_trim_spans(const pm_pipeline *p, const char *text, const int32_t *ids, pm_text_span *spans,
+                         size_t n);
 
 #endif

@@ -1,7 +1,7 @@
 /* Spans without white space, as byte-level post-processors want them: see post_processor.h.
  *
- * As Hugging Face does it, and in characters as it counts them: the white space at the ends of the token's spelling says
- * how many characters of the text the span loses, whatever they are.
+ * As Hugging Face does it, and in characters as it counts them: the white space at the ends of the token's
+ * spelling says how many characters of the text the span loses, whatever they are.
  */
 #include <unicode/uchar.h>
 

@@ -15,7 +15,8 @@ typedef struct post_building {
 static pm_plugin_code add_item(post_building *b, pm_template_item **items, size_t *n, pm_template_item item)
 {
     if (*n == MOST_ITEMS)
-        return pm_plugin_fail(b->message, PM_PLUGIN_UNSUPPORTED, "the template has more than %d parts", MOST_ITEMS);
+        return pm_plugin_fail(b->message, PM_PLUGIN_UNSUPPORTED, "the template has more than %d parts",
+                              MOST_ITEMS);
     if (item.kind == PM_TEMPLATE_SPECIAL && (item.id < 0 || (size_t)item.id >= b->n_tokens))
         return pm_plugin_fail(b->message, PM_PLUGIN_FORMAT, "the template names the token %d, but there are %zu",
                               (int)item.id, b->n_tokens);
@@ -58,7 +59,8 @@ static pm_plugin_code read_template(post_building *b, const pm_json *list, const
                                     pm_template_item **items, size_t *n)
 {
     for (const pm_json *item = list && list->type == PM_JSON_ARRAY ? list->first : NULL; item; item = item->next) {
-        const pm_json *sequence = pm_json_member(item, "Sequence"), *special = pm_json_member(item, "SpecialToken");
+        const pm_json *sequence = pm_json_member(item, "Sequence"),
+                      *special = pm_json_member(item, "SpecialToken");
         int32_t type_id = 0;
         if (special) {
             PM_PLUGIN_TRY(add_special(b, special, tokens, items, n));
@@ -97,7 +99,8 @@ static pm_plugin_code read_named(post_building *b, const pm_json *json, const ch
     const pm_json *pair = pm_json_member(json, key);
     const pm_json *number = pair && pair->type == PM_JSON_ARRAY && pair->first ? pair->first->next : NULL;
     if (!number || number->type != PM_JSON_NUMBER)
-        return pm_plugin_fail(b->message, PM_PLUGIN_FORMAT, "the post-processor's '%s' is no pair of name and id", key);
+        return pm_plugin_fail(b->message, PM_PLUGIN_FORMAT, "the post-processor's '%s' is no pair of name and id",
+                              key);
     return read_number(b, number->number, INT32_MAX, "id", id);
 }
 
@@ -110,8 +113,12 @@ static pm_plugin_code make_bert(post_building *b, const pm_json *json, int is_ro
     PM_PLUGIN_TRY(read_named(b, json, "sep", &sep));
     clear_templates(post);
     const pm_template_item items[] = {
-        {PM_TEMPLATE_SPECIAL, cls, 0}, {PM_TEMPLATE_FIRST, PM_NO_TOKEN, 0}, {PM_TEMPLATE_SPECIAL, sep, 0},
-        {PM_TEMPLATE_SPECIAL, sep, 0}, {PM_TEMPLATE_SECOND, PM_NO_TOKEN, second}, {PM_TEMPLATE_SPECIAL, sep, second},
+        {PM_TEMPLATE_SPECIAL, cls, 0},
+        {PM_TEMPLATE_FIRST, PM_NO_TOKEN, 0},
+        {PM_TEMPLATE_SPECIAL, sep, 0},
+        {PM_TEMPLATE_SPECIAL, sep, 0},
+        {PM_TEMPLATE_SECOND, PM_NO_TOKEN, second},
+        {PM_TEMPLATE_SPECIAL, sep, second},
     };
     for (size_t i = 0; i < 3; i++)
         PM_PLUGIN_TRY(add_item(b, &post->single, &post->n_single, items[i]));

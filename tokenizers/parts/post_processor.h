@@ -24,12 +24,12 @@ typedef struct pm_template_item {
 typedef struct pm_post_processor {
     pm_template_item *single, *pair; /* what to put where ADD_SPECIAL is asked for, in order */
     size_t n_single, n_pair;
-    int trims_spans;      /* white space at the ends of a token is not part of its span (byte-level) */
+    int trims_spans;       /* white space at the ends of a token is not part of its span (byte-level) */
     int adds_prefix_space; /* ... except one that was added before the first */
 } pm_post_processor;
 
-/* json NULL or null: sequences alone, type ids 0 (and 1 for the second of a pair). n_tokens bounds the ids that the
- * file may name. */
+/* json NULL or null: sequences alone, type ids 0 (and 1 for the second of a pair). n_tokens bounds the ids that
+ * the file may name. */
 pm_plugin_code pm_post_processor_create(const pm_json *json, size_t n_tokens, pm_post_processor *out,
                                         const pm_plugin_message *message);
 void pm_post_processor_destroy(pm_post_processor *post);

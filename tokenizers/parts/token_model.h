@@ -47,7 +47,8 @@ typedef struct pm_model_kind {
     void (*scratch_destroy)(void *scratch); /* NULL is fine */
 
     /* Appends the tokens of sink->piece, which is not empty. */
-    pm_plugin_code (*encode)(const void *model, void *scratch, pm_token_sink *sink, const pm_plugin_message *message);
+    pm_plugin_code (*encode)(const void *model, void *scratch, pm_token_sink *sink,
+                             const pm_plugin_message *message);
 } pm_model_kind;
 
 #endif

@@ -32,10 +32,10 @@ static inline const char *pm_token_bytes(const pm_token_table *table, int32_t id
     return table->bytes + table->offsets[id];
 }
 
-/* An open-addressing hash from bytes to the ids of some tokens of a table. What up to eight bytes are stands in the slot
- * itself, so that finding most tokens touches one cache line. */
+/* An open-addressing hash from bytes to the ids of some tokens of a table. What up to eight bytes are stands in
+ * the slot itself, so that finding most tokens touches one cache line. */
 typedef struct pm_token_slot {
-    uint64_t key;    /* of up to eight bytes: pm_bytes_key; of more: their hash */
+    uint64_t key; /* of up to eight bytes: pm_bytes_key; of more: their hash */
     int32_t id;
     uint32_t length; /* 0: the slot is free */
 } pm_token_slot;
@@ -47,8 +47,8 @@ typedef struct pm_token_map {
     int shift;   /* 64 - log2(number of slots) */
 } pm_token_map;
 
-/* A map of the tokens whose kind's bit (1 << kind) is in `kinds`, and of user-defined ones that the model has too. Two
- * such tokens with the same bytes are an error; empty ones are left out. */
+/* A map of the tokens whose kind's bit (1 << kind) is in `kinds`, and of user-defined ones that the model has too.
+ * Two such tokens with the same bytes are an error; empty ones are left out. */
 pm_plugin_code pm_token_map_create(const pm_token_table *table, unsigned kinds, pm_token_map *map,
                                    const pm_plugin_message *message);
 void pm_token_map_destroy(pm_token_map *map);

@@ -85,13 +85,14 @@ typedef enum pm_token_kind {
 } pm_token_kind;
 
 /* How a CONTROL or USER_DEFINED entry is matched in text (the flags of Hugging Face's added tokens). */
-#define PM_TOKEN_LSTRIP      1u /* takes the white space before it along */
-#define PM_TOKEN_RSTRIP      2u /* takes the white space after it along */
-#define PM_TOKEN_SINGLE_WORD 4u /* only where no letter, digit or underscore touches it */
-#define PM_TOKEN_NORMALIZED  8u /* looked for in the normalised text, not in the text as given */
+#define PM_TOKEN_LSTRIP      1u  /* takes the white space before it along */
+#define PM_TOKEN_RSTRIP      2u  /* takes the white space after it along */
+#define PM_TOKEN_SINGLE_WORD 4u  /* only where no letter, digit or underscore touches it */
+#define PM_TOKEN_NORMALIZED  8u  /* looked for in the normalised text, not in the text as given */
 #define PM_TOKEN_IN_MODEL    16u /* of USER_DEFINED: the model has it too, so merges may make it */
-#define PM_TOKEN_VERBATIM    32u /* with NORMALIZED: looked for as it is; without, its own normalised form is what is
-                                  * looked for */
+#define PM_TOKEN_VERBATIM                                                                                         \
+    32u /* with NORMALIZED: looked for as it is; without, its own normalised form is what is                      \
+         * looked for */
 
 /* One entry; its id is its index. */
 typedef struct pm_vocab_entry {
@@ -140,7 +141,7 @@ typedef struct pm_plugin_setting {
 typedef struct pm_tokenizer_spec {
     size_t size;        /* sizeof(pm_tokenizer_spec) */
     const char *source; /* where the vocabulary is from, for messages */
-    const char *model;  /* the plugin that it is for: "bpe", "unigram", "wordpiece"; NULL: there is no vocabulary */
+    const char *model; /* the plugin that it is for: "bpe", "unigram", "wordpiece"; NULL: there is no vocabulary */
     const pm_vocab_entry *entries;
     size_t n_entries;
     const pm_vocab_merge *merges; /* none: neighbours merge by the score of what they become */
@@ -204,16 +205,16 @@ typedef struct pm_encode_call {
     size_t n_ids; /* out: ids of the whole text, also where they did not fit (then TOO_SMALL is returned) */
     size_t n_unknown_bytes; /* out: bytes of text that no token stands for; they became `unk` or were left out */
 
-    /* A pair of sequences, and truncation. All zero: neither. A plugin that does not know the one or the other refuses
-     * such calls with PM_PLUGIN_UNSUPPORTED; type_ids and sequences are filled in by all. */
+    /* A pair of sequences, and truncation. All zero: neither. A plugin that does not know the one or the other
+     * refuses such calls with PM_PLUGIN_UNSUPPORTED; type_ids and sequences are filled in by all. */
     const char *pair; /* the second sequence; spans of its tokens lie in it. NULL: there is none */
     size_t n_pair;
-    uint8_t *type_ids;   /* NULL, or room for `capacity`: 0 or 1, the segment that a token belongs to */
-    uint8_t *sequences;  /* NULL, or room for `capacity`: a pm_sequence */
-    size_t max_tokens;   /* 0: no limit; otherwise at most so many ids come out, added ones counted */
-    uint32_t truncation; /* pm_truncation */
+    uint8_t *type_ids;      /* NULL, or room for `capacity`: 0 or 1, the segment that a token belongs to */
+    uint8_t *sequences;     /* NULL, or room for `capacity`: a pm_sequence */
+    size_t max_tokens;      /* 0: no limit; otherwise at most so many ids come out, added ones counted */
+    uint32_t truncation;    /* pm_truncation */
     uint32_t truncate_left; /* tokens go from the beginning of a sequence, not from its end */
-    size_t n_truncated;  /* out: tokens that were dropped */
+    size_t n_truncated;     /* out: tokens that were dropped */
 } pm_encode_call;
 
 #define PM_DECODE_SKIP_SPECIAL 1u /* control and unknown tokens give no bytes */

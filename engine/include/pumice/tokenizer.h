@@ -40,10 +40,10 @@ typedef struct pm_tokenizer_options {
 pm_status pm_tokenizer_open_gguf(const pm_gguf *file, const pm_tokenizer_options *options, pm_tokenizer **out,
                                  pm_error *err);
 
-/* A tokenizer from a file of any kind: GGUF, tokenizer.json, a SentencePiece model, a tiktoken rank file (its encoding
- * is its name, such as o200k_base.tiktoken, or the setting "encoding"), BERT's vocab.txt. What it is shows in its
- * content. Settings of released models are read from the files beside it (tokenizer_config.json and the like). A
- * directory stands for the best such file in it. PM_ERR_NOT_FOUND where there is none. */
+/* A tokenizer from a file of any kind: GGUF, tokenizer.json, a SentencePiece model, a tiktoken rank file (its
+ * encoding is its name, such as o200k_base.tiktoken, or the setting "encoding"), BERT's vocab.txt. What it is
+ * shows in its content. Settings of released models are read from the files beside it (tokenizer_config.json and
+ * the like). A directory stands for the best such file in it. PM_ERR_NOT_FOUND where there is none. */
 pm_status pm_tokenizer_open_file(const char *path, const pm_tokenizer_options *options, pm_tokenizer **out,
                                  pm_error *err);
 
@@ -79,10 +79,11 @@ void pm_tokens_free(pm_tokens *tokens); /* also makes it empty; NULL is fine */
 pm_status pm_tokenizer_encode(const pm_tokenizer *tokenizer, const char *text, size_t size, uint32_t flags,
                               pm_tokens *out, pm_error *err);
 
-/* The whole choice: spans of the ids (with_spans), types and sequences (with_types), special tokens honoured in parts of
- * the text only (ascending, not overlapping; so a chat template's own tokens count and a user's look-alikes do not), a
- * pair of sequences, truncation to max_tokens with the special tokens around the text counted. PM_ERR_ARGUMENT where
- * the special tokens alone are more than that, or the one sequence that may be cut is too short. */
+/* The whole choice: spans of the ids (with_spans), types and sequences (with_types), special tokens honoured in
+ * parts of the text only (ascending, not overlapping; so a chat template's own tokens count and a user's
+ * look-alikes do not), a pair of sequences, truncation to max_tokens with the special tokens around the text
+ * counted. PM_ERR_ARGUMENT where the special tokens alone are more than that, or the one sequence that may be cut
+ * is too short. */
 typedef struct pm_encode_request {
     const char *text;
     size_t size;
@@ -119,8 +120,8 @@ typedef enum pm_padding {
 
 /* All zero: no truncation, no padding, a thread a core. */
 typedef struct pm_batch_options {
-    uint32_t flags;    /* PM_ENCODE_* */
-    int n_threads;     /* at most; 0: as many as there are cores. Small batches take fewer */
+    uint32_t flags; /* PM_ENCODE_* */
+    int n_threads;  /* at most; 0: as many as there are cores. Small batches take fewer */
     int with_spans;
     int with_types;    /* type_ids and sequences */
     size_t max_tokens; /* as in pm_encode_request */
@@ -135,8 +136,8 @@ typedef struct pm_batch_options {
     uint8_t pad_type_id;
 } pm_batch_options;
 
-/* What the tokenizer's file says of truncation and padding ("truncation" and "padding" of a tokenizer.json), everything
- * else zero: for callers that want to follow the file. Nothing else looks at these settings. */
+/* What the tokenizer's file says of truncation and padding ("truncation" and "padding" of a tokenizer.json),
+ * everything else zero: for callers that want to follow the file. Nothing else looks at these settings. */
 void pm_tokenizer_batch_options(const pm_tokenizer *tokenizer, pm_batch_options *options);
 
 /* The tokens of many texts: row i is elements starts[i] to starts[i + 1] - 1 of the arrays. */
