@@ -26,6 +26,9 @@ typedef struct bpe_merge {
 #define BPE_NO_PAIR UINT64_MAX
 
 typedef struct bpe_merges {
+    uint64_t *filter; /* a Bloom filter of the pairs, a word a pair: most pairs that are asked for have no merge, and it
+                       * says so from a nearer cache. About 10 bits a merge */
+    int filter_shift; /* 64 - log2(number of words) */
     bpe_merge *slots; /* open addressing */
     size_t mask;      /* number of slots - 1 */
     int shift;        /* 64 - log2(number of slots) */
@@ -69,6 +72,7 @@ typedef struct bpe_model {
     int has_all_bytes;        /* is_bytes: every byte is a token */
     pthread_mutex_t making;   /* held while the trie is made */
     _Atomic(int) trie_is_there;
+    struct bpe_split *splits; /* by id, of tokens that are known to be themselves */
     pm_byte_trie trie; /* the tokens that text may become; for long pieces, made when the first one comes */
     char *prefix, *suffix; /* continuing_subword_prefix of all symbols but the first, end_of_word_suffix of the last */
     size_t n_prefix, n_suffix;
@@ -86,6 +90,7 @@ typedef struct bpe_symbol {
 typedef enum bpe_whole {
     BPE_WHOLE_NOT_TRIED = 0,
     BPE_WHOLE_ITSELF, /* so a piece of text that is the token needs no merging */
+    BPE_WHOLE_ODD,    /* likewise, but a merge inside of it has a lower rank than one that it waits for */
     BPE_WHOLE_OTHERS  /* the merges never reach it */
 } bpe_whole;
 
@@ -104,6 +109,12 @@ typedef struct bpe_cache {
     bpe_cache_entry entries[BPE_CACHE_ENTRIES];
 } bpe_cache;
 
+/* The last merge that makes a token. */
+typedef struct bpe_split {
+    int32_t left, right;
+    uint32_t rank; /* + 1; 0: the token is one symbol from the start */
+} bpe_split;
+
 /* A token that the search through a long piece has found. */
 typedef struct bpe_found {
     int32_t id;
@@ -119,6 +130,7 @@ typedef struct bpe_encoding {
     const pm_plugin_message *message;
     bpe_symbol *symbols; /* of the piece at hand */
     size_t n_symbols, symbols_capacity;
+    bpe_split last; /* the merge that was done last */
     uint64_t *heap; /* rank << 32 | position */
     size_t n_heap, heap_capacity;
 
@@ -138,11 +150,28 @@ void bpe_merges_destroy(bpe_merges *merges);
 /* The symbol of a character, or PM_NO_TOKEN. */
 int32_t bpe_character_symbol(const bpe_model *bpe, const char *bytes, size_t size, uint32_t code);
 
+/* The four bits of a pair in its word of the filter. */
+static inline uint64_t bpe_filter_bits(uint64_t product)
+{
+    return UINT64_C(1) << (product & 63) | UINT64_C(1) << (product >> 6 & 63) | UINT64_C(1) << (product >> 12 & 63) |
+           UINT64_C(1) << (product >> 18 & 63);
+}
+
+/* The lower bits of a product of the pair are as good as the higher ones after one more step. */
+static inline uint64_t bpe_filter_product(uint64_t pair)
+{
+    uint64_t product = (pair ^ pair >> 29) * 0xBF58476D1CE4E5B9u;
+    return product ^ product >> 32;
+}
+
 static inline const bpe_merge *bpe_find_merge(const bpe_merges *merges, int32_t left, int32_t right)
 {
     if (left < 0 || right < 0)
         return NULL;
-    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right, product = bpe_filter_product(pair);
+    uint64_t bits = bpe_filter_bits(product);
+    if ((merges->filter[product >> merges->filter_shift] & bits) != bits)
+        return NULL;
     for (size_t at = bpe_first_slot(pair, merges->shift);; at = (at + 1) & merges->mask) {
         const bpe_merge *slot = &merges->slots[at];
         if (slot->pair == pair)
@@ -169,11 +198,15 @@ static inline int bpe_may_join(const bpe_neighbours *neighbours, int32_t left, i
 
 /* bpe_cache.c. Emits the tokens of bytes[0, n), which are at `begin` of the piece at hand; 0 where they are not known. */
 int bpe_cache_emit(const bpe_cache *cache, const char *bytes, size_t n, size_t begin, pm_token_sink *sink);
-void bpe_cache_add(bpe_cache *cache, const char *bytes, size_t n, const bpe_symbol *symbols, size_t n_symbols);
+/* Remembers that e->symbols are what bytes[0, n) become. */
+void bpe_cache_add(bpe_encoding *e, const char *bytes, size_t n);
 
 /* bpe_long.c. Finds the tokens of text[0, n): e->found[0, *n_found); *n_found is 0 where it is not made of tokens. */
-pm_plugin_code bpe_long_prepare(const bpe_model *bpe, const pm_plugin_message *message);
 pm_plugin_code bpe_long_encode(bpe_encoding *e, const char *text, size_t n, size_t *n_found);
+
+/* bpe_long.c. What merging the token's own bytes gives (a bpe_whole); not for vocabularies with a prefix or suffix. Changes
+ * e->symbols. */
+pm_plugin_code bpe_whole_of(bpe_encoding *e, int32_t id, uint8_t *out);
 
 /* bpe_encode.c: appends the first symbols of bytes[0, n) to those of the piece, for which there is room. */
 void bpe_add_symbols(bpe_encoding *e, const char *bytes, size_t n);

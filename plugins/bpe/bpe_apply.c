@@ -24,7 +24,7 @@ static int32_t result_of(const bpe_encoding *e, int32_t left, int32_t right)
 }
 
 /* Merges n symbols and returns how many are left. */
-static size_t apply_short(const bpe_encoding *e, bpe_symbol *s, size_t n)
+static size_t apply_short(bpe_encoding *e, bpe_symbol *s, size_t n)
 {
     for (size_t i = 0; i + 1 < n; i++)
         s[i].rank = rank_of(e, s[i].id, s[i + 1].id);
@@ -35,6 +35,7 @@ static size_t apply_short(const bpe_encoding *e, bpe_symbol *s, size_t n)
                 best = i;
         if (s[best].rank == BPE_NO_RANK)
             break;
+        e->last = (bpe_split){s[best].id, s[best + 1].id, s[best].rank + 1};
         s[best].id = result_of(e, s[best].id, s[best + 1].id);
         s[best].end = s[best + 1].end;
         memmove(s + best + 1, s + best + 2, (n - best - 2) * sizeof *s);
@@ -91,6 +92,7 @@ static int merge_with_next(bpe_encoding *e, bpe_symbol *s, int32_t at)
 {
     bpe_symbol *left = &s[at];
     bpe_symbol *right = &s[left->next];
+    e->last = (bpe_split){left->id, right->id, left->rank + 1};
     left->id = result_of(e, left->id, right->id);
     left->end = right->end;
     left->next = right->next;

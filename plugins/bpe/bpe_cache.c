@@ -24,14 +24,16 @@ int bpe_cache_emit(const bpe_cache *cache, const char *bytes, size_t n, size_t b
     return 1;
 }
 
-void bpe_cache_add(bpe_cache *cache, const char *bytes, size_t n, const bpe_symbol *symbols, size_t n_symbols)
+void bpe_cache_add(bpe_encoding *e, const char *bytes, size_t n)
 {
-    if (n > BPE_CACHE_KEY || n == 0 || n_symbols > BPE_CACHE_IDS)
+    const bpe_symbol *symbols = e->symbols;
+    size_t n_symbols = e->n_symbols;
+    if (n > BPE_CACHE_KEY || n_symbols == 0 || n_symbols > BPE_CACHE_IDS)
         return;
-    bpe_cache_entry *entry = &cache->entries[slot_of(bytes, n)];
+    bpe_cache_entry *entry = &e->cache.entries[slot_of(bytes, n)];
     size_t at = symbols[0].begin;
     for (size_t i = 0; i < n_symbols; i++) {
-        if (symbols[i].begin != at || symbols[i].id < 0)
+        if (symbols[i].begin != at || symbols[i].id < 0 || (size_t)symbols[i].id >= e->bpe->table->n)
             return; /* something was left out, or is unknown: that is counted each time anew */
         at = symbols[i].end;
     }

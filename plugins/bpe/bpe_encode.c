@@ -116,17 +116,8 @@ static void add_affixed_symbols(bpe_encoding *e, const pm_piece *piece)
 
 /* ---- Pieces ---- */
 
-/* Characters that are no tokens may be left over: they become bytes or unknown when they are given. */
-static int are_tokens(const bpe_encoding *e)
-{
-    for (size_t i = 0; i < e->n_symbols; i++)
-        if (e->symbols[i].id < 0 || (size_t)e->symbols[i].id >= e->bpe->table->n)
-            return 0;
-    return e->n_symbols > 0;
-}
-
 /* By merging: any piece. */
-static pm_plugin_code encode_by_merging(bpe_encoding *e, pm_token_sink *sink, int32_t whole)
+static pm_plugin_code encode_by_merging(bpe_encoding *e, pm_token_sink *sink)
 {
     const bpe_model *bpe = e->bpe;
     const pm_piece *piece = sink->piece;
@@ -140,12 +131,7 @@ static pm_plugin_code encode_by_merging(bpe_encoding *e, pm_token_sink *sink, in
     if (bpe->is_bytes) /* those that were left out */
         sink->n_unknown_bytes += piece->n - e->n_symbols;
     PM_PLUGIN_TRY(bpe_apply(e));
-    if (whole != PM_NO_TOKEN)
-        atomic_store_explicit(&bpe->wholes[whole],
-                              e->n_symbols == 1 && e->symbols[0].id == whole ? BPE_WHOLE_ITSELF : BPE_WHOLE_OTHERS,
-                              memory_order_relaxed);
-    if (are_tokens(e))
-        bpe_cache_add(&e->cache, piece->bytes, piece->n, e->symbols, e->n_symbols);
+    bpe_cache_add(e, piece->bytes, piece->n);
     emit_symbols(e, sink);
     return PM_PLUGIN_OK;
 }
@@ -168,21 +154,25 @@ pm_plugin_code bpe_encode(const void *model, void *scratch, pm_token_sink *sink,
     const bpe_model *bpe = model;
     const pm_piece *piece = sink->piece;
     bpe_encoding *e = scratch;
-    int32_t whole = pm_token_map_find(&bpe->map, piece->bytes, piece->n);
-    if (whole != PM_NO_TOKEN &&
-        (bpe->ignore_merges ||
-         atomic_load_explicit(&bpe->wholes[whole], memory_order_relaxed) == BPE_WHOLE_ITSELF)) {
-        pm_token_emit(sink, whole, 0, piece->n);
-        return PM_PLUGIN_OK;
+    int plain = bpe->n_prefix + bpe->n_suffix == 0; /* a token's bytes are what it is made from */
+    int32_t whole = plain || bpe->ignore_merges ? pm_token_map_find(&bpe->map, piece->bytes, piece->n) : PM_NO_TOKEN;
+    e->message = message;
+    if (whole != PM_NO_TOKEN) {
+        uint8_t what = BPE_WHOLE_ITSELF;
+        if (!bpe->ignore_merges)
+            PM_PLUGIN_TRY(bpe_whole_of(e, whole, &what));
+        if (what != BPE_WHOLE_OTHERS) {
+            pm_token_emit(sink, whole, 0, piece->n);
+            return PM_PLUGIN_OK;
+        }
     }
     if (bpe_cache_emit(&e->cache, piece->bytes, piece->n, 0, sink))
         return PM_PLUGIN_OK;
-    e->message = message;
-    if (piece->n > BPE_CACHE_KEY && bpe->has_all_bytes && bpe->is_bytes && bpe->n_prefix + bpe->n_suffix == 0) {
+    if (piece->n > BPE_CACHE_KEY && plain && bpe->is_bytes && bpe->has_all_bytes) {
         int done;
         PM_PLUGIN_TRY(encode_by_search(e, sink, &done));
         if (done)
             return PM_PLUGIN_OK;
     }
-    return encode_by_merging(e, sink, whole);
+    return encode_by_merging(e, sink);
 }

@@ -37,7 +37,7 @@ static pm_plugin_code make_trie(const bpe_model *bpe, pm_byte_trie *trie, const 
     return code;
 }
 
-pm_plugin_code bpe_long_prepare(const bpe_model *bpe, const pm_plugin_message *message)
+static pm_plugin_code prepare_model(const bpe_model *bpe, const pm_plugin_message *message)
 {
     bpe_model *own = (bpe_model *)bpe; /* only what is made once changes */
     pm_plugin_code code = PM_PLUGIN_OK;
@@ -61,43 +61,102 @@ static pm_plugin_code merge_bytes(bpe_encoding *e, const char *bytes, size_t n)
     e->n_symbols = 0;
     if (!pm_grow((void **)&e->symbols, &e->symbols_capacity, n + 1, sizeof *e->symbols))
         return pm_plugin_fail_memory(e->message, "a piece of text");
+    e->last = (bpe_split){PM_NO_TOKEN, PM_NO_TOKEN, 0};
     bpe_add_symbols(e, bytes, n);
     return bpe_apply(e);
 }
 
-static pm_plugin_code is_itself(bpe_encoding *e, int32_t id, int *yes)
+/* Whether merging the token's bytes gives it. Where it does, how it came about is remembered with it. */
+static pm_plugin_code look_at(bpe_encoding *e, int32_t id, uint8_t *out)
 {
-    _Atomic(uint8_t) *whole = &e->bpe->wholes[id];
-    uint8_t known = atomic_load_explicit(whole, memory_order_relaxed);
-    if (known == BPE_WHOLE_NOT_TRIED) {
-        size_t n;
-        const char *bytes = pm_token_bytes(e->bpe->table, id, &n);
-        PM_PLUGIN_TRY(merge_bytes(e, bytes, n));
-        known = e->n_symbols == 1 && e->symbols[0].id == id ? BPE_WHOLE_ITSELF : BPE_WHOLE_OTHERS;
-        atomic_store_explicit(whole, known, memory_order_relaxed);
+    const bpe_model *bpe = e->bpe;
+    size_t n;
+    const char *bytes = pm_token_bytes(bpe->table, id, &n);
+    PM_PLUGIN_TRY(merge_bytes(e, bytes, n));
+    *out = BPE_WHOLE_OTHERS;
+    if (e->n_symbols == 1 && e->symbols[0].id == id) {
+        bpe_split split = e->last; /* its parts are themselves too: nothing outside of them took part */
+        int n_tokens = (int)bpe->table->n, odd = 0;
+        if (split.rank > 0 && split.left < n_tokens && split.right < n_tokens) {
+            uint8_t left, right;
+            PM_PLUGIN_TRY(bpe_whole_of(e, split.left, &left));
+            PM_PLUGIN_TRY(bpe_whole_of(e, split.right, &right));
+            odd = left != BPE_WHOLE_ITSELF || right != BPE_WHOLE_ITSELF ||
+                  bpe->splits[split.left].rank >= split.rank || bpe->splits[split.right].rank >= split.rank;
+        } else if (split.rank > 0) {
+            odd = 1; /* of a character that is no token */
+        }
+        bpe->splits[id] = split; /* other threads write the same */
+        *out = odd ? BPE_WHOLE_ODD : BPE_WHOLE_ITSELF;
     }
-    *yes = known == BPE_WHOLE_ITSELF;
+    atomic_store_explicit(&bpe->wholes[id], *out, memory_order_release);
     return PM_PLUGIN_OK;
+}
+
+/* How a token is made is known, and which merge makes it, once this says so. */
+pm_plugin_code bpe_whole_of(bpe_encoding *e, int32_t id, uint8_t *out)
+{
+    *out = atomic_load_explicit(&e->bpe->wholes[id], memory_order_acquire);
+    return *out == BPE_WHOLE_NOT_TRIED ? look_at(e, id, out) : PM_PLUGIN_OK;
+}
+
+static pm_plugin_code merge_pair(bpe_encoding *e, int32_t left, int32_t right, int *apart)
+{
+    size_t n_left, n_right;
+    const char *left_bytes = pm_token_bytes(e->bpe->table, left, &n_left);
+    const char *right_bytes = pm_token_bytes(e->bpe->table, right, &n_right);
+    if (!pm_grow((void **)&e->joined, &e->joined_capacity, n_left + n_right, 1))
+        return pm_plugin_fail_memory(e->message, "a piece of text");
+    memcpy(e->joined, left_bytes, n_left);
+    memcpy(e->joined + n_left, right_bytes, n_right);
+    PM_PLUGIN_TRY(merge_bytes(e, e->joined, n_left + n_right));
+    *apart = e->n_symbols == 2 && e->symbols[0].id == left && e->symbols[1].id == right;
+    return PM_PLUGIN_OK;
+}
+
+/* The same without merging, for tokens whose merges come in the order of their ranks. Goes back in time from the two
+ * whole tokens: the symbols at the boundary are those on the right edge of the left token's tree and on the left edge of
+ * the right one's. Two of them that stood there at the same time and have a merge that came before either was used up
+ * would have been joined. -1: a merge of a rank that should have come earlier; only merging tells. */
+static int stay_apart(const bpe_model *bpe, int32_t left, int32_t right)
+{
+    uint32_t left_until = UINT32_MAX, right_until = UINT32_MAX;
+    for (;;) {
+        const bpe_split *l = &bpe->splits[left], *r = &bpe->splits[right];
+        const bpe_merge *merge = bpe_find_merge(&bpe->merges, left, right);
+        if (merge) {
+            uint32_t rank = merge->rank + 1;
+            if (rank <= l->rank || rank <= r->rank)
+                return -1;
+            if (rank < left_until && rank <= right_until) /* of equal ranks the leftmost comes first */
+                return 0;
+        }
+        if (l->rank == 0 && r->rank == 0)
+            return 1;
+        if (l->rank > r->rank) {
+            left_until = l->rank;
+            left = l->right;
+        } else {
+            right_until = r->rank;
+            right = r->left;
+        }
+    }
 }
 
 static pm_plugin_code are_neighbours(bpe_encoding *e, int32_t left, int32_t right, int *yes)
 {
-    const pm_token_table *table = e->bpe->table;
     uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
     uint64_t *slot = &e->pairs[bpe_first_slot(pair, 64 - BPE_PAIRS_LOG)];
     if (*slot >> 1 == pair + 1) {
         *yes = (int)(*slot & 1);
         return PM_PLUGIN_OK;
     }
-    size_t n_left, n_right;
-    const char *left_bytes = pm_token_bytes(table, left, &n_left);
-    const char *right_bytes = pm_token_bytes(table, right, &n_right);
-    if (!pm_grow((void **)&e->joined, &e->joined_capacity, n_left + n_right, 1))
-        return pm_plugin_fail_memory(e->message, "a piece of text");
-    memcpy(e->joined, left_bytes, n_left);
-    memcpy(e->joined + n_left, right_bytes, n_right);
-    PM_PLUGIN_TRY(merge_bytes(e, e->joined, n_left + n_right));
-    *yes = e->n_symbols == 2 && e->symbols[0].id == left && e->symbols[1].id == right;
+    uint8_t left_whole, right_whole;
+    PM_PLUGIN_TRY(bpe_whole_of(e, left, &left_whole));
+    PM_PLUGIN_TRY(bpe_whole_of(e, right, &right_whole));
+    *yes = left_whole == BPE_WHOLE_ITSELF && right_whole == BPE_WHOLE_ITSELF ? stay_apart(e->bpe, left, right) : -1;
+    if (*yes < 0)
+        PM_PLUGIN_TRY(merge_pair(e, left, right, yes));
     *slot = (pair + 1) << 1 | (uint64_t)*yes;
     return PM_PLUGIN_OK;
 }
@@ -142,14 +201,17 @@ static pm_plugin_code next_token(bpe_encoding *e, const char *text, size_t at, s
                                  int32_t *id, size_t *length)
 {
     for (;;) {
-        int good;
+        uint8_t whole;
+        int good = 1;
         below = *length = longest_token(e->bpe, text, at, n, below, id);
         if (*length == 0)
             return PM_PLUGIN_OK;
         if (is_stuck(e, at + *length))
             continue;
-        PM_PLUGIN_TRY(is_itself(e, *id, &good));
-        if (good && before != PM_NO_TOKEN)
+        PM_PLUGIN_TRY(bpe_whole_of(e, *id, &whole));
+        if (whole == BPE_WHOLE_OTHERS)
+            continue;
+        if (before != PM_NO_TOKEN)
             PM_PLUGIN_TRY(are_neighbours(e, before, *id, &good));
         if (good)
             return PM_PLUGIN_OK;
@@ -159,7 +221,7 @@ static pm_plugin_code next_token(bpe_encoding *e, const char *text, size_t at, s
 pm_plugin_code bpe_long_encode(bpe_encoding *e, const char *text, size_t n, size_t *n_found)
 {
     size_t at = 0, count = 0, below = SIZE_MAX;
-    PM_PLUGIN_TRY(bpe_long_prepare(e->bpe, e->message));
+    PM_PLUGIN_TRY(prepare_model(e->bpe, e->message));
     PM_PLUGIN_TRY(prepare_search(e, n));
     while (at < n) {
         int32_t id = PM_NO_TOKEN;

@@ -21,6 +21,13 @@ static pm_plugin_code allocate_slots(bpe_merges *merges, size_t n, const pm_plug
     if (!merges->slots)
         return pm_plugin_fail_memory(message, "the merges");
     merges->mask = n_slots - 1;
+    size_t n_words = 16;
+    merges->filter_shift = 64 - 4;
+    for (; n_words < n / 8; n_words *= 2)
+        merges->filter_shift--;
+    merges->filter = calloc(n_words, sizeof *merges->filter);
+    if (!merges->filter)
+        return pm_plugin_fail_memory(message, "the merges");
     memset(merges->slots, 0xFF, n_slots * sizeof *merges->slots); /* every pair is BPE_NO_PAIR */
     return PM_PLUGIN_OK;
 }
@@ -32,8 +39,11 @@ static bpe_merge *add_merge(bpe_merges *merges, int32_t left, int32_t right, uin
     size_t at = bpe_first_slot(pair, merges->shift);
     while (merges->slots[at].pair != BPE_NO_PAIR && merges->slots[at].pair != pair)
         at = (at + 1) & merges->mask;
-    if (merges->slots[at].pair == BPE_NO_PAIR)
+    if (merges->slots[at].pair == BPE_NO_PAIR) {
+        uint64_t product = bpe_filter_product(pair);
+        merges->filter[product >> merges->filter_shift] |= bpe_filter_bits(product);
         merges->slots[at] = (bpe_merge){pair, rank, result};
+    }
     return &merges->slots[at];
 }
 
@@ -213,5 +223,6 @@ pm_plugin_code bpe_merges_create(bpe_model *bpe, const pm_tokenizer_spec *spec,
 void bpe_merges_destroy(bpe_merges *merges)
 {
     free(merges->slots);
+    free(merges->filter);
     memset(merges, 0, sizeof *merges);
 }

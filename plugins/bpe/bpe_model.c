@@ -16,6 +16,7 @@ static void bpe_destroy(void *pointer)
     free(bpe->part_characters);
     free((void *)bpe->wholes);
     pm_byte_trie_destroy(&bpe->trie);
+    free(bpe->splits);
     pthread_mutex_destroy(&bpe->making);
     free(bpe->prefix);
     free(bpe->suffix);
@@ -78,7 +79,8 @@ static pm_plugin_code bpe_create(const pm_model_source *source, void **model, co
     if (code == PM_PLUGIN_OK)
         code = bpe_merges_create(bpe, source->spec, message);
     bpe->wholes = calloc(bpe->table->n, sizeof *bpe->wholes);
-    if (code == PM_PLUGIN_OK && !bpe->wholes)
+    bpe->splits = calloc(bpe->table->n, sizeof *bpe->splits);
+    if (code == PM_PLUGIN_OK && (!bpe->wholes || !bpe->splits))
         code = pm_plugin_fail_memory(message, "a BPE model");
     if (code == PM_PLUGIN_OK) {
         fill_first_symbols(bpe);

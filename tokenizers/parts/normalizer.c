@@ -63,13 +63,12 @@ static pm_plugin_code make_replace(normalizer_building *b, const pm_json *json)
     const pm_json *pattern = pm_json_member(json, "pattern");
     int is_regex = pm_json_member(pattern, "Regex") != NULL;
     normalizer_step *step = NULL;
-    PM_PLUGIN_TRY(add_step(b, is_regex ? step_replace_regex : step_replace, &step));
+    PM_PLUGIN_TRY(add_step(b, step_replace, &step));
     PM_PLUGIN_TRY(copy_string(b, json, "content", &step->content, &step->n_content));
     PM_PLUGIN_TRY(copy_string(b, pattern, is_regex ? "Regex" : "String", &step->pattern, &step->n_pattern));
-    if (is_regex)
-        return pm_regex_open(step->pattern, step->n_pattern, &step->regex, b->message);
-    if (step->n_pattern == 0)
-        return pm_plugin_fail(b->message, PM_PLUGIN_FORMAT, "the normaliser Replace has an empty pattern");
+    PM_PLUGIN_TRY(step_replace_create(step, is_regex, b->message));
+    if (b->normalizer->n > 1)
+        step[-1].is_joined = step_prepend_joins(step - 1, step);
     return PM_PLUGIN_OK;
 }
 
@@ -197,7 +196,13 @@ pm_plugin_code pm_normalize(const pm_normalizer *normalizer, pm_normalizer_scrat
         const normalizer_step *step = &normalizer->steps[i];
         pm_text_buffer *buffer = &scratch->buffers[which];
         int same = 0;
-        if (!step->run(step, &now, buffer, with_origins, &same))
+        if (step->is_joined)
+            continue;
+        int done = step->run(step, &now, buffer, with_origins, &same);
+        if (done == STEP_REGEX_FAILED)
+            return pm_plugin_fail(message, PM_PLUGIN_UNSUPPORTED, "the normaliser's regular expression '%.60s' takes too "
+                                  "long for a text of %zu bytes", step->pattern, now.n);
+        if (!done)
             return pm_plugin_fail_memory(message, "the normalised text");
         if (same)
             continue;

@@ -1,4 +1,4 @@
-/* Normaliser steps that look at strings: Strip, Replace, Prepend, ByteLevel, Precompiled. */
+/* Normaliser steps that look at strings: Strip, ByteLevel, Precompiled. */
 #include <string.h>
 #include <unicode/uchar.h>
 
@@ -30,91 +30,6 @@ int step_strip(const normalizer_step *step, const pm_piece *in, pm_text_buffer *
     }
     pm_text_buffer_clear(out, with_origins);
     return begin >= end || pm_text_buffer_append_part(out, in, begin, end);
-}
-
-/* ---- Replace ---- */
-
-/* The first byte of the last character of in->bytes[begin, end). */
-static size_t last_character(const pm_piece *in, size_t begin, size_t end)
-{
-    size_t last = end - 1;
-    while (last > begin && end - last < 4 && pm_is_continuation((unsigned char)in->bytes[last]))
-        last--;
-    return last;
-}
-
-/* The content in place of in->bytes[begin, end): its origin is the last character that it replaces. */
-static int put_content(const normalizer_step *step, const pm_piece *in, size_t begin, size_t end, pm_text_buffer *out)
-{
-    pm_origin origin = {0, 0};
-    if (out->with_origins)
-        origin = pm_piece_origin(in, last_character(in, begin, end), end);
-    return pm_text_buffer_append(out, step->content, step->n_content, origin);
-}
-
-int step_replace(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins, int *same)
-{
-    const char *next = memmem(in->bytes, in->n, step->pattern, step->n_pattern);
-    if (!next) {
-        *same = 1;
-        return 1;
-    }
-    pm_text_buffer_clear(out, with_origins);
-    if (!pm_text_buffer_reserve(out, in->n))
-        return 0;
-    size_t at = 0;
-    int good = 1;
-    while (good && next) {
-        size_t begin = (size_t)(next - in->bytes);
-        good = pm_text_buffer_append_part(out, in, at, begin) &&
-               put_content(step, in, begin, begin + step->n_pattern, out);
-        at = begin + step->n_pattern;
-        next = memmem(in->bytes + at, in->n - at, step->pattern, step->n_pattern);
-    }
-    return good && pm_text_buffer_append_part(out, in, at, in->n);
-}
-
-int step_replace_regex(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins,
-                       int *same)
-{
-    (void)same;
-    UErrorCode status = U_ZERO_ERROR;
-    UText text = UTEXT_INITIALIZER;
-    URegularExpression *regex = uregex_clone(step->regex, &status);
-    utext_openUTF8(&text, in->bytes, (int64_t)in->n, &status);
-    uregex_setUText(regex, &text, &status);
-    pm_text_buffer_clear(out, with_origins);
-    size_t at = 0;
-    int good = U_SUCCESS(status);
-    while (good && uregex_findNext(regex, &status)) {
-        size_t begin = (size_t)uregex_start64(regex, 0, &status), end = (size_t)uregex_end64(regex, 0, &status);
-        if (begin == end)
-            continue;
-        good = U_SUCCESS(status) && pm_text_buffer_append_part(out, in, at, begin) &&
-               put_content(step, in, begin, end, out);
-        at = end;
-    }
-    good = good && U_SUCCESS(status) && pm_text_buffer_append_part(out, in, at, in->n);
-    uregex_close(regex);
-    utext_close(&text);
-    return good;
-}
-
-/* ---- Prepend ---- */
-
-int step_prepend(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins, int *same)
-{
-    if (in->n == 0 || in->continues || step->n_content == 0) {
-        *same = 1;
-        return 1;
-    }
-    pm_text_buffer_clear(out, with_origins);
-    pm_origin origin = {0, 0};
-    if (with_origins)
-        origin = pm_piece_origin(in, 0, pm_read_character(in->bytes, 0, in->n).length);
-    return pm_text_buffer_reserve(out, in->n + step->n_content) &&
-           pm_text_buffer_append(out, step->content, step->n_content, origin) &&
-           pm_text_buffer_append_part(out, in, 0, in->n);
 }
 
 /* ---- ByteLevel: each byte spelled as a character ---- */
