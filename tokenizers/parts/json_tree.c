@@ -34,6 +34,7 @@ typedef struct json_building {
     pm_json_reader reader;
     json_level levels[PM_JSON_DEPTH + 1];
     const char *key; /* of the value that comes next */
+    size_t n_key;
 } json_building;
 
 static pm_json *new_value(pm_json_tree *tree)
@@ -92,6 +93,7 @@ static int add_value(json_building *b, pm_json_event event, unsigned depth)
         return 0;
     value->type = type_of(event);
     value->key = b->key;
+    value->n_key = b->n_key;
     b->key = NULL;
     if (event == PM_JSON_EVENT_STRING)
         value->string = keep_string(b, &value->n_string);
@@ -110,7 +112,6 @@ static pm_plugin_code build(json_building *b, const pm_plugin_message *message)
     for (;;) {
         unsigned depth = b->reader.depth;
         pm_json_event event = pm_json_next(&b->reader);
-        size_t n;
         switch (event) {
         case PM_JSON_EVENT_ERROR:
             return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "malformed JSON at byte %zu: %s", b->reader.at,
@@ -120,10 +121,7 @@ static pm_plugin_code build(json_building *b, const pm_plugin_message *message)
         case PM_JSON_EVENT_END:
             break;
         case PM_JSON_EVENT_KEY:
-            b->key = keep_string(b, &n);
-            if (strlen(b->key) != n)
-                return pm_plugin_fail(message, PM_PLUGIN_FORMAT,
-                                      "JSON at byte %zu: the name of a member contains NUL", b->reader.value_at);
+            b->key = keep_string(b, &b->n_key);
             break;
         default:
             if (!add_value(b, event, depth))
@@ -169,11 +167,16 @@ const pm_json *pm_json_root(const pm_json_tree *tree)
 
 const pm_json *pm_json_member(const pm_json *object, const char *key)
 {
+    return pm_json_member_n(object, key, strlen(key));
+}
+
+const pm_json *pm_json_member_n(const pm_json *object, const char *key, size_t n)
+{
     const pm_json *found = NULL;
     if (!object || object->type != PM_JSON_OBJECT)
         return NULL;
     for (const pm_json *member = object->first; member; member = member->next)
-        if (strcmp(member->key, key) == 0)
+        if (member->n_key == n && memcmp(member->key, key, n) == 0)
             found = member;
     return found && found->type != PM_JSON_NULL ? found : NULL;
 }

@@ -20,7 +20,8 @@ typedef enum pm_json_type {
 typedef struct pm_json pm_json;
 struct pm_json {
     pm_json_type type;
-    const char *key;    /* of a member of an object, NUL-terminated; otherwise NULL */
+    const char *key;    /* of a member of an object, NUL-terminated (and may hold NULs); otherwise NULL */
+    size_t n_key;
     const char *string; /* STRING: escapes undone, NUL-terminated (and may hold NULs) */
     size_t n_string;
     double number;
@@ -39,6 +40,7 @@ const pm_json *pm_json_root(const pm_json_tree *tree);
 /* Members of an object; NULL and defaults where `object` is NULL, no object, or has no such member. A member that
  * is null counts as absent. Of members with the same key the last one counts. */
 const pm_json *pm_json_member(const pm_json *object, const char *key);
+const pm_json *pm_json_member_n(const pm_json *object, const char *key, size_t n); /* of any n bytes */
 const char *pm_json_text(const pm_json *object, const char *key, const char *otherwise);
 double pm_json_number(const pm_json *object, const char *key, double otherwise);
 int pm_json_flag(const pm_json *object, const char *key, int otherwise);

@@ -42,8 +42,10 @@ static pm_plugin_code read_number(post_building *b, double value, double most, c
 static pm_plugin_code add_special(post_building *b, const pm_json *special, const pm_json *tokens,
                                   pm_template_item **items, size_t *n)
 {
-    const char *name = pm_json_text(special, "id", "");
-    const pm_json *ids = pm_json_member(pm_json_member(tokens, name), "ids");
+    const pm_json *named = pm_json_member(special, "id");
+    int is_named = named && named->type == PM_JSON_STRING;
+    const char *name = is_named ? named->string : "";
+    const pm_json *ids = pm_json_member(pm_json_member_n(tokens, name, is_named ? named->n_string : 0), "ids");
     int32_t type_id = 0, id = 0;
     PM_PLUGIN_TRY(read_number(b, pm_json_number(special, "type_id", 0), 255, "type id", &type_id));
     if (!ids || ids->type != PM_JSON_ARRAY)
