@@ -2,7 +2,8 @@
 # From a fresh clone to green tests: installs what is missing, builds with warnings as errors and runs the tests.
 #
 #   ./test.sh          the tests, on an optimised build
-#   ./test.sh --all    first under AddressSanitizer and UndefinedBehaviorSanitizer, and the fuzzers for a short while
+#   ./test.sh --all    first under AddressSanitizer and UndefinedBehaviorSanitizer, and the fuzzers for a short while;
+#                      the tokenizers beside other implementations of them too (Python packages, in build/peers)
 #
 # CI=true means --all. Tests labelled `slow` run only when they are asked for: ctest --preset release -L slow.
 set -euo pipefail
@@ -13,7 +14,7 @@ all=0
 case ${1:-} in
 --all) all=1 ;;
 "") ;;
-*) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
+*) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 
 jobs=$(nproc)
@@ -31,6 +32,7 @@ build() {
 
 scripts/setup.sh --tests
 if [ "$all" = 1 ]; then
+    scripts/setup.sh --peers
     step "fuzz: the readers of untrusted files, a short while each"
     build fuzz fuzzers
     ctest --test-dir build/fuzz --output-on-failure -L fuzzer --no-tests=error

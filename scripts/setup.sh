@@ -3,16 +3,19 @@
 #
 #   scripts/setup.sh           what building and running takes
 #   scripts/setup.sh --tests   and what the tests take: Vulkan implementations in software, validation layers, clang
+#   scripts/setup.sh --peers   Python packages that our tokenizers are compared with, in build/peers and nowhere else
 #
 # Asks for root (sudo) only where something is missing, and says what it is about to do. Where all is there it takes
 # a moment and changes nothing.
 set -euo pipefail
 
 with_tests=0
+with_peers=0
 for argument in "$@"; do
     case $argument in
     --tests) with_tests=1 ;;
-    *) echo "usage: scripts/setup.sh [--tests]" >&2; exit 2 ;;
+    --peers) with_peers=1 ;;
+    *) echo "usage: scripts/setup.sh [--tests] [--peers]" >&2; exit 2 ;;
     esac
 done
 
@@ -35,6 +38,7 @@ compiles_c() { printf '#include <stdio.h>\nint main(void) { return 0; }\n' | cc 
 compiles_cxx() { printf '#include <cstdio>\nint main() { return 0; }\n' | c++ -x c++ - -o /dev/null; }
 new_cmake() { cmake --version | awk 'NR == 1 { split($3, v, "."); exit !(v[1] > 3 || (v[1] == 3 && v[2] >= 22)) }'; }
 python_pip() { python3 -m pip --version || python3 -c 'import ensurepip, venv'; }
+python_venv() { python3 -c 'import ensurepip, venv'; }
 links_fuzzer() {
     printf '#include <stddef.h>\n#include <stdint.h>\nint LLVMFuzzerTestOneInput(const uint8_t *d, size_t n) { return d && n ? 0 : 0; }\n' |
         clang -x c -fsanitize=fuzzer,address - -o /dev/null
@@ -57,6 +61,10 @@ check() {
     need python3 "pull" have python3
     need python3-pip "pull" python_pip
     need ca-certificates "pull" test -e /etc/ssl/certs/ca-certificates.crt
+    if [ "$with_peers" = 1 ]; then
+        need python3-venv "the packages of build/peers" python_venv
+        need unicode-data "Unicode's own test strings" some_file '/usr/share/unicode/NormalizationTest.txt*'
+    fi
     if [ "$with_tests" = 1 ]; then
         need g++ "public headers compiled as C++" compiles_cxx
         need clang "fuzzing" links_fuzzer
@@ -83,10 +91,26 @@ drop_chromium_on_ubuntu() {
     missing=("${kept[@]}") reasons=("${kept_reasons[@]}")
 }
 
+# Installs the packages where they are not there, or not in the versions that are asked for.
+peers() {
+    local root list
+    root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+    list=$root/tests/tokenizers/requirements.txt
+    cmp -s "$list" "$root/build/peers/installed.txt" && return
+    echo "setup: Python packages to compare with, in build/peers" >&2
+    python3 -m venv "$root/build/peers" >&2
+    "$root/build/peers/bin/pip" install --quiet --disable-pip-version-check -r "$list" >&2
+    cp "$list" "$root/build/peers/installed.txt"
+}
+finish() {
+    [ "$with_peers" = 0 ] || peers
+    exit 0
+}
+
 system=$( . /etc/os-release 2>/dev/null && echo "${ID:-} ${ID_LIKE:-}") || system=
 check
 case " $system " in *" ubuntu "*) drop_chromium_on_ubuntu ;; esac
-[ ${#missing[@]} -gt 0 ] || exit 0
+[ ${#missing[@]} -gt 0 ] || finish
 
 echo "setup: missing on this machine:" >&2
 for i in "${!missing[@]}"; do
@@ -130,3 +154,4 @@ if [ ${#missing[@]} -gt 0 ]; then
     exit 1
 fi
 echo "setup: done" >&2
+finish

@@ -1,6 +1,6 @@
 /* What text becomes and comes back as: special tokens and who may use them, spans, odd bytes, long texts, streams,
  * the plugin interface's own rules. On a small vocabulary; real ones are compared in test_tokenizer_vectors.c and
- * by tokenizers/diff_hf.py. */
+ * by tokenizers/peers. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>

@@ -15,12 +15,23 @@ int character_is_space(uint32_t code)
     return code < 128 ? code == ' ' || (code >= 9 && code <= 13) : u_isUWhiteSpace((UChar32)code);
 }
 
+/* The vocabularies in circulation were made with tables of Unicode 8.0: what is punctuation since is none for them, and
+ * two characters that no longer are still count. */
+static int is_of_unicode_8(uint32_t code)
+{
+    UVersionInfo age;
+    u_charAge((UChar32)code, age);
+    return age[0] <= 8;
+}
+
 int character_is_punctuation(uint32_t code)
 {
     if (code < 128)
         return (code >= 33 && code <= 47) || (code >= 58 && code <= 64) || (code >= 91 && code <= 96) ||
                (code >= 123 && code <= 126);
-    return (U_GET_GC_MASK((UChar32)code) & U_GC_P_MASK) != 0;
+    if ((U_GET_GC_MASK((UChar32)code) & U_GC_P_MASK) != 0)
+        return is_of_unicode_8(code);
+    return code == 0x166D || code == 0x111C9;
 }
 
 /* ---- Matching ---- */
