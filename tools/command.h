@@ -10,6 +10,7 @@ int cmd_devices(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
 int cmd_detokenize(int argc, char **argv);
+int cmd_tokenizer_train(int argc, char **argv);
 int cmd_tokenizer_check(int argc, char **argv);
 int cmd_pull(int argc, char **argv);
 

@@ -31,6 +31,7 @@ static const command_row commands[] = {
     {"inspect", "show what is in a model file, and the plan it compiles to", cmd_inspect},
     {"tokenize", "turn text into token ids", cmd_tokenize},
     {"detokenize", "turn token ids into text", cmd_detokenize},
+    {"tokenizer-train", "train a tokenizer on texts", cmd_tokenizer_train},
     {"tokenizer-check", "check a tokenizer plugin against the rules of the plugin interface", cmd_tokenizer_check},
     {"pull", "get the default model", cmd_pull},
 };
