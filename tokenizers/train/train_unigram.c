@@ -16,7 +16,7 @@
 enum { MOST_SEEDS = 1000000, USUAL_MAX_CHARS = 16, WORDS_A_CHUNK = 512, ROUNDS_BETWEEN_PRUNING = 2 };
 static const double COVERAGE = 0.9995;      /* of characters: the rarest beyond it are left out, as in SentencePiece */
 static const double LEAST_EXPECTED = 0.5;   /* a piece that is expected less often goes */
-static const double SHRINKING = 0.75;       /* pruning leaves so many */
+static const double SHRINKING = 0.9;        /* pruning leaves so many */
 static const double OVERSHOOT = 1.1;        /* pruning stops here; the best of these are the vocabulary */
 static const double COUNT_UNIT = 1048576.0; /* of expected counts as integers */
 

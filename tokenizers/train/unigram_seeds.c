@@ -103,7 +103,7 @@ static uint32_t shared(const seed_finder *f, uint32_t a, uint32_t b)
 static int add_candidate(seed_finder *f, uint32_t suffix, uint32_t n_chars, uint64_t count)
 {
     unigram_pieces *out = f->out;
-    if (n_chars < 2 || count < 2)
+    if (n_chars < 2 || count < 2 || n_chars >= f->depth)
         return 1;
     if (!pm_grow((void **)&out->list, &out->capacity, out->n + 1, sizeof *out->list))
         return 0;
@@ -184,8 +184,8 @@ static int add_characters(seed_finder *f)
 pm_status unigram_find_seeds(const train_run *run, const unigram_words *words, size_t max_chars, size_t most,
                              unigram_pieces *out)
 {
-    seed_finder f = {.run = run, .words = words, .depth = (uint32_t)max_chars, .out = out};
-    open_string *stack = malloc((max_chars + 2) * sizeof *stack);
+    seed_finder f = {.run = run, .words = words, .depth = (uint32_t)max_chars + 1, .out = out};
+    open_string *stack = malloc((max_chars + 3) * sizeof *stack);
     pm_status status = stack ? lay_out(&f) : no_memory(&f);
     if (status == PM_OK)
         status = train_progress(run, "sorting suffixes", 0, 0);
