@@ -117,7 +117,7 @@ def likelihood(tokenizer, scores, texts):
     """Tokens, and the log-probability of the best cuts under the model itself, of all lines."""
     n_tokens, score = 0, 0.0
     for text in texts:
-        for line in pathlib.Path(text).read_text("utf-8", "replace").splitlines(True):
+        for line in pathlib.Path(text).read_text("utf-8", "replace").splitlines():
             ids = tokenizer.encode(line, add_special_tokens=False).ids
             n_tokens += len(ids)
             score += sum(scores[i] for i in ids)

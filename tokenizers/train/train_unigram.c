@@ -17,7 +17,7 @@ enum { MOST_SEEDS = 1000000, USUAL_MAX_CHARS = 16, WORDS_A_CHUNK = 512, ROUNDS_B
 static const double COVERAGE = 0.9995;      /* of characters: the rarest beyond it are left out, as in SentencePiece */
 static const double LEAST_EXPECTED = 0.5;   /* a piece that is expected less often goes */
 static const double SHRINKING = 0.9;        /* pruning leaves so many */
-static const double OVERSHOOT = 1.1;        /* pruning stops here; the best of these are the vocabulary */
+static const double OVERSHOOT = 1.05;       /* gentle pruning stops here; the last step leaves what is wanted */
 static const double COUNT_UNIT = 1048576.0; /* of expected counts as integers */
 
 typedef struct unigram_trainer {
@@ -323,15 +323,16 @@ static double digamma(double x)
     return result + log(x) + y * (1.0 / 24 - y * (7.0 / 960 - y * (31.0 / 8064 - y * 127.0 / 30720)));
 }
 
-/* Scores from expected counts, with the sparse prior that digamma stands for; what is expected hardly ever goes. */
-static void maximise(unigram_trainer *t, const int64_t *counts)
+/* Scores from expected counts, with the sparse prior that digamma stands for. What is expected hardly ever goes, but for
+ * characters, and at the end, when as many are wanted as there are. */
+static void maximise(unigram_trainer *t, const int64_t *counts, int keep_all)
 {
     double sum = 0;
     size_t n = 0;
     for (size_t i = 0; i < t->pieces.n; i++) {
         unigram_piece piece = t->pieces.list[i];
         double expected = (double)counts[i] / COUNT_UNIT;
-        if (expected < LEAST_EXPECTED && !piece.is_character)
+        if (expected < LEAST_EXPECTED && !piece.is_character && !keep_all)
             continue;
         expected = expected < LEAST_EXPECTED ? LEAST_EXPECTED : expected;
         sum += expected;
@@ -416,23 +417,33 @@ static pm_status prune(unigram_trainer *t, size_t wanted)
     return PM_OK;
 }
 
+/* Scores for the pieces that there are. */
+static pm_status estimate(unigram_trainer *t, int keep_all)
+{
+    for (int round = 0; round < ROUNDS_BETWEEN_PRUNING; round++) {
+        double likelihood;
+        PM_TRY(for_all_words(t, expect_one, &likelihood));
+        maximise(t, t->threads[0].counts, keep_all);
+    }
+    return PM_OK;
+}
+
 static pm_status shrink(unigram_trainer *t, size_t wanted)
 {
     size_t target = (size_t)(OVERSHOOT * (double)wanted), first = t->pieces.n;
     for (;;) {
         size_t before = t->pieces.n;
-        for (int round = 0; round < ROUNDS_BETWEEN_PRUNING; round++) {
-            double likelihood;
-            PM_TRY(for_all_words(t, expect_one, &likelihood));
-            maximise(t, t->threads[0].counts);
-            PM_TRY(train_progress(t->run, "pruning pieces", first - t->pieces.n, first > target ? first - target : 0));
-        }
+        PM_TRY(estimate(t, 0));
+        PM_TRY(train_progress(t->run, "pruning pieces", first - t->pieces.n, first > target ? first - target : 0));
         if (t->pieces.n <= target)
-            return PM_OK;
+            break;
         PM_TRY(prune(t, target));
         if (t->pieces.n >= before)
-            return PM_OK; /* only characters are left */
+            break; /* only characters are left */
     }
+    if (t->pieces.n > wanted)
+        PM_TRY(prune(t, wanted));
+    return estimate(t, 1);
 }
 
 /* ---- The vocabulary ---- */

@@ -110,6 +110,7 @@ struct counting {
     pm_normalizer *normalizer;
     pm_pre_tokenizer *pre_tokenizer;
     int is_bytes;
+    int line_ends_apart; /* Unigram: they are characters, but no part of a longer piece */
     text_chunk *chunks;
     size_t n_chunks, chunks_capacity;
     _Atomic(size_t) next;
@@ -155,7 +156,12 @@ static pm_plugin_code take_word(void *context, const pm_piece *piece)
     counting_thread *t = context;
     size_t n;
     const char *word = spell(t, piece, &n);
-    if (!word || n > UINT32_MAX || !table_count(&t->table, word, n, 1))
+    if (!word || n > UINT32_MAX)
+        return PM_PLUGIN_MEMORY;
+    size_t end = n; /* behind the word; in front of its line end */
+    while (t->all->line_ends_apart && end > 0 && (word[end - 1] == '\n' || word[end - 1] == '\r'))
+        end--;
+    if ((end > 0 && !table_count(&t->table, word, end, 1)) || (end < n && !table_count(&t->table, word + end, n - end, 1)))
         return PM_PLUGIN_MEMORY;
     return PM_PLUGIN_OK;
 }
@@ -313,7 +319,7 @@ static pm_status make_parts(counting *all)
 
 pm_status train_count_words(const train_run *run, const char *const *files, size_t n_files, train_words *out)
 {
-    counting all = {.run = run};
+    counting all = {.run = run, .line_ends_apart = run->options->type == PM_TRAIN_UNIGRAM};
     pm_mapped_file *maps = calloc(n_files + 1, sizeof *maps);
     pm_status status = maps ? make_parts(&all) : pm_fail_memory(run->err, n_files * sizeof *maps, "the list of files");
     for (size_t i = 0; i < n_files && status == PM_OK; i++) {
