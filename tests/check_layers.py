@@ -18,7 +18,7 @@ LAYERS = ["base", "formats", "tokenizers", "graph", "ops", "backends", "models",
 PUBLIC = {
     "status.h": "base", "trace.h": "base",
     "types.h": "formats", "gguf.h": "formats", "gguf_writer.h": "formats",
-    "plugin.h": "tokenizers", "tokenizer.h": "tokenizers", "conformance.h": "tokenizers",
+    "plugin.h": "tokenizers", "tokenizer.h": "tokenizers", "conformance.h": "tokenizers", "tokenizer_train.h": "tokenizers",
     "device.h": "backends", "ceilings.h": "backends",
     "model.h": "models", "synth.h": "models",
     "session.h": "runtime", "chat.h": "runtime",

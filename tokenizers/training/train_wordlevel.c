@@ -1,7 +1,7 @@
 /* WordLevel's trainer: the most frequent words, of equally frequent ones the first by its bytes. */
 #include <stdlib.h>
 
-#include "train/train.h"
+#include "training/train.h"
 
 static int by_count(const void *a, const void *b)
 {

@@ -1,16 +1,17 @@
 /* BPE's trainer, and WordPiece's, which is the same with "##" in front of what continues a word.
  *
- * Every word is a list of symbols. The pair of neighbours that occurs most often, of several the one with the smallest
- * ids, becomes a new token and is joined wherever it stands; only the counts of the pairs around those places change.
- * Pairs wait in a heap with the count that they had when they were put in; one whose count has changed since goes back.
- * In all of this, what happens to ties and to a token that comes about in two ways is as in Hugging Face's BpeTrainer.
+ * Every word is a list of symbols. The pair of neighbours that occurs most often, of several the one with the
+ * smallest ids, becomes a new token and is joined wherever it stands; only the counts of the pairs around those
+ * places change. Pairs wait in a heap with the count that they had when they were put in; one whose count has
+ * changed since goes back. In all of this, what happens to ties and to a token that comes about in two ways is as
+ * in Hugging Face's BpeTrainer.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "parts/plugin_fail.h"
 #include "parts/utf8_read.h"
-#include "train/train.h"
+#include "training/train.h"
 
 typedef struct bpe_symbol_in_word {
     uint32_t id;
@@ -429,19 +430,23 @@ static void free_trainer(bpe_trainer *t)
 pm_status train_bpe(const train_run *run, const train_words *words, train_vocabulary *v)
 {
     const pm_train_options *o = run->options;
-    bpe_trainer t = {.run = run, .words = words, .v = v, .max_chars = o->max_token_chars ? o->max_token_chars : SIZE_MAX};
+    bpe_trainer t = {
+        .run = run, .words = words, .v = v, .max_chars = o->max_token_chars ? o->max_token_chars : SIZE_MAX};
     if (o->type == PM_TRAIN_WORDPIECE) {
         t.prefix = "##";
         t.n_prefix = 2;
     }
     if (words->n > UINT32_MAX)
-        return pm_fail(run->err, PM_ERR_LIMIT, "there are %zu different words, too many for one vocabulary", words->n);
+        return pm_fail(run->err, PM_ERR_LIMIT, "there are %zu different words, too many for one vocabulary",
+                       words->n);
     pm_status status = add_alphabet(&t);
     if (status == PM_OK)
         status = split_words(&t);
     if (status == PM_OK && v->n > o->n_tokens)
-        status = pm_fail(run->err, PM_ERR_ARGUMENT, "the special tokens and the characters of the texts are %zu tokens "
-                         "already, and %zu are wanted: ask for more, or limit the alphabet", v->n, o->n_tokens);
+        status = pm_fail(run->err, PM_ERR_ARGUMENT,
+                         "the special tokens and the characters of the texts are %zu tokens "
+                         "already, and %zu are wanted: ask for more, or limit the alphabet",
+                         v->n, o->n_tokens);
     if (status == PM_OK)
         status = count_pairs(&t);
     if (status == PM_OK)

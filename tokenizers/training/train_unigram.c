@@ -1,8 +1,9 @@
 /* The Unigram trainer, Kudo 2018 as in SentencePiece: expectation maximisation over all ways to cut each word, and
- * pruning of the pieces whose loss would change the likelihood least, in turn, until as few are left as are wanted.
+ * pruning of the pieces whose loss would change the likelihood least, in turn, until as few are left as are
+ * wanted.
  *
- * Deterministic on any number of threads: expected counts are summed as integers, in 2^-20, and likelihoods per chunk of
- * words, in the order of the chunks.
+ * Deterministic on any number of threads: expected counts are summed as integers, in 2^-20, and likelihoods per
+ * chunk of words, in the order of the chunks.
  */
 #include <math.h>
 #include <stdatomic.h>
@@ -11,10 +12,10 @@
 
 #include "parts/byte_trie.h"
 #include "parts/utf8_read.h"
-#include "train/unigram_pieces.h"
+#include "training/unigram_pieces.h"
 
 enum { MOST_SEEDS = 1000000, USUAL_MAX_CHARS = 16, WORDS_A_CHUNK = 512, ROUNDS_BETWEEN_PRUNING = 2 };
-static const double COVERAGE = 0.9995;      /* of characters: the rarest beyond it are left out, as in SentencePiece */
+static const double COVERAGE = 0.9995; /* of characters: the rarest beyond it are left out, as in SentencePiece */
 static const double LEAST_EXPECTED = 0.5;   /* a piece that is expected less often goes */
 static const double SHRINKING = 0.9;        /* pruning leaves so many */
 static const double OVERSHOOT = 1.05;       /* gentle pruning stops here; the last step leaves what is wanted */
@@ -41,9 +42,9 @@ typedef struct lattice_edge {
 } lattice_edge;
 
 typedef struct pass_thread {
-    int64_t *counts;  /* by piece */
-    int64_t *within;  /* by piece: how many words have it */
-    uint32_t *marks;  /* by piece: the last word that had it */
+    int64_t *counts; /* by piece */
+    int64_t *within; /* by piece: how many words have it */
+    uint32_t *marks; /* by piece: the last word that had it */
     lattice_edge *edges;
     size_t n_edges, edges_capacity;
     double *forward, *backward; /* by byte of the word */
@@ -171,7 +172,8 @@ static double log_add(double a, double b)
     return least < most - 50 ? most : most + log1p(exp(least - most));
 }
 
-/* The log-likelihood of a word, all its cuts together; adds how often each piece is expected in it, `count` words. */
+/* The log-likelihood of a word, all its cuts together; adds how often each piece is expected in it, `count` words.
+ */
 static double expect_word(const unigram_trainer *t, pass_thread *p, size_t n, double count)
 {
     for (size_t i = 0; i <= n; i++)
@@ -183,7 +185,8 @@ static double expect_word(const unigram_trainer *t, pass_thread *p, size_t n, do
     }
     for (size_t i = p->n_edges; i-- > 0;) {
         const lattice_edge *e = &p->edges[i];
-        p->backward[e->begin] = log_add(p->backward[e->begin], p->backward[e->end] + t->pieces.list[e->piece].score);
+        p->backward[e->begin] =
+            log_add(p->backward[e->begin], p->backward[e->end] + t->pieces.list[e->piece].score);
     }
     double whole = p->forward[n];
     for (size_t i = 0; i < p->n_edges; i++) {
@@ -312,7 +315,8 @@ static pm_status for_all_words(unigram_trainer *t, double (*one)(const unigram_t
 
 /* ---- Expectation, maximisation, pruning ---- */
 
-/* The digamma function, for x > 0: the recurrence up to 7, then the asymptotic series (Abramowitz and Stegun 6.3). */
+/* The digamma function, for x > 0: the recurrence up to 7, then the asymptotic series (Abramowitz and Stegun 6.3).
+ */
 static double digamma(double x)
 {
     double result = 0;
@@ -323,8 +327,8 @@ static double digamma(double x)
     return result + log(x) + y * (1.0 / 24 - y * (7.0 / 960 - y * (31.0 / 8064 - y * 127.0 / 30720)));
 }
 
-/* Scores from expected counts, with the sparse prior that digamma stands for. What is expected hardly ever goes, but for
- * characters, and at the end, when as many are wanted as there are. */
+/* Scores from expected counts, with the sparse prior that digamma stands for. What is expected hardly ever goes,
+ * but for characters, and at the end, when as many are wanted as there are. */
 static void maximise(unigram_trainer *t, const int64_t *counts, int keep_all)
 {
     double sum = 0;
@@ -464,8 +468,10 @@ static pm_status fill_vocabulary(unigram_trainer *t, size_t room)
     for (size_t i = 0; i < t->pieces.n; i++)
         n_characters += t->pieces.list[i].is_character != 0;
     if (n_characters > room)
-        return pm_fail(t->run->err, PM_ERR_ARGUMENT, "the texts have %zu characters, and there is room for %zu tokens "
-                       "beside the special ones: ask for more, or limit the alphabet", n_characters, room);
+        return pm_fail(t->run->err, PM_ERR_ARGUMENT,
+                       "the texts have %zu characters, and there is room for %zu tokens "
+                       "beside the special ones: ask for more, or limit the alphabet",
+                       n_characters, room);
     qsort(t->pieces.list, t->pieces.n, sizeof *t->pieces.list, by_score);
     for (size_t i = 0; i < t->pieces.n; i++) {
         const unigram_piece *piece = &t->pieces.list[i];
@@ -494,10 +500,11 @@ static void normalise_seeds(unigram_pieces *pieces)
 pm_status train_unigram(const train_run *run, const train_words *words, train_vocabulary *v)
 {
     const pm_train_options *o = run->options;
-    unigram_trainer t = {.run = run, .v = v, .max_chars = o->max_token_chars ? o->max_token_chars : USUAL_MAX_CHARS};
+    unigram_trainer t = {
+        .run = run, .v = v, .max_chars = o->max_token_chars ? o->max_token_chars : USUAL_MAX_CHARS};
     if (o->n_tokens <= v->n)
-        return pm_fail(run->err, PM_ERR_ARGUMENT, "the special tokens are %zu tokens already, and %zu are wanted", v->n,
-                       o->n_tokens);
+        return pm_fail(run->err, PM_ERR_ARGUMENT, "the special tokens are %zu tokens already, and %zu are wanted",
+                       v->n, o->n_tokens);
     size_t room = o->n_tokens - v->n;
     pm_status status = cut_words(&t, words);
     if (status == PM_OK)

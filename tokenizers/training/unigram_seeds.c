@@ -1,15 +1,15 @@
 /* The first pieces of the Unigram trainer: strings that occur often, by a suffix array.
  *
- * The suffixes of all words are sorted by as many characters as a piece may have. Where neighbours in that order share
- * a beginning, it occurs more than once, and it is a candidate if it cannot be made longer without occurring less often.
- * A string weighs its occurrences, words counted as often as they are in the texts, times its length.
+ * The suffixes of all words are sorted by as many characters as a piece may have. Where neighbours in that order
+ * share a beginning, it occurs more than once, and it is a candidate if it cannot be made longer without occurring
+ * less often. A string weighs its occurrences, words counted as often as they are in the texts, times its length.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "parts/plugin_fail.h"
 #include "parts/utf8_read.h"
-#include "train/unigram_pieces.h"
+#include "training/unigram_pieces.h"
 
 typedef struct seed_finder {
     const train_run *run;
@@ -34,8 +34,10 @@ static pm_status lay_out(seed_finder *f)
     for (size_t i = 0; i < f->words->n; i++)
         f->n += f->words->list[i].n + 1;
     if (f->n > UINT32_MAX)
-        return pm_fail(f->run->err, PM_ERR_LIMIT, "the texts have %zu bytes of different words; the Unigram trainer takes "
-                       "up to 4 GB: give it less text", f->n);
+        return pm_fail(f->run->err, PM_ERR_LIMIT,
+                       "the texts have %zu bytes of different words; the Unigram trainer takes "
+                       "up to 4 GB: give it less text",
+                       f->n);
     f->codes = malloc(f->n * sizeof *f->codes);
     f->places = malloc(f->n * sizeof *f->places);
     f->owners = malloc(f->n * sizeof *f->owners);

@@ -1,7 +1,7 @@
 /* Counting the words of texts: lines, normalised and cut as the tokenizer will do it, on all threads.
  *
- * Files are cut at line ends into chunks that threads take in turn; each thread counts into a table of its own, and the
- * tables are put together at the end.
+ * Files are cut at line ends into chunks that threads take in turn; each thread counts into a table of its own,
+ * and the tables are put together at the end.
  */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #include "parts/normalizer.h"
 #include "parts/pre_tokenizer.h"
 #include "parts/utf8_read.h"
-#include "train/train.h"
+#include "training/train.h"
 
 enum { CHUNK_BYTES = 1 << 18, MOST_LINE_BYTES = 1 << 28, FIRST_SLOTS = 1 << 12 };
 
@@ -161,7 +161,8 @@ static pm_plugin_code take_word(void *context, const pm_piece *piece)
     size_t end = n; /* behind the word; in front of its line end */
     while (t->all->line_ends_apart && end > 0 && (word[end - 1] == '\n' || word[end - 1] == '\r'))
         end--;
-    if ((end > 0 && !table_count(&t->table, word, end, 1)) || (end < n && !table_count(&t->table, word + end, n - end, 1)))
+    if ((end > 0 && !table_count(&t->table, word, end, 1)) ||
+        (end < n && !table_count(&t->table, word + end, n - end, 1)))
         return PM_PLUGIN_MEMORY;
     return PM_PLUGIN_OK;
 }
@@ -321,7 +322,8 @@ pm_status train_count_words(const train_run *run, const char *const *files, size
 {
     counting all = {.run = run, .line_ends_apart = run->options->type == PM_TRAIN_UNIGRAM};
     pm_mapped_file *maps = calloc(n_files + 1, sizeof *maps);
-    pm_status status = maps ? make_parts(&all) : pm_fail_memory(run->err, n_files * sizeof *maps, "the list of files");
+    pm_status status =
+        maps ? make_parts(&all) : pm_fail_memory(run->err, n_files * sizeof *maps, "the list of files");
     for (size_t i = 0; i < n_files && status == PM_OK; i++) {
         status = pm_map_file(files[i], &maps[i], run->err);
         if (status == PM_OK && !add_chunks(&all, &maps[i]))

@@ -4,7 +4,7 @@
 
 #include "parts/bytes_hash.h"
 #include "parts/plugin_fail.h"
-#include "train/train.h"
+#include "training/train.h"
 
 enum { FIRST_SLOTS = 1 << 12 };
 

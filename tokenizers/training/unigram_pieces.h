@@ -2,7 +2,7 @@
 #ifndef PUMICE_TRAIN_UNIGRAM_PIECES_H
 #define PUMICE_TRAIN_UNIGRAM_PIECES_H
 
-#include "train/train.h"
+#include "training/train.h"
 
 /* A stretch of a word of characters that are all in the alphabet. */
 typedef struct unigram_word {
@@ -29,8 +29,8 @@ typedef struct unigram_pieces {
     size_t n, capacity;
 } unigram_pieces;
 
-/* unigram_seeds.c. All characters, and the strings of up to `max_chars` characters that are worth most, at most `most` of
- * them: those that occur again with something else before or behind them. Sorted by their worth. */
+/* unigram_seeds.c. All characters, and the strings of up to `max_chars` characters that are worth most, at most
+ * `most` of them: those that occur again with something else before or behind them. Sorted by their worth. */
 pm_status unigram_find_seeds(const train_run *run, const unigram_words *words, size_t max_chars, size_t most,
                              unigram_pieces *out);
 

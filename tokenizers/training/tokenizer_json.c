@@ -7,7 +7,7 @@
 
 #include "gguf_pre_tokenizers.h"
 #include "parts/json_reader.h"
-#include "train/train.h"
+#include "training/train.h"
 
 static const char *const part_names[] = {"normalizer", "pre_tokenizer", "post_processor", "decoder"};
 enum { N_PARTS = sizeof part_names / sizeof part_names[0] };
@@ -33,14 +33,17 @@ static void write_metaspace_parts(const pm_train_options *o, pm_json_writer *out
     pm_json_write(out, "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFKC\"}");
     if (o->lowercase)
         pm_json_write(out, ",{\"type\":\"Lowercase\"}");
-    pm_json_write(out, ",{\"type\":\"Replace\",\"pattern\":{\"Regex\":\" {2,}\"},\"content\":\" \"}]},"
-                       "\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\u2581\",\"prepend_scheme\":\"always\","
-                       "\"split\":true},\"post_processor\":null,\"decoder\":");
-    pm_json_write(out, o->byte_fallback
-                           ? "{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"\u2581\"},"
-                             "\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},{\"type\":\"Strip\","
-                             "\"content\":\" \",\"start\":1,\"stop\":0}]}}"
-                           : "{\"type\":\"Metaspace\",\"replacement\":\"\u2581\",\"prepend_scheme\":\"always\",\"split\":true}}");
+    pm_json_write(
+        out, ",{\"type\":\"Replace\",\"pattern\":{\"Regex\":\" {2,}\"},\"content\":\" \"}]},"
+             "\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\u2581\",\"prepend_scheme\":\"always\","
+             "\"split\":true},\"post_processor\":null,\"decoder\":");
+    pm_json_write(
+        out,
+        o->byte_fallback
+            ? "{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"\u2581\"},"
+              "\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},{\"type\":\"Strip\","
+              "\"content\":\" \",\"start\":1,\"stop\":0}]}}"
+            : "{\"type\":\"Metaspace\",\"replacement\":\"\u2581\",\"prepend_scheme\":\"always\",\"split\":true}}");
 }
 
 static void write_split(pm_json_writer *out, const char *regex)
@@ -60,7 +63,8 @@ static void write_byte_level_parts(const pm_train_options *o, pm_json_writer *ou
     if (named->normalizer && !o->lowercase)
         pm_json_write(out, "{\"type\":\"NFC\"}");
     else if (named->normalizer)
-        pm_json_write(out, "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"Lowercase\"}]}");
+        pm_json_write(out,
+                      "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"Lowercase\"}]}");
     else
         pm_json_write(out, o->lowercase ? "{\"type\":\"Lowercase\"}" : "null");
     pm_json_write(out, ",\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[");
@@ -70,9 +74,10 @@ static void write_byte_level_parts(const pm_train_options *o, pm_json_writer *ou
         write_split(out, named->splits[i]);
     pm_json_write(out, "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":");
     pm_json_write(out, named->use_regex ? "true}]}" : "false}]}");
-    pm_json_write(out, ",\"post_processor\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":false,"
-                       "\"use_regex\":true},\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,"
-                       "\"trim_offsets\":true,\"use_regex\":true}}");
+    pm_json_write(out,
+                  ",\"post_processor\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":false,"
+                  "\"use_regex\":true},\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,"
+                  "\"trim_offsets\":true,\"use_regex\":true}}");
 }
 
 static void write_special_item(pm_json_writer *out, const char *token, int type_id)
@@ -101,7 +106,8 @@ static void write_bert_template(pm_json_writer *out, uint32_t cls, uint32_t sep)
     }
     pm_json_write(out, "\"special_tokens\":{");
     for (int i = 0; i < 2; i++) {
-        pm_json_write(out, i ? "},\"[SEP]\":{\"id\":\"[SEP]\",\"ids\":[" : "\"[CLS]\":{\"id\":\"[CLS]\",\"ids\":[");
+        pm_json_write(out,
+                      i ? "},\"[SEP]\":{\"id\":\"[SEP]\",\"ids\":[" : "\"[CLS]\":{\"id\":\"[CLS]\",\"ids\":[");
         pm_json_write_integer(out, ids[i]);
         pm_json_write(out, i ? "],\"tokens\":[\"[SEP]\"]" : "],\"tokens\":[\"[CLS]\"]");
     }
@@ -111,8 +117,9 @@ static void write_bert_template(pm_json_writer *out, uint32_t cls, uint32_t sep)
 static void write_bert_parts(const pm_train_options *o, const train_vocabulary *v, pm_json_writer *out)
 {
     uint32_t cls = train_find(v, "[CLS]", 5), sep = train_find(v, "[SEP]", 5);
-    pm_json_write(out, "{\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":true,"
-                       "\"strip_accents\":null,\"lowercase\":");
+    pm_json_write(out,
+                  "{\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":true,"
+                  "\"strip_accents\":null,\"lowercase\":");
     pm_json_write(out, o->lowercase ? "true}" : "false}");
     pm_json_write(out, ",\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"post_processor\":");
     if (cls != TRAIN_NO_TOKEN && sep != TRAIN_NO_TOKEN)
@@ -145,7 +152,8 @@ static pm_status take_settings(const train_run *run, pm_json_writer *out)
         }
     }
     if (reader.error)
-        return pm_fail(run->err, PM_ERR_FORMAT, "the settings are malformed JSON at byte %zu: %s", reader.at, reader.error);
+        return pm_fail(run->err, PM_ERR_FORMAT, "the settings are malformed JSON at byte %zu: %s", reader.at,
+                       reader.error);
     for (size_t i = 0; i < N_PARTS; i++) {
         pm_json_write(out, i ? ",\"" : "{\"");
         pm_json_write(out, part_names[i]);
@@ -171,10 +179,12 @@ pm_status train_describe(const train_run *run, const train_vocabulary *v, pm_jso
     else if (o->type == PM_TRAIN_WORDPIECE)
         write_bert_parts(o, v, out);
     else
-        pm_json_write(out, o->lowercase ? "{\"normalizer\":{\"type\":\"Lowercase\"},\"pre_tokenizer\":{\"type\":\"Whitespace\"},"
-                                          "\"post_processor\":null,\"decoder\":null}"
-                                        : "{\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"Whitespace\"},"
-                                          "\"post_processor\":null,\"decoder\":null}");
+        pm_json_write(out,
+                      o->lowercase
+                          ? "{\"normalizer\":{\"type\":\"Lowercase\"},\"pre_tokenizer\":{\"type\":\"Whitespace\"},"
+                            "\"post_processor\":null,\"decoder\":null}"
+                          : "{\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"Whitespace\"},"
+                            "\"post_processor\":null,\"decoder\":null}");
     return out->failed ? pm_fail_memory(run->err, out->n, "the description of a tokenizer") : PM_OK;
 }
 
@@ -187,7 +197,9 @@ static void write_added_tokens(const train_vocabulary *v, pm_json_writer *out)
         pm_json_write_integer(out, (long long)i);
         pm_json_write(out, ",\"content\":");
         pm_json_write_string(out, v->tokens[i].bytes, v->tokens[i].n);
-        pm_json_write(out, ",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true}");
+        pm_json_write(
+            out,
+            ",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true}");
     }
 }
 
@@ -279,7 +291,8 @@ static pm_status write_file(const train_run *run, const pm_json_writer *text, co
     FILE *file = fopen(temporary, "wb");
     int good = file && fwrite(text->bytes, 1, text->n, file) == text->n;
     good = (!file || fclose(file) == 0) && good && rename(temporary, path) == 0;
-    pm_status status = good ? PM_OK : pm_fail(run->err, PM_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+    pm_status status =
+        good ? PM_OK : pm_fail(run->err, PM_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
     if (!good && file)
         remove(temporary);
     free(temporary);
@@ -296,7 +309,8 @@ pm_status train_write(const train_run *run, const train_vocabulary *v, const cha
     pm_json_write(&out, ",\n  \"model\":");
     write_model(run->options, v, &out);
     pm_json_write(&out, "\n}\n");
-    pm_status status = out.failed ? pm_fail_memory(run->err, out.n, "tokenizer.json") : write_file(run, &out, path);
+    pm_status status =
+        out.failed ? pm_fail_memory(run->err, out.n, "tokenizer.json") : write_file(run, &out, path);
     free(out.bytes);
     return status;
 }

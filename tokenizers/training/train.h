@@ -1,8 +1,9 @@
 /* What the trainers share: the words of the texts with their counts, and the vocabulary that comes out.
  *
- * Flow: files -> word_counts.c (normaliser and pre-tokenizer of the tokenizer to be, on all threads) -> one trainer
- * (train_bpe.c, train_unigram.c, train_wordlevel.c) -> tokenizer_json.c. Words are sorted by their bytes, so nothing
- * behind word_counts.c depends on threads. Byte-level words are spelled in GPT-2's alphabet, as the vocabulary will be.
+ * Flow: files -> word_counts.c (normaliser and pre-tokenizer of the tokenizer to be, on all threads) -> one
+ * trainer (train_bpe.c, train_unigram.c, train_wordlevel.c) -> tokenizer_json.c. Words are sorted by their bytes,
+ * so nothing behind word_counts.c depends on threads. Byte-level words are spelled in GPT-2's alphabet, as the
+ * vocabulary will be.
  */
 #ifndef PUMICE_TRAIN_H
 #define PUMICE_TRAIN_H
@@ -78,8 +79,8 @@ pm_status train_bpe(const train_run *run, const train_words *words, train_vocabu
 pm_status train_wordlevel(const train_run *run, const train_words *words, train_vocabulary *v);
 pm_status train_unigram(const train_run *run, const train_words *words, train_vocabulary *v);
 
-/* tokenizer_json.c. The parts of the tokenizer around its model, for the options: from the settings, or the type's usual
- * ones. `v` holds the special tokens. */
+/* tokenizer_json.c. The parts of the tokenizer around its model, for the options: from the settings, or the type's
+ * usual ones. `v` holds the special tokens. */
 pm_status train_describe(const train_run *run, const train_vocabulary *v, pm_json_writer *out);
 pm_status train_write(const train_run *run, const train_vocabulary *v, const char *path);
 /* The token for what is unknown; NULL: the type has none. */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "train/train.h"
+#include "training/train.h"
 
 pm_status train_progress(const train_run *run, const char *what, uint64_t done, uint64_t total)
 {
@@ -50,7 +50,8 @@ static pm_status check(const pm_train_options *o, size_t n_files, pm_error *err)
     if (o->alphabet_limit && o->type == PM_TRAIN_WORDLEVEL)
         return pm_fail(err, PM_ERR_ARGUMENT, "WordLevel has no alphabet");
     if (o->n_tokens > (1u << 22))
-        return pm_fail(err, PM_ERR_LIMIT, "a vocabulary of %zu tokens; at most %u are made", o->n_tokens, 1u << 22);
+        return pm_fail(err, PM_ERR_LIMIT, "a vocabulary of %zu tokens; at most %u are made", o->n_tokens,
+                       1u << 22);
     if (o->type == PM_TRAIN_UNIGRAM && o->max_token_chars > 256)
         return pm_fail(err, PM_ERR_LIMIT, "Unigram's tokens have up to 256 characters");
     return PM_OK;
@@ -105,8 +106,8 @@ static pm_status train_and_write(train_run *run, const char *const *files, size_
     return train_write(run, v, path);
 }
 
-pm_status pm_tokenizer_train(const pm_train_options *options, const char *const *files, size_t n_files, const char *path,
-                             pm_train_result *result, pm_error *err)
+pm_status pm_tokenizer_train(const pm_train_options *options, const char *const *files, size_t n_files,
+                             const char *path, pm_train_result *result, pm_error *err)
 {
     pm_train_options filled = *options;
     fill_in(&filled);
