@@ -9,7 +9,7 @@ struct pm_charsmap {
     size_t n_units;
     char *texts; /* ends with a NUL of ours */
     size_t n_texts;
-    uint8_t leaves[256];
+    uint8_t leaves[256], leaves_before_ascii[256];
 };
 
 /* ---- Base64 (RFC 4648) ---- */
@@ -110,7 +110,36 @@ int pm_charsmap_leaves(const pm_charsmap *map, unsigned char first)
     return map->leaves[first];
 }
 
+int pm_charsmap_leaves_before_ascii(const pm_charsmap *map, unsigned char first)
+{
+    return map->leaves_before_ascii[first];
+}
+
 /* ---- Making one ---- */
+
+/* The node that `byte` leads to from the node whose children are at `node`; 0 where there is none. */
+static uint32_t child_of(const pm_charsmap *map, size_t node, unsigned char byte)
+{
+    node ^= byte;
+    if (byte == 0 || node >= map->n_units || (map->units[node] & (1u << 31 | 0xFF)) != byte)
+        return 0;
+    return map->units[node];
+}
+
+static void find_leaves(pm_charsmap *map)
+{
+    for (unsigned byte = 0; byte < 256; byte++) {
+        size_t root = map->n_units ? offset_of(map->units[0]) : SIZE_MAX;
+        uint32_t unit = child_of(map, root, (unsigned char)byte);
+        map->leaves[byte] = map->leaves_before_ascii[byte] = unit == 0;
+        if (unit == 0 || unit >> 8 & 1)
+            continue;
+        size_t node = root ^ byte ^ offset_of(unit);
+        map->leaves_before_ascii[byte] = 1;
+        for (unsigned next = 1; next < 0x80; next++)
+            map->leaves_before_ascii[byte] &= child_of(map, node, (unsigned char)next) == 0;
+    }
+}
 
 static pm_plugin_code read_blob(pm_charsmap *map, const unsigned char *blob, size_t n, const pm_plugin_message *message)
 {
@@ -150,10 +179,7 @@ pm_plugin_code pm_charsmap_create(const char *base64, size_t n, pm_charsmap **ou
         pm_charsmap_destroy(map);
         return code;
     }
-    for (unsigned byte = 0; byte < 256; byte++) {
-        size_t node = map->n_units ? offset_of(map->units[0]) ^ byte : SIZE_MAX;
-        map->leaves[byte] = byte == 0 || node >= map->n_units || (map->units[node] & (1u << 31 | 0xFF)) != byte;
-    }
+    find_leaves(map);
     *out = map;
     return PM_PLUGIN_OK;
 }

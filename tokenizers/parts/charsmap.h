@@ -22,4 +22,7 @@ size_t pm_charsmap_longest(const pm_charsmap *map, const char *text, size_t n, c
 /* Whether no mapping starts with this byte. */
 int pm_charsmap_leaves(const pm_charsmap *map, unsigned char first);
 
+/* Whether no mapping that starts with this byte can match where an ASCII character follows it. */
+int pm_charsmap_leaves_before_ascii(const pm_charsmap *map, unsigned char first);
+
 #endif

@@ -20,6 +20,10 @@ struct pm_sp_settings {
     int dummy_prefix, remove_extra, escape, suffix;
     sp_symbol *symbols; /* the longest first */
     size_t n_symbols;
+    uint8_t starts_symbol[256];
+    uint8_t is_plain[256];   /* ASCII that stays what it is, if only ASCII follows */
+    uint32_t becomes[256];   /* what a byte that stays becomes, in memory order: itself, or a visible space */
+    uint8_t n_becomes[256];
 };
 
 static int compare_symbols(const void *a, const void *b)
@@ -50,6 +54,23 @@ static pm_plugin_code read_symbols(const pm_json *list, struct pm_sp_settings *s
     return PM_PLUGIN_OK;
 }
 
+static void fill_byte_tables(struct pm_sp_settings *s, const pm_charsmap *map)
+{
+    for (size_t i = 0; i < s->n_symbols; i++)
+        s->starts_symbol[(unsigned char)*s->symbols[i].bytes] = 1;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        unsigned char text[4] = {(unsigned char)byte};
+        s->n_becomes[byte] = 1;
+        if (byte == ' ' && s->escape) {
+            memcpy(text, visible_space, N_VISIBLE_SPACE);
+            s->n_becomes[byte] = N_VISIBLE_SPACE;
+        }
+        memcpy(&s->becomes[byte], text, sizeof text);
+        s->is_plain[byte] = byte < 0x80 && !s->starts_symbol[byte] &&
+                            pm_charsmap_leaves_before_ascii(map, (unsigned char)byte);
+    }
+}
+
 pm_plugin_code step_sentencepiece_create(const pm_json *json, normalizer_step *step, const pm_plugin_message *message)
 {
     const pm_json *blob = pm_json_member(json, "precompiled_charsmap");
@@ -64,7 +85,9 @@ pm_plugin_code step_sentencepiece_create(const pm_json *json, normalizer_step *s
     if (blob && blob->type != PM_JSON_STRING)
         return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "the precompiled charsmap is no text");
     PM_PLUGIN_TRY(pm_charsmap_create(blob ? blob->string : "", blob ? blob->n_string : 0, &step->charsmap, message));
-    return read_symbols(pm_json_member(json, "user_defined_symbols"), step->sentencepiece, message);
+    PM_PLUGIN_TRY(read_symbols(pm_json_member(json, "user_defined_symbols"), step->sentencepiece, message));
+    fill_byte_tables(step->sentencepiece, step->charsmap);
+    return PM_PLUGIN_OK;
 }
 
 void step_sentencepiece_destroy(normalizer_step *step)
@@ -89,7 +112,7 @@ static sp_chunk next_chunk(const normalizer_step *step, const pm_piece *in, size
 {
     const struct pm_sp_settings *s = step->sentencepiece;
     const char *text = in->bytes + at;
-    for (size_t i = 0; i < s->n_symbols; i++)
+    for (size_t i = 0; i < s->n_symbols && s->starts_symbol[(unsigned char)*text]; i++)
         if (s->symbols[i].n <= in->n - at && memcmp(text, s->symbols[i].bytes, s->symbols[i].n) == 0)
             return (sp_chunk){s->symbols[i].n, text, s->symbols[i].n, 1};
     const char *to = NULL;
@@ -135,6 +158,53 @@ static int put_chunk(sp_writer *w, const sp_chunk *chunk, pm_origin origin)
     return chunk->n_to == plain || pm_text_buffer_append(w->out, chunk->to + plain, chunk->n_to - plain, origin);
 }
 
+/* The end of the text from `at` on in which each character stays what it is, but for how spaces are written: nearly
+ * all text. */
+static size_t find_kept_end(const normalizer_step *step, const pm_piece *in, size_t at, int after_space)
+{
+    const struct pm_sp_settings *s = step->sentencepiece;
+    const unsigned char *text = (const unsigned char *)in->bytes;
+    after_space &= s->remove_extra;
+    for (size_t length; at < in->n; at += length) {
+        const unsigned char c = text[at];
+        const char *to;
+        length = 1;
+        if (!s->is_plain[c] || at + 1 == in->n || text[at + 1] >= 0x80) {
+            if (s->starts_symbol[c] || (!pm_charsmap_leaves(step->charsmap, c) &&
+                                        pm_charsmap_longest(step->charsmap, in->bytes + at, in->n - at, &to) > 0))
+                break;
+            length = pm_read_character(in->bytes, at, in->n).length;
+        }
+        if (c == ' ' && after_space)
+            break;
+        after_space = c == ' ' && s->remove_extra;
+    }
+    return at;
+}
+
+static int put_kept(sp_writer *w, const pm_piece *in, size_t begin, size_t end)
+{
+    pm_text_buffer *out = w->out;
+    if (!pm_text_buffer_reserve(out, (end - begin) * N_VISIBLE_SPACE + sizeof *w->settings->becomes))
+        return 0;
+    char *to = out->bytes + out->n;
+    for (size_t i = begin; i < end; i++) {
+        const unsigned char c = (unsigned char)in->bytes[i];
+        memcpy(to, &w->settings->becomes[c], sizeof *w->settings->becomes);
+        to += w->settings->n_becomes[c];
+    }
+    pm_origin *origins = out->origins + out->n;
+    for (size_t at = begin, length; out->with_origins && at < end; at += length) {
+        length = pm_read_character(in->bytes, at, in->n).length;
+        pm_origin origin = pm_piece_origin(in, at, at + length);
+        for (size_t i = 0, n = length > 1 ? length : w->settings->n_becomes[(unsigned char)in->bytes[at]]; i < n; i++)
+            *origins++ = origin;
+    }
+    out->n = (size_t)(to - out->bytes);
+    w->after_space = in->bytes[end - 1] == ' ';
+    return 1;
+}
+
 static void drop_spaces_at_end(const struct pm_sp_settings *s, pm_text_buffer *out)
 {
     const char *space = s->escape ? visible_space : " ";
@@ -171,6 +241,12 @@ int step_sentencepiece(const normalizer_step *step, const pm_piece *in, pm_text_
         writer.after_space = 0;
     }
     while (at < in->n) {
+        size_t end = find_kept_end(step, in, at, writer.after_space);
+        if (end > at && !put_kept(&writer, in, at, end))
+            return 0;
+        if (end == in->n)
+            break;
+        at = end;
         sp_chunk chunk = next_chunk(step, in, at);
         if (with_origins)
             origin = pm_piece_origin(in, at, at + chunk.length);
