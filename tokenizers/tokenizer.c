@@ -240,15 +240,18 @@ static pm_encode_call make_call(const pm_encode_request *request, const pm_token
     };
 }
 
+enum { LONG_TEXT = 1 << 26 };
+
 pm_status pm_tokenizer_encode_request(const pm_tokenizer *tokenizer, const pm_encode_request *request,
                                       pm_tokens *out, pm_error *err)
 {
     pm_tokens tokens = {0};
     char text[400] = "";
     pm_plugin_message message = {text, sizeof text};
-    /* Room that nearly always is enough; else the plugin says how much is. Short texts get a token a byte. */
+    /* Room that nearly always is enough; else the plugin says how much is, and everything is done again. All but very
+     * long texts get a token a byte: memory that is not written to costs nothing. */
     size_t size = request->size + (request->pair ? request->pair_size : 0);
-    size_t capacity = size < 4096 ? size + 16 : size / 2 + 2048;
+    size_t capacity = size < LONG_TEXT ? size + 16 : size / 2;
     pm_plugin_code code = PM_PLUGIN_TOO_SMALL;
     for (int attempt = 0; attempt < 2 && code == PM_PLUGIN_TOO_SMALL; attempt++) {
         PM_TRY(reserve_tokens(&tokens, capacity, request, err));

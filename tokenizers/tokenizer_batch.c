@@ -13,7 +13,7 @@
 #include "base/threads.h"
 #include "tokenizer_instance.h"
 
-enum { MOST_TEXTS_A_TURN = 64, TURNS_A_THREAD = 16, BYTES_FOR_A_THREAD = 32768 };
+enum { MOST_TEXTS_A_TURN = 64, TURNS_A_THREAD = 16, BYTES_FOR_A_THREAD = 32768, LONG_TEXT = 1 << 25 };
 
 /* Where the tokens of a text are before they are copied. */
 typedef struct batch_row {
@@ -99,8 +99,10 @@ static pm_status encode_text(batch_work *w, batch_store *store, size_t i, int th
     const pm_batch_text *text = &w->texts[i];
     char sentence[400] = "";
     pm_plugin_message message = {sentence, sizeof sentence};
-    size_t room =
-        text->size / 3 + text->pair_size / 3 + 32; /* nearly always enough; else the plugin says how much is */
+    /* Nearly always enough; else the plugin says how much is, and everything is done again: so there is plenty, as
+     * memory that is not written to costs nothing, but for texts so long that it might be refused. */
+    size_t bytes = text->size / 2 + text->pair_size / 2;
+    size_t room = bytes < LONG_TEXT ? 2 * bytes + 32 : bytes;
     pm_plugin_code code = PM_PLUGIN_TOO_SMALL;
     pm_encode_call call = {0};
     for (int attempt = 0; attempt < 2 && code == PM_PLUGIN_TOO_SMALL; attempt++) {
