@@ -67,6 +67,8 @@ static pm_status stream(pm_model *model, const pm_tokenizer *tokenizer, const ch
         }
     }
     out[n_out] = '\0';
+    if (is_beside)
+        n_streamed = N_STREAMED; /* also after an error */
     pthread_mutex_lock(&device_lock);
     pm_session_destroy(session);
     pthread_mutex_unlock(&device_lock);
