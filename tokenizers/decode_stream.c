@@ -1,8 +1,10 @@
 /* Streaming decode: ids one at a time in, whole characters out. See pumice/tokenizer.h.
  *
- * Each id is decoded on its own as a continuation; bytes that are the beginning of a character wait for the rest.
- * What can no longer become a character is replaced by U+FFFD, one for each maximal beginning of a sequence
- * (Unicode 15, section 3.9, "substitution of maximal subparts").
+ * Each id is decoded together with the one before it, as a continuation of earlier text, and what the two give
+ * beyond what the first gives alone is new: decoders join words, drop what comes twice, or treat the last token in
+ * a way of its own. Bytes that are the beginning of a character wait for the rest. What can no longer become a
+ * character is replaced by U+FFFD, one for each maximal beginning of a sequence (Unicode 15, section 3.9,
+ * "substitution of maximal subparts").
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +15,11 @@
 
 struct pm_decode_stream {
     pm_tokenizer *tokenizer;
-    uint32_t flags;  /* as given */
-    int started;     /* some text has come: from now on ids are continuations */
-    char waiting[4]; /* the beginning of a character */
+    uint32_t flags;         /* as given */
+    int started;            /* some text has come: from now on ids are continuations */
+    int32_t previous;       /* the id before, or PM_NO_TOKEN */
+    int previous_continued; /* it came after some text */
+    char waiting[4];        /* the beginning of a character */
     size_t n_waiting;
     char *out;
     size_t capacity;
@@ -29,6 +33,7 @@ pm_status pm_decode_stream_create(const pm_tokenizer *tokenizer, uint32_t flags,
         return pm_fail_memory(err, sizeof *stream, "a decoder");
     stream->tokenizer = pm_tokenizer_retain((pm_tokenizer *)tokenizer); /* only its count of owners changes */
     stream->flags = flags;
+    stream->previous = PM_NO_TOKEN;
     *out = stream;
     return PM_OK;
 }
@@ -107,23 +112,54 @@ static pm_status write_characters(pm_decode_stream *stream, const char *text, si
     return PM_OK;
 }
 
+/* The bytes that the id adds to those of the one before it: *begin is where they begin in *piece, of *size bytes.
+ */
+static pm_status decode_next(const pm_decode_stream *stream, int32_t id, char **piece, size_t *begin, size_t *size,
+                             pm_error *err)
+{
+    const int32_t both[] = {stream->previous, id};
+    uint32_t flags = stream->flags | (stream->previous_continued ? PM_DECODE_CONTINUATION : 0);
+    char *before = NULL;
+    *begin = 0;
+    if (stream->previous != PM_NO_TOKEN) {
+        PM_TRY(pm_tokenizer_decode(stream->tokenizer, both, 1, flags, &before, begin, err));
+        pm_status status = pm_tokenizer_decode(stream->tokenizer, both, 2, flags, piece, size, err);
+        int is_longer = status == PM_OK && *size >= *begin && memcmp(*piece, before, *begin) == 0;
+        pm_text_free(before);
+        if (status != PM_OK || is_longer)
+            return status;
+        pm_text_free(*piece); /* the two become something else together, but the first has been given already */
+        *begin = 0;
+    }
+    flags = stream->flags | (stream->started ? PM_DECODE_CONTINUATION : 0);
+    return pm_tokenizer_decode(stream->tokenizer, &id, 1, flags, piece, size, err);
+}
+
+static void remember(pm_decode_stream *stream, int32_t id)
+{
+    int is_hidden = stream->flags & PM_DECODE_SKIP_SPECIAL && pm_tokenizer_is_special(stream->tokenizer, id);
+    size_t n_token = 0;
+    if (is_hidden)
+        return;
+    pm_tokenizer_token_bytes(stream->tokenizer, id, &n_token);
+    stream->previous = id;
+    stream->previous_continued = stream->started;
+    stream->started |= n_token > 0;
+}
+
 pm_status pm_decode_stream_push(pm_decode_stream *stream, int32_t id, const char **text, size_t *size,
                                 pm_error *err)
 {
-    uint32_t flags = stream->flags | (stream->started ? PM_DECODE_CONTINUATION : 0);
     char *piece = NULL;
-    size_t n_piece = 0;
-    PM_TRY(pm_tokenizer_decode(stream->tokenizer, &id, 1, flags, &piece, &n_piece, err));
-    int is_hidden = stream->flags & PM_DECODE_SKIP_SPECIAL && pm_tokenizer_is_special(stream->tokenizer, id);
-    size_t n_token = 0;
-    pm_tokenizer_token_bytes(stream->tokenizer, id, &n_token);
-    stream->started |= !is_hidden && n_token > 0;
-    size_t n = stream->n_waiting + n_piece;
+    size_t begin, n_piece = 0;
+    PM_TRY(decode_next(stream, id, &piece, &begin, &n_piece, err));
+    remember(stream, id);
+    size_t n = stream->n_waiting + n_piece - begin;
     char *bytes = malloc(n + 1);
     pm_status status = bytes ? PM_OK : pm_fail_memory(err, n + 1, "decoded text");
     if (status == PM_OK) {
         memcpy(bytes, stream->waiting, stream->n_waiting);
-        memcpy(bytes + stream->n_waiting, piece, n_piece);
+        memcpy(bytes + stream->n_waiting, piece + begin, n_piece - begin);
         status = write_characters(stream, bytes, n, 0, size, err);
         *text = stream->out;
     }
@@ -138,7 +174,8 @@ pm_status pm_decode_stream_flush(pm_decode_stream *stream, const char **text, si
     size_t n = stream->n_waiting;
     memcpy(rest, stream->waiting, sizeof rest);
     PM_TRY(write_characters(stream, rest, n, 1, size, err));
-    stream->started = 0;
+    stream->started = stream->previous_continued = 0;
+    stream->previous = PM_NO_TOKEN;
     *text = stream->out;
     return PM_OK;
 }

@@ -49,10 +49,11 @@ static void fill_origins(pm_origin *to, const pm_piece *piece, size_t begin, siz
 
 int pm_text_buffer_append_part(pm_text_buffer *buffer, const pm_piece *piece, size_t begin, size_t end)
 {
+    if (end == begin)
+        return 1;
     if (!pm_text_buffer_reserve(buffer, end - begin))
         return 0;
-    if (end > begin)
-        memcpy(buffer->bytes + buffer->n, piece->bytes + begin, end - begin);
+    memcpy(buffer->bytes + buffer->n, piece->bytes + begin, end - begin);
     if (buffer->with_origins)
         fill_origins(buffer->origins + buffer->n, piece, begin, end);
     buffer->n += end - begin;
