@@ -136,10 +136,10 @@ typedef struct bpe_encoding {
 
     /* The search through long pieces (bpe_long.c). */
     uint64_t pairs[1 << BPE_PAIRS_LOG]; /* pair + 1, and in the lowest bit whether merging keeps the two apart */
-    bpe_found *found;
+    bpe_found *found, *prefixes;
     uint64_t *stuck; /* a bit a place of the piece: no token goes on from there */
     char *joined;    /* the bytes of a pair */
-    size_t found_capacity, stuck_capacity, joined_capacity;
+    size_t found_capacity, prefixes_capacity, stuck_capacity, joined_capacity;
 } bpe_encoding;
 
 /* bpe_merges.c: the merges of the spec, or those that scores imply. */

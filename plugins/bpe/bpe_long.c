@@ -163,22 +163,21 @@ static pm_plugin_code are_neighbours(bpe_encoding *e, int32_t left, int32_t righ
 
 /* ---- The search ---- */
 
-/* The longest token at text[at, end) that is shorter than `below`; its length, or 0. */
-static size_t longest_token(const bpe_model *bpe, const char *text, size_t at, size_t end, size_t below, int32_t *id)
+/* The tokens at text[at, end) that are shorter than `below`, the shortest first, in e->prefixes; how many. */
+static size_t find_prefixes(bpe_encoding *e, const char *text, size_t at, size_t end, size_t below)
 {
-    pm_trie_unit unit = bpe->trie.root;
-    size_t best = 0;
+    const pm_byte_trie *trie = &e->bpe->trie;
+    pm_trie_unit unit = trie->root;
+    size_t n = 0;
     for (size_t i = at; i < end && i - at + 1 < below; i++) {
         unsigned char byte = (unsigned char)text[i];
-        unit = pm_trie_next(&bpe->trie, unit, byte);
+        unit = pm_trie_next(trie, unit, byte);
         if (!pm_trie_is_child(unit, byte))
             break;
-        if (pm_trie_has_value(unit)) {
-            best = i - at + 1;
-            *id = pm_trie_value(unit);
-        }
+        e->prefixes[n] = (bpe_found){pm_trie_value(unit), (uint32_t)(i + 1)};
+        n += pm_trie_has_value(unit);
     }
-    return best;
+    return n;
 }
 
 static int is_stuck(const bpe_encoding *e, size_t at)
@@ -189,33 +188,34 @@ static int is_stuck(const bpe_encoding *e, size_t at)
 static pm_plugin_code prepare_search(bpe_encoding *e, size_t n)
 {
     if (!pm_grow((void **)&e->found, &e->found_capacity, n + 1, sizeof *e->found) ||
-        !pm_grow((void **)&e->stuck, &e->stuck_capacity, n / 64 + 1, sizeof *e->stuck))
+        !pm_grow((void **)&e->stuck, &e->stuck_capacity, n / 64 + 1, sizeof *e->stuck) ||
+        !pm_grow((void **)&e->prefixes, &e->prefixes_capacity, e->bpe->trie.longest + 1, sizeof *e->prefixes))
         return pm_plugin_fail_memory(e->message, "a piece of text");
     memset(e->stuck, 0, (n / 64 + 1) * sizeof *e->stuck);
     return PM_PLUGIN_OK;
 }
 
 /* The next token of the search: the longest one at `at` that is shorter than `below`, is itself, goes with the one
- * before it, and ends where the search has not been stuck. *length is 0 where there is none. */
+ * before it, and ends where the search has not been stuck. Its id is PM_NO_TOKEN where there is none. */
 static pm_plugin_code next_token(bpe_encoding *e, const char *text, size_t at, size_t n, size_t below, int32_t before,
-                                 int32_t *id, size_t *length)
+                                 bpe_found *out)
 {
-    for (;;) {
+    for (size_t left = find_prefixes(e, text, at, n, below); left > 0; left--) {
         uint8_t whole;
         int good = 1;
-        below = *length = longest_token(e->bpe, text, at, n, below, id);
-        if (*length == 0)
-            return PM_PLUGIN_OK;
-        if (is_stuck(e, at + *length))
+        *out = e->prefixes[left - 1];
+        if (is_stuck(e, out->end))
             continue;
-        PM_PLUGIN_TRY(bpe_whole_of(e, *id, &whole));
+        PM_PLUGIN_TRY(bpe_whole_of(e, out->id, &whole));
         if (whole == BPE_WHOLE_OTHERS)
             continue;
         if (before != PM_NO_TOKEN)
-            PM_PLUGIN_TRY(are_neighbours(e, before, *id, &good));
+            PM_PLUGIN_TRY(are_neighbours(e, before, out->id, &good));
         if (good)
             return PM_PLUGIN_OK;
     }
+    out->id = PM_NO_TOKEN;
+    return PM_PLUGIN_OK;
 }
 
 pm_plugin_code bpe_long_encode(bpe_encoding *e, const char *text, size_t n, size_t *n_found)
@@ -224,12 +224,11 @@ pm_plugin_code bpe_long_encode(bpe_encoding *e, const char *text, size_t n, size
     PM_PLUGIN_TRY(prepare_model(e->bpe, e->message));
     PM_PLUGIN_TRY(prepare_search(e, n));
     while (at < n) {
-        int32_t id = PM_NO_TOKEN;
-        size_t length;
-        PM_PLUGIN_TRY(next_token(e, text, at, n, below, count ? e->found[count - 1].id : PM_NO_TOKEN, &id, &length));
-        if (length > 0) {
-            e->found[count++] = (bpe_found){id, (uint32_t)(at + length)};
-            at += length;
+        bpe_found *next = &e->found[count];
+        PM_PLUGIN_TRY(next_token(e, text, at, n, below, count ? next[-1].id : PM_NO_TOKEN, next));
+        if (next->id != PM_NO_TOKEN) {
+            at = next->end;
+            count++;
             below = SIZE_MAX;
             continue;
         }

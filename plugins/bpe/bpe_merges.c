@@ -78,8 +78,7 @@ static pm_plugin_code copy_merges(bpe_model *bpe, const pm_tokenizer_spec *spec,
             return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "merge %zu has an id outside the vocabulary", i);
         unsigned kind = bpe->table->kinds[m.result];
         if (kind == PM_TOKEN_CONTROL || kind == PM_TOKEN_UNKNOWN || kind == PM_TOKEN_BYTE)
-            return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "merge %zu makes token %d, which no text may become",
-                                  i, (int)m.result);
+            continue; /* no text may become such a token: it would be forged */
         if (!is_concatenation(bpe, m))
             return pm_plugin_fail(message, PM_PLUGIN_FORMAT,
                                   "merge %zu makes token %d, which is not what it joins", i, (int)m.result);

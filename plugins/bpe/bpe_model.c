@@ -112,6 +112,7 @@ static void scratch_destroy(void *scratch)
     free(e->symbols);
     free(e->heap);
     free(e->found);
+    free(e->prefixes);
     free(e->stuck);
     free(e->joined);
     free(e);
