@@ -147,6 +147,15 @@ class SharedVocabularies(CliCase):
                     got = self.pumice("tokenize", "--model", path, "--ids", text=text).stdout.decode()
                     self.assertEqual(got.split(), ids.split())
 
+    def test_merges_cannot_make_special_tokens(self):
+        path = self.folder / "special.json"
+        path.write_text(json.dumps({
+            "added_tokens": [{"id": 2, "content": "ab", "special": True}],
+            "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "c": 3, "bc": 4}, "merges": ["a b", "b c"]}}))
+        for text, options, ids in (("ab", [], [0, 1]), ("abc", [], [0, 4]), ("abc", ["--parse-special"], [2, 3])):
+            said = self.pumice("tokenize", "--model", path, "--ids", *options, text).stdout
+            self.assertEqual([int(i) for i in said.split()], ids)
+
 
 if __name__ == "__main__":
     unittest.main()
