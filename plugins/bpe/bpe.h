@@ -60,7 +60,7 @@ typedef struct bpe_model {
     const pm_token_table *table;
     pm_token_map map; /* the tokens that text may become */
     bpe_merges merges;
-    bpe_neighbours neighbours;
+    bpe_neighbours neighbours; /* made when the first long piece is merged */
     int is_bytes; /* symbols are bytes, else characters */
     int ignore_merges, byte_fallback, fuse_unknown;
     int32_t unk;
@@ -70,8 +70,8 @@ typedef struct bpe_model {
     size_t n_part_characters;
     _Atomic(uint8_t) *wholes; /* by id: what merging the token's own bytes gives; a bpe_whole */
     int has_all_bytes;        /* is_bytes: every byte is a token */
-    pthread_mutex_t making;   /* held while the trie is made */
-    _Atomic(int) trie_is_there;
+    pthread_mutex_t making;   /* held while the trie or the neighbours are made */
+    _Atomic(int) trie_is_there, neighbours_are_there;
     struct bpe_split *splits; /* by id, of tokens that are known to be themselves */
     pm_byte_trie trie; /* the tokens that text may become; for long pieces, made when the first one comes */
     char *prefix, *suffix; /* continuing_subword_prefix of all symbols but the first, end_of_word_suffix of the last */
@@ -180,6 +180,11 @@ static inline const bpe_merge *bpe_find_merge(const bpe_merges *merges, int32_t 
             return NULL;
     }
 }
+
+/* bpe_model.c: what only some texts need is made when the first of them comes: calls `make`, unless *is_there says that
+ * it has done its work. */
+typedef pm_plugin_code (*bpe_maker)(bpe_model *bpe, const pm_plugin_message *message);
+pm_plugin_code bpe_make_once(bpe_model *bpe, _Atomic(int) *is_there, bpe_maker make, const pm_plugin_message *message);
 
 /* bpe_neighbours.c: from the tokens and the first symbols of bytes and characters, which must be there already. */
 pm_plugin_code bpe_neighbours_create(bpe_model *bpe, const pm_plugin_message *message);

@@ -147,6 +147,8 @@ pm_plugin_code bpe_apply(bpe_encoding *e)
         e->n_symbols = apply_short(e, e->symbols, e->n_symbols);
         return PM_PLUGIN_OK;
     }
+    bpe_model *bpe = (bpe_model *)e->bpe; /* for what is made once */
+    PM_PLUGIN_TRY(bpe_make_once(bpe, &bpe->neighbours_are_there, bpe_neighbours_create, e->message));
     size_t kept = 0;
     size_t end;
     for (size_t begin = 0; begin < e->n_symbols; begin = end) {

@@ -17,7 +17,7 @@
 
 /* ---- The trie, made when the first long piece comes ---- */
 
-static pm_plugin_code make_trie(const bpe_model *bpe, pm_byte_trie *trie, const pm_plugin_message *message)
+static pm_plugin_code make_trie(bpe_model *bpe, const pm_plugin_message *message)
 {
     const pm_token_table *table = bpe->table;
     pm_trie_key *keys = malloc((table->n + 1) * sizeof *keys);
@@ -32,24 +32,8 @@ static pm_plugin_code make_trie(const bpe_model *bpe, pm_byte_trie *trie, const 
         if (is_of_model && size > 0)
             keys[n++] = (pm_trie_key){bytes, (uint32_t)size, (uint32_t)i};
     }
-    pm_plugin_code code = pm_byte_trie_create(keys, n, trie, message);
+    pm_plugin_code code = pm_byte_trie_create(keys, n, &bpe->trie, message);
     free(keys);
-    return code;
-}
-
-static pm_plugin_code prepare_model(const bpe_model *bpe, const pm_plugin_message *message)
-{
-    bpe_model *own = (bpe_model *)bpe; /* only what is made once changes */
-    pm_plugin_code code = PM_PLUGIN_OK;
-    if (atomic_load_explicit(&own->trie_is_there, memory_order_acquire))
-        return code;
-    pthread_mutex_lock(&own->making);
-    if (!atomic_load_explicit(&own->trie_is_there, memory_order_relaxed)) {
-        code = make_trie(bpe, &own->trie, message);
-        if (code == PM_PLUGIN_OK)
-            atomic_store_explicit(&own->trie_is_there, 1, memory_order_release);
-    }
-    pthread_mutex_unlock(&own->making);
     return code;
 }
 
@@ -221,7 +205,8 @@ static pm_plugin_code next_token(bpe_encoding *e, const char *text, size_t at, s
 pm_plugin_code bpe_long_encode(bpe_encoding *e, const char *text, size_t n, size_t *n_found)
 {
     size_t at = 0, count = 0, below = SIZE_MAX;
-    PM_PLUGIN_TRY(prepare_model(e->bpe, e->message));
+    bpe_model *bpe = (bpe_model *)e->bpe; /* for what is made once */
+    PM_PLUGIN_TRY(bpe_make_once(bpe, &bpe->trie_is_there, make_trie, e->message));
     PM_PLUGIN_TRY(prepare_search(e, n));
     while (at < n) {
         bpe_found *next = &e->found[count];

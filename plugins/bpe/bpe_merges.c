@@ -11,11 +11,13 @@
 
 #include "parts/utf8_read.h"
 
+enum { PREFETCHED = 8 }; /* merges ahead of the one that is added */
+
 static pm_plugin_code allocate_slots(bpe_merges *merges, size_t n, const pm_plugin_message *message)
 {
     size_t n_slots = 16;
     merges->shift = 64 - 4;
-    for (; n_slots < n * 2; n_slots *= 2)
+    for (; n_slots < n + n / 2; n_slots *= 2)
         merges->shift--;
     merges->slots = malloc(n_slots * sizeof *merges->slots);
     if (!merges->slots)
@@ -30,6 +32,14 @@ static pm_plugin_code allocate_slots(bpe_merges *merges, size_t n, const pm_plug
         return pm_plugin_fail_memory(message, "the merges");
     memset(merges->slots, 0xFF, n_slots * sizeof *merges->slots); /* every pair is BPE_NO_PAIR */
     return PM_PLUGIN_OK;
+}
+
+/* Starts to load what add_merge will touch: the table is larger than the nearer caches. */
+static void prefetch_merge(const bpe_merges *merges, int32_t left, int32_t right)
+{
+    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+    __builtin_prefetch(&merges->slots[bpe_first_slot(pair, merges->shift)], 1);
+    __builtin_prefetch(&merges->filter[bpe_filter_product(pair) >> merges->filter_shift], 1);
 }
 
 /* Adds a merge for which there is room, and returns its slot; where the pair has one already, that slot. */
@@ -74,6 +84,8 @@ static pm_plugin_code copy_merges(bpe_model *bpe, const pm_tokenizer_spec *spec,
     PM_PLUGIN_TRY(allocate_slots(&bpe->merges, spec->n_merges, message));
     for (size_t i = 0; i < spec->n_merges; i++) {
         pm_vocab_merge m = spec->merges[i];
+        if (i + PREFETCHED < spec->n_merges)
+            prefetch_merge(&bpe->merges, spec->merges[i + PREFETCHED].left, spec->merges[i + PREFETCHED].right);
         if (!is_id(bpe, m.left) || !is_id(bpe, m.right) || !is_id(bpe, m.result))
             return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "merge %zu has an id outside the vocabulary", i);
         unsigned kind = bpe->table->kinds[m.result];
@@ -153,37 +165,70 @@ static int32_t part_symbol(const bpe_model *bpe, const char *bytes, size_t size)
     return pm_token_map_find(&bpe->map, bytes, size);
 }
 
+/* Two symbols that a token may be cut into. */
+typedef struct token_cut {
+    int32_t left, right;
+} token_cut;
+
+typedef struct token_cuts {
+    token_cut *cuts;
+    size_t n, capacity;
+} token_cuts;
+
 typedef struct scored_token {
     double score;
     int32_t id;
+    uint32_t n_cuts;
+    size_t first_cut;
 } scored_token;
 
 static int compare_scores(const void *a, const void *b)
 {
-    double x = ((const scored_token *)a)->score;
-    double y = ((const scored_token *)b)->score;
-    return (x < y) - (x > y);
+    const scored_token *x = a, *y = b;
+    if (x->score != y->score)
+        return x->score < y->score ? 1 : -1;
+    return (x->id > y->id) - (x->id < y->id);
 }
 
-/* Calls add_merge for each cut of the token, or, without room for them yet, counts the cuts. */
-static size_t cut_token(bpe_model *bpe, int32_t id, uint32_t rank)
+/* Appends the cuts of a token; 0 where memory has run out. */
+static int cut_token(const bpe_model *bpe, int32_t id, token_cuts *list)
 {
-    size_t size;
+    size_t size, length;
     const char *bytes = pm_token_bytes(bpe->table, id, &size);
-    size_t n_cuts = 0;
-    for (size_t at = 0; at < size;) {
-        at += bpe->is_bytes ? 1 : pm_read_character(bytes, at, size).length;
-        if (at == size)
-            break;
-        int32_t left = part_symbol(bpe, bytes, at);
-        int32_t right = left == PM_NO_TOKEN ? PM_NO_TOKEN : part_symbol(bpe, bytes + at, size - at);
-        if (right == PM_NO_TOKEN)
-            continue;
-        n_cuts++;
-        if (bpe->merges.slots)
-            add_merge(&bpe->merges, left, right, rank, id);
+    if (!pm_grow((void **)&list->cuts, &list->capacity, list->n + size, sizeof *list->cuts))
+        return 0;
+    for (size_t at = 0; at < size && size <= 64; at += length) { /* so that the look-ups wait for memory together */
+        length = bpe->is_bytes ? 1 : pm_read_character(bytes, at, size).length;
+        pm_token_map_prefetch(&bpe->map, bytes, at);
+        pm_token_map_prefetch(&bpe->map, bytes + at, size - at);
     }
-    return n_cuts;
+    for (size_t at = 0; at < size; at += length) {
+        length = bpe->is_bytes ? 1 : pm_read_character(bytes, at, size).length;
+        int32_t left = at > 0 ? part_symbol(bpe, bytes, at) : PM_NO_TOKEN;
+        int32_t right = left == PM_NO_TOKEN ? PM_NO_TOKEN : part_symbol(bpe, bytes + at, size - at);
+        if (right != PM_NO_TOKEN)
+            list->cuts[list->n++] = (token_cut){left, right};
+    }
+    return 1;
+}
+
+/* Ranks the cuts by the scores of their tokens. */
+static pm_plugin_code add_cuts(bpe_model *bpe, const scored_token *tokens, size_t n, const token_cuts *list,
+                               const pm_plugin_message *message)
+{
+    uint32_t rank = 0;
+    PM_PLUGIN_TRY(allocate_slots(&bpe->merges, list->n, message));
+    for (size_t i = 0; i < n; i++) {
+        const token_cut *cuts = list->cuts + tokens[i].first_cut;
+        rank += i > 0 && tokens[i].score < tokens[i - 1].score;
+        if (i + PREFETCHED < n && tokens[i + PREFETCHED].n_cuts > 0) {
+            const token_cut *later = &list->cuts[tokens[i + PREFETCHED].first_cut];
+            prefetch_merge(&bpe->merges, later->left, later->right);
+        }
+        for (size_t k = 0; k < tokens[i].n_cuts; k++)
+            add_merge(&bpe->merges, cuts[k].left, cuts[k].right, rank, tokens[i].id);
+    }
+    return PM_PLUGIN_OK;
 }
 
 static pm_plugin_code derive_merges(bpe_model *bpe, const pm_plugin_message *message)
@@ -191,23 +236,22 @@ static pm_plugin_code derive_merges(bpe_model *bpe, const pm_plugin_message *mes
     if (!bpe->is_bytes)
         PM_PLUGIN_TRY(find_part_characters(bpe, message));
     scored_token *tokens = malloc(bpe->table->n * sizeof *tokens);
-    if (!tokens)
-        return pm_plugin_fail_memory(message, "the merges");
+    token_cuts list = {0};
     size_t n = 0;
-    size_t n_merges = 0;
-    for (size_t i = 0; i < bpe->table->n; i++)
+    int good = tokens != NULL, is_sorted = 1;
+    for (size_t i = 0; i < bpe->table->n && good; i++)
         if (bpe->table->kinds[i] == PM_TOKEN_NORMAL) {
-            tokens[n++] = (scored_token){bpe->table->scores[i], (int32_t)i};
-            n_merges += cut_token(bpe, (int32_t)i, 0);
+            scored_token *token = &tokens[n++];
+            *token = (scored_token){.score = bpe->table->scores[i], .id = (int32_t)i, .first_cut = list.n};
+            good = cut_token(bpe, token->id, &list);
+            token->n_cuts = (uint32_t)(list.n - token->first_cut);
+            is_sorted &= n == 1 || token->score <= token[-1].score;
         }
-    qsort(tokens, n, sizeof *tokens, compare_scores);
-    pm_plugin_code code = allocate_slots(&bpe->merges, n_merges, message);
-    uint32_t rank = 0;
-    for (size_t i = 0; i < n && code == PM_PLUGIN_OK; i++) {
-        rank += i > 0 && tokens[i].score < tokens[i - 1].score;
-        cut_token(bpe, tokens[i].id, rank);
-    }
+    if (good && !is_sorted)
+        qsort(tokens, n, sizeof *tokens, compare_scores);
+    pm_plugin_code code = good ? add_cuts(bpe, tokens, n, &list, message) : pm_plugin_fail_memory(message, "the merges");
     free(tokens);
+    free(list.cuts);
     return code;
 }
 

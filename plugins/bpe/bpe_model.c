@@ -65,6 +65,21 @@ static pm_plugin_code read_options(bpe_model *bpe, const pm_model_source *source
     return copy_affix(options, "end_of_word_suffix", &bpe->suffix, &bpe->n_suffix, message);
 }
 
+pm_plugin_code bpe_make_once(bpe_model *bpe, _Atomic(int) *is_there, bpe_maker make, const pm_plugin_message *message)
+{
+    pm_plugin_code code = PM_PLUGIN_OK;
+    if (atomic_load_explicit(is_there, memory_order_acquire))
+        return code;
+    pthread_mutex_lock(&bpe->making);
+    if (!atomic_load_explicit(is_there, memory_order_relaxed)) {
+        code = make(bpe, message);
+        if (code == PM_PLUGIN_OK)
+            atomic_store_explicit(is_there, 1, memory_order_release);
+    }
+    pthread_mutex_unlock(&bpe->making);
+    return code;
+}
+
 static pm_plugin_code bpe_create(const pm_model_source *source, void **model, const pm_plugin_message *message)
 {
     bpe_model *bpe = calloc(1, sizeof *bpe);
@@ -82,14 +97,11 @@ static pm_plugin_code bpe_create(const pm_model_source *source, void **model, co
     bpe->splits = calloc(bpe->table->n, sizeof *bpe->splits);
     if (code == PM_PLUGIN_OK && (!bpe->wholes || !bpe->splits))
         code = pm_plugin_fail_memory(message, "a BPE model");
-    if (code == PM_PLUGIN_OK) {
-        fill_first_symbols(bpe);
-        code = bpe_neighbours_create(bpe, message);
-    }
     if (code != PM_PLUGIN_OK) {
         bpe_destroy(bpe);
         return code;
     }
+    fill_first_symbols(bpe);
     *model = bpe;
     return PM_PLUGIN_OK;
 }

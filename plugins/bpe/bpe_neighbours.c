@@ -67,7 +67,10 @@ pm_plugin_code bpe_neighbours_create(bpe_model *bpe, const pm_plugin_message *me
             left = right;
         }
     }
-    return good ? PM_PLUGIN_OK : pm_plugin_fail_memory(message, "the neighbours of symbols");
+    if (good)
+        return PM_PLUGIN_OK;
+    bpe_neighbours_destroy(&bpe->neighbours);
+    return pm_plugin_fail_memory(message, "the neighbours of symbols");
 }
 
 void bpe_neighbours_destroy(bpe_neighbours *neighbours)

@@ -149,6 +149,11 @@ void pm_token_map_destroy(pm_token_map *map)
     memset(map, 0, sizeof *map);
 }
 
+void pm_token_map_prefetch(const pm_token_map *map, const char *bytes, size_t size)
+{
+    __builtin_prefetch(&map->slots[pm_hash_bytes(bytes, size) >> map->shift]);
+}
+
 int32_t pm_token_map_find(const pm_token_map *map, const char *bytes, size_t size)
 {
     if (size == 0)
