@@ -111,6 +111,8 @@ static inline pm_token_slot *find_slot(const pm_token_map *map, const char *byte
     }
 }
 
+enum { PREFETCHED = 8 }; /* tokens ahead of the one that is added */
+
 static pm_plugin_code add_to_map(pm_token_map *map, int32_t id, const pm_plugin_message *message)
 {
     size_t size;
@@ -134,10 +136,16 @@ pm_plugin_code pm_token_map_create(const pm_token_table *table, unsigned kinds, 
         shift--;
     *map = (pm_token_map){table, calloc(n_slots, sizeof *map->slots), n_slots - 1, shift};
     pm_plugin_code code = map->slots ? PM_PLUGIN_OK : pm_plugin_fail_memory(message, "the vocabulary's index");
-    for (size_t i = 0; i < table->n && code == PM_PLUGIN_OK; i++)
+    for (size_t i = 0; i < table->n && code == PM_PLUGIN_OK; i++) {
+        if (i + PREFETCHED < table->n) {
+            size_t size;
+            const char *bytes = pm_token_bytes(table, (int32_t)(i + PREFETCHED), &size);
+            pm_token_map_prefetch(map, bytes, size);
+        }
         if (kinds >> table->kinds[i] & 1 ||
             (table->kinds[i] == PM_TOKEN_USER_DEFINED && table->flags[i] & PM_TOKEN_IN_MODEL))
             code = add_to_map(map, (int32_t)i, message);
+    }
     if (code != PM_PLUGIN_OK)
         pm_token_map_destroy(map);
     return code;
@@ -147,11 +155,6 @@ void pm_token_map_destroy(pm_token_map *map)
 {
     free(map->slots);
     memset(map, 0, sizeof *map);
-}
-
-void pm_token_map_prefetch(const pm_token_map *map, const char *bytes, size_t size)
-{
-    __builtin_prefetch(&map->slots[pm_hash_bytes(bytes, size) >> map->shift]);
 }
 
 int32_t pm_token_map_find(const pm_token_map *map, const char *bytes, size_t size)
