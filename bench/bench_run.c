@@ -14,6 +14,7 @@
 
 #include "bench_device.h"
 #include "pumice/gguf.h"
+#include "pumice/model.h"
 
 /* The child: measures, writes the entry to the pipe, and leaves without running the parent's exit handlers. */
 static void child(const bench_settings *settings, const char *name, int fd)
@@ -126,7 +127,7 @@ static json_t *machine(void)
 static pm_status describe_model(const char *path, json_t **out, pm_error *err)
 {
     pm_gguf *file;
-    pm_status status = pm_gguf_open(path, &file, err);
+    pm_status status = pm_model_read(path, &file, err);
     if (status != PM_OK)
         return status;
     pm_str name = {"", 0};

@@ -296,7 +296,7 @@ int cmd_inspect(int argc, char **argv)
     const char *path = cli_choose_model("inspect", &options.engine, buffer, sizeof buffer);
     if (!path)
         return CLI_FAILURE;
-    if (pm_gguf_open(path, &file, &err) != PM_OK)
+    if (pm_model_read(path, &file, &err) != PM_OK)
         return cli_report("inspect", &err);
     json_t *document = options.json ? file_json(file, options.full) : NULL;
     if (!document)

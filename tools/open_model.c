@@ -2,6 +2,7 @@
 #include "open_model.h"
 
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "known_models.h"
@@ -12,7 +13,8 @@ const char *const cli_tier_names[] = {"best", "T0", "T1", "T2", "T3", NULL};
 
 static const cli_option model_rows[] = {
     {.name = "model", .letter = 'm', .kind = CLI_TEXT, .offset = FIELD(model), .value_name = "FILE",
-     .help = "the GGUF model file (default: the one that `pumice pull` gets)"},
+     .help = "the model: a GGUF file, or a directory as Hugging Face keeps them (default: the one that `pumice pull` "
+             "gets)"},
     {.name = "tokenizer", .kind = CLI_TEXT, .offset = FIELD(tokenizer), .value_name = "NAME|FILE.so",
      .help = "the tokenizer plugin (default: as the model file says)"},
     {.name = "tokenizer-file", .kind = CLI_TEXT, .offset = FIELD(tokenizer_file), .value_name = "FILE",
@@ -116,7 +118,11 @@ static int open_tokenizer(const char *command, const cli_engine_options *options
 int cli_open_tokenizer(const char *command, const cli_engine_options *options, const pm_gguf *file,
                        pm_tokenizer **out)
 {
-    return open_tokenizer(command, options, file, options->tokenizer_file, out);
+    struct stat info;
+    const char *path = options->tokenizer_file;
+    if (!path && stat(pm_gguf_path(file), &info) == 0 && S_ISDIR(info.st_mode))
+        path = pm_gguf_path(file);
+    return open_tokenizer(command, options, file, path, out);
 }
 
 int cli_open_tokenizer_alone(const char *command, const cli_engine_options *options, pm_tokenizer **out)

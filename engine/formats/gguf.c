@@ -234,11 +234,6 @@ pm_status pm_gguf_open_memory(const void *data, size_t size, const char *name, p
     return open_bytes(data, size, (pm_mapped_file){0}, name, out, err);
 }
 
-int pm_gguf_is_mapped(const pm_gguf *file)
-{
-    return file->map.data != NULL;
-}
-
 void pm_gguf_close(pm_gguf *file)
 {
     if (!file)
@@ -251,6 +246,8 @@ void pm_gguf_close(pm_gguf *file)
     free(file->tensors_by_name);
     free(file->tensors);
     pm_unmap_file(&file->map);
+    if (file->release)
+        file->release(file->owner);
     free(file->path);
     free(file);
 }

@@ -1,7 +1,7 @@
 /* What the files of the GGUF reader share: the open file and the reading position with its error texts.
  *
  * gguf.c opens and closes, gguf_metadata.c reads keys and values, gguf_tensors.c reads tensor descriptions and
- * checks their data ranges, gguf_values.c hands values out. Everything is checked while opening; later reads
+ * checks their data ranges, gguf_values.c hands values out, gguf_assemble.c makes the same record of other files. Everything is checked while opening; later reads
  * cannot fail on the bytes. No allocation is larger than a small multiple of the part of the file that it
  * describes.
  */
@@ -28,6 +28,8 @@ struct pm_gguf {
     size_t n_tensors;
     pm_gguf_tensor *tensors;
     const pm_gguf_tensor **tensors_by_name; /* sorted by name */
+    void (*release)(void *owner); /* of what lies outside of the file's bytes: see gguf_assemble.h; or NULL */
+    void *owner;
 };
 
 /* A position in the file and what is being read there, for messages. */
@@ -57,6 +59,7 @@ pm_status pm_gguf_read_metadata(pm_gguf_reader *r);
 
 /* Reads r->file->n_tensors descriptions, places their data and builds the index by name. */
 pm_status pm_gguf_read_tensors(pm_gguf_reader *r);
+
 
 /* Bytes of a value of a number type or bool; 0 for strings, arrays and values outside the list. */
 size_t pm_gguf_scalar_bytes(pm_gguf_type type);

@@ -124,6 +124,7 @@ static pm_status place_data(pm_gguf_reader *r)
         }
         tensor->file_offset = data_start + offset;
         tensor->data = file->bytes + tensor->file_offset;
+        tensor->is_mapped = file->map.data != NULL;
     }
     return PM_OK;
 }

@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "pumice/gguf.h"
 
-enum { WRITER_ALIGNMENT = 32 };
+enum { WRITER_ALIGNMENT = 32, MAGIC = 0x46554747 /* "GGUF" */, VERSION = 3 };
 
 typedef struct byte_buffer {
     unsigned char *bytes;
@@ -72,7 +72,11 @@ pm_status pm_gguf_writer_create(const char *path, pm_gguf_writer **out, pm_error
 {
     *out = NULL;
     pm_gguf_writer *w = calloc(1, sizeof *w);
-    size_t size = strlen(path) + 32;
+    size_t size = path ? strlen(path) + 32 : 0;
+    if (w && !path) {
+        *out = w;
+        return PM_OK;
+    }
     if (w) {
         w->path = strdup(path);
         w->temporary = malloc(size);
@@ -219,11 +223,31 @@ static pm_status write_padding(pm_gguf_writer *w, uint64_t offset, pm_error *err
     return write_bytes(w, zeros, (size_t)(aligned(offset) - offset), err);
 }
 
+pm_status pm_gguf_writer_header(pm_gguf_writer *w, void **bytes, size_t *size, pm_error *err)
+{
+    const uint32_t magic_version[2] = {MAGIC, VERSION};
+    const uint64_t counts[2] = {0, w->n_entries};
+    if (w->error.status != PM_OK)
+        return pm_fail(err, w->error.status, "%s", w->error.message);
+    *size = sizeof magic_version + sizeof counts + w->metadata.size;
+    char *header = malloc(*size);
+    if (!header)
+        return pm_fail_memory(err, *size, "the header of a GGUF file");
+    memcpy(header, magic_version, sizeof magic_version);
+    memcpy(header + sizeof magic_version, counts, sizeof counts);
+    if (w->metadata.size > 0)
+        memcpy(header + sizeof magic_version + sizeof counts, w->metadata.bytes, w->metadata.size);
+    *bytes = header;
+    return PM_OK;
+}
+
 pm_status pm_gguf_writer_begin_data(pm_gguf_writer *w, pm_error *err)
 {
     if (w->error.status != PM_OK)
         return pm_fail(err, w->error.status, "%s", w->error.message);
-    const uint32_t magic_version[2] = {0x46554747u, 3}; /* "GGUF" */
+    if (!w->file)
+        return pm_fail(err, PM_ERR_ARGUMENT, "a GGUF writer without a path takes no tensors");
+    const uint32_t magic_version[2] = {MAGIC, VERSION};
     const uint64_t counts[2] = {w->n_tensors, w->n_entries};
     PM_TRY(write_bytes(w, magic_version, sizeof magic_version, err));
     PM_TRY(write_bytes(w, counts, sizeof counts, err));

@@ -39,6 +39,7 @@ typedef struct pm_family {
     pm_status (*load)(pm_model_def *def, pm_error *err);
     pm_status (*build)(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, pm_graph_io *io,
                        pm_error *err);
+    const struct pm_hf_import *imports; /* Hugging Face's models of this family, ended by an empty one; or NULL */
 } pm_family;
 
 struct pm_model_def {

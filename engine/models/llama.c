@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "models/hf_import.h"
 
 typedef struct llama_layer {
     int32_t attn_norm, wq, wk, wv, wo;
@@ -305,5 +306,131 @@ static pm_status llama_build(const pm_model_def *def, const pm_graph_shape *shap
     return pm_graph_status(g, err);
 }
 
+/* ---- Hugging Face's form: the same under other names ---- */
+
+static const pm_hf_key hf_keys[] = {
+    {"max_position_embeddings", "context_length", PM_GGUF_UINT32, false},
+    {"hidden_size", "embedding_length", PM_GGUF_UINT32, false},
+    {"num_hidden_layers", "block_count", PM_GGUF_UINT32, false},
+    {"intermediate_size", "feed_forward_length", PM_GGUF_UINT32, false},
+    {"num_attention_heads", "attention.head_count", PM_GGUF_UINT32, false},
+    {"num_key_value_heads", "attention.head_count_kv", PM_GGUF_UINT32, true},
+    {"head_dim", "attention.key_length", PM_GGUF_UINT32, true},
+    {"head_dim", "attention.value_length", PM_GGUF_UINT32, true},
+    {"rms_norm_eps", "attention.layer_norm_rms_epsilon", PM_GGUF_FLOAT32, false},
+    {"rope_parameters.rope_theta|rope_theta", "rope.freq_base", PM_GGUF_FLOAT32, true},
+    {0},
+};
+
+#define HF_TENSORS(q, k)                                                                                          \
+    {"model.embed_tokens.weight", "token_embd.weight", 0}, {"model.norm.weight", "output_norm.weight", 0},        \
+        {"lm_head.weight", "output.weight", PM_HF_UNLESS_TIED},                                                   \
+        {"model.layers.%d.input_layernorm.weight", "blk.%d.attn_norm.weight", 0},                                 \
+        {"model.layers.%d.post_attention_layernorm.weight", "blk.%d.ffn_norm.weight", 0},                         \
+        {"model.layers.%d.self_attn.q_proj.weight", "blk.%d.attn_q.weight", q},                                   \
+        {"model.layers.%d.self_attn.k_proj.weight", "blk.%d.attn_k.weight", k},                                   \
+        {"model.layers.%d.self_attn.v_proj.weight", "blk.%d.attn_v.weight", 0},                                   \
+        {"model.layers.%d.self_attn.o_proj.weight", "blk.%d.attn_output.weight", 0},                              \
+        {"model.layers.%d.self_attn.q_proj.bias", "blk.%d.attn_q.bias", q},                                       \
+        {"model.layers.%d.self_attn.k_proj.bias", "blk.%d.attn_k.bias", k},                                       \
+        {"model.layers.%d.self_attn.v_proj.bias", "blk.%d.attn_v.bias", 0},                                       \
+        {"model.layers.%d.self_attn.o_proj.bias", "blk.%d.attn_output.bias", 0},                                  \
+        {"model.layers.%d.self_attn.q_norm.weight", "blk.%d.attn_q_norm.weight", 0},                              \
+        {"model.layers.%d.self_attn.k_norm.weight", "blk.%d.attn_k_norm.weight", 0},                              \
+        {"model.layers.%d.self_attn.rotary_emb.inv_freq", NULL, 0},                                               \
+        {"model.layers.%d.mlp.gate_proj.weight", "blk.%d.ffn_gate.weight", 0},                                    \
+        {"model.layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight", 0},                                        \
+        {"model.layers.%d.mlp.down_proj.weight", "blk.%d.ffn_down.weight", 0},                                    \
+    {                                                                                                             \
+        0                                                                                                         \
+    }
+
+/* RoPE's pairs as `interleaved` wants them: side by side for the architecture "llama", as they are for the others.
+ */
+static const pm_hf_tensor hf_tensors_in_pairs[] = {HF_TENSORS(PM_HF_ROPE_Q, PM_HF_ROPE_K)};
+static const pm_hf_tensor hf_tensors[] = {HF_TENSORS(0, 0)};
+
+/* LLaMA 3's scaling: a divisor for each pair, by its wave length; GGUF keeps the divisors. */
+static pm_status add_llama3_factors(pm_hf_importing *import, pm_error *err)
+{
+    double base, factor, low, high, original, head_dim, hidden;
+    float divisors[256];
+    PM_TRY(pm_hf_number(import, "rope_parameters.rope_theta|rope_theta", 1, 1e12, 10000, &base, err));
+    PM_TRY(pm_hf_number(import, "rope_parameters.factor|rope_scaling.factor", 1e-3, 1e6, 8, &factor, err));
+    PM_TRY(pm_hf_number(import, "rope_parameters.low_freq_factor|rope_scaling.low_freq_factor", 1e-3, 1e6, 1, &low,
+                        err));
+    PM_TRY(pm_hf_number(import, "rope_parameters.high_freq_factor|rope_scaling.high_freq_factor", 1e-3, 1e6, 4,
+                        &high, err));
+    PM_TRY(pm_hf_number(import,
+                        "rope_parameters.original_max_position_embeddings"
+                        "|rope_scaling.original_max_position_embeddings",
+                        1, 1e8, 8192, &original, err));
+    PM_TRY(pm_hf_number(import, "hidden_size", 1, 1 << 17, 0, &hidden, err));
+    PM_TRY(pm_hf_number(import, "head_dim", 2, 512, hidden / (double)(import->n_heads ? import->n_heads : 1),
+                        &head_dim, err));
+    int n = (int)head_dim / 2;
+    if (n < 1 || n > 256 || low >= high)
+        return pm_fail(err, PM_ERR_FORMAT, "%s/config.json: RoPE's scaling does not fit heads of %g", import->path,
+                       head_dim);
+    for (int i = 0; i < n; i++) {
+        double length = 2 * 3.14159265358979323846 * pow(base, 2.0 * i / head_dim);
+        double smooth = (original / length - low) / (high - low);
+        divisors[i] = (float)(length < original / high  ? 1
+                              : length > original / low ? factor
+                                                        : 1 / ((1 - smooth) / factor + smooth));
+    }
+    return pm_hf_add_f32(import, "rope_freqs.weight", divisors, n, err);
+}
+
+static pm_status import_rope_scaling(pm_hf_importing *import, pm_error *err)
+{
+    const json_t *type =
+        pm_hf_config(import, "rope_parameters.rope_type|rope_scaling.rope_type|rope_scaling.type");
+    const char *name = json_is_string(type) ? json_string_value(type) : "default";
+    char key[128];
+    double factor, original;
+    if (strcmp(name, "default") == 0)
+        return PM_OK;
+    if (strcmp(name, "llama3") == 0)
+        return add_llama3_factors(import, err);
+    if (strcmp(name, "linear") != 0 && strcmp(name, "yarn") != 0)
+        return pm_fail(err, PM_ERR_UNSUPPORTED,
+                       "%s/config.json: RoPE's scaling '%.40s'; pumice knows default, linear, yarn and "
+                       "llama3",
+                       import->path, name);
+    PM_TRY(pm_hf_number(import, "rope_parameters.factor|rope_scaling.factor", 1e-3, 1e6, 1, &factor, err));
+    PM_TRY(pm_hf_number(import,
+                        "rope_parameters.original_max_position_embeddings"
+                        "|rope_scaling.original_max_position_embeddings",
+                        1, 1e8, 0, &original, err));
+    pm_gguf_writer_str(import->metadata, pm_hf_gguf_key(import, "rope.scaling.type", key, sizeof key), name);
+    pm_gguf_writer_f32(import->metadata, pm_hf_gguf_key(import, "rope.scaling.factor", key, sizeof key),
+                       (float)factor);
+    if (original > 0)
+        pm_gguf_writer_u32(import->metadata,
+                           pm_hf_gguf_key(import, "rope.scaling.original_context_length", key, sizeof key),
+                           (uint32_t)original);
+    return PM_OK;
+}
+
+static pm_status import_window(pm_hf_importing *import, pm_error *err)
+{
+    char key[128];
+    double window;
+    PM_TRY(pm_hf_number(import, "sliding_window", 0, INT32_MAX, 0, &window, err));
+    if (window > 0)
+        pm_gguf_writer_u32(import->metadata, pm_hf_gguf_key(import, "attention.sliding_window", key, sizeof key),
+                           (uint32_t)window);
+    return import_rope_scaling(import, err);
+}
+
+static const pm_hf_import imports[] = {
+    {"llama", "llama", hf_keys, hf_tensors_in_pairs, import_rope_scaling},
+    {"mistral", "llama", hf_keys, hf_tensors_in_pairs, import_window},
+    {"qwen2", "qwen2", hf_keys, hf_tensors, import_rope_scaling},
+    {"qwen3", "qwen3", hf_keys, hf_tensors, import_rope_scaling},
+    {0},
+};
+
 const pm_family pm_family_llama = {
-    .name = "llama", .architectures = architectures, .load = llama_load, .build = llama_build};
+    .name = "llama", .architectures = architectures, .load = llama_load, .build = llama_build, .imports = imports};

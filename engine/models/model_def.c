@@ -229,7 +229,7 @@ pm_status pm_def_weight(pm_model_def *def, const char *name, int n_dims, const i
                        pm_gguf_path(def->file), name, pm_type_name(tensor->type),
                        n_dims == 1 ? "F32" : "floating-point or block-quantised values");
     pm_weight weight = {.type = tensor->type, .n_dims = n_dims, .data = tensor->data, .n_bytes = tensor->n_bytes,
-                        .is_mapped = pm_gguf_is_mapped(def->file) != 0};
+                        .is_mapped = tensor->is_mapped != 0};
     weight.name = pm_arena_strndup(&def->arena, tensor->name.data, tensor->name.size);
     if (!weight.name)
         return pm_fail_memory(err, tensor->name.size, "a tensor name");

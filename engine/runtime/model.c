@@ -4,6 +4,12 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "models/hf_import.h"
+
+pm_status pm_model_read(const char *path, pm_gguf **out, pm_error *err)
+{
+    return pm_hf_is_directory(path) ? pm_hf_open(path, out, err) : pm_gguf_open(path, out, err);
+}
 
 pm_status pm_model_open(const char *path, pm_device *device, const pm_model_options *options, pm_model **out,
                         pm_error *err)
@@ -13,7 +19,7 @@ pm_status pm_model_open(const char *path, pm_device *device, const pm_model_opti
     if (!model)
         return pm_fail_memory(err, sizeof *model, "a model");
     model->device = device;
-    pm_status status = pm_gguf_open(path, &model->file, err);
+    pm_status status = pm_model_read(path, &model->file, err);
     if (status == PM_OK)
         status = pm_model_def_load(model->file, &model->def, err);
     if (status == PM_OK)

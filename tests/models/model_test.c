@@ -1,5 +1,5 @@
-/* Whole models against an outside implementation: every NAME.gguf with a NAME.logits beside it in a folder (see
- * tests/data/make_llama_golden.py), on one device.
+/* Whole models against an outside implementation: every NAME.gguf, or directory NAME.hf, with a NAME.logits beside it in
+ * a folder (see tests/data/make_llama_golden.py and make_hf_directories.py), on one device.
  *
  * Each model is run three ways that must agree: all tokens in one pass, in passes of odd lengths, and token by token.
  * Weights and KV cache are F32, so what differs is the order of sums: the logits' normalised mean squared error must
@@ -83,7 +83,7 @@ static pm_status run_way(pm_model *model, const golden *g, const pm_session_opti
     return status;
 }
 
-static void test_model(pm_device *device, const char *folder, const char *name)
+static void test_model(pm_device *device, const char *folder, const char *name, const char *kind)
 {
     char path[4096];
     golden g = {0};
@@ -96,7 +96,7 @@ static void test_model(pm_device *device, const char *folder, const char *name)
     }
     size_t size = (size_t)g.n_tokens * (size_t)g.n_vocab;
     float *logits = malloc(size * sizeof *logits);
-    snprintf(path, sizeof path, "%s/%s.gguf", folder, name);
+    snprintf(path, sizeof path, "%s/%s%s", folder, name, kind);
     if (!logits || pm_model_open(path, device, NULL, &model, &err) != PM_OK) {
         report(name, "opening", err.message, 0, 0);
     } else {
@@ -156,11 +156,11 @@ int main(int argc, char **argv)
         return 1;
     }
     for (struct dirent *entry; (entry = readdir(dir));) {
-        size_t length = strlen(entry->d_name);
-        if (length > 5 && strcmp(entry->d_name + length - 5, ".gguf") == 0) {
+        const char *kind = strrchr(entry->d_name, '.');
+        if (kind && (strcmp(kind, ".gguf") == 0 || strcmp(kind, ".hf") == 0)) {
             char name[256];
-            snprintf(name, sizeof name, "%.*s", (int)(length - 5), entry->d_name);
-            test_model(device, folder, name);
+            snprintf(name, sizeof name, "%.*s", (int)(kind - entry->d_name), entry->d_name);
+            test_model(device, folder, name, kind);
         }
     }
     closedir(dir);

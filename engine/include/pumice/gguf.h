@@ -60,6 +60,7 @@ typedef struct pm_gguf_tensor {
                          * lives as long as the file */
     size_t n_bytes;     /* exact size of the data, without padding */
     uint64_t file_offset; /* of the data, from the start of the file */
+    int is_mapped; /* 1: the data lie in a mapped file, 0: in memory that is the caller's or the reader's own */
 } pm_gguf_tensor;
 
 /* Maps and checks a file. Errors: PM_ERR_IO (cannot be opened or mapped), PM_ERR_FORMAT (malformed),
@@ -73,7 +74,6 @@ pm_status pm_gguf_open_memory(const void *data, size_t size, const char *name, p
 void pm_gguf_close(pm_gguf *file); /* NULL is fine */
 
 const char *pm_gguf_path(const pm_gguf *file);
-int pm_gguf_is_mapped(const pm_gguf *file); /* 1: its bytes are a mapped file's, 0: the caller's memory */
 uint32_t pm_gguf_version(const pm_gguf *file);
 uint64_t pm_gguf_alignment(const pm_gguf *file);
 uint64_t pm_gguf_file_size(const pm_gguf *file);

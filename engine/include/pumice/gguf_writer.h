@@ -18,6 +18,7 @@ extern "C" {
 
 typedef struct pm_gguf_writer pm_gguf_writer;
 
+/* path NULL: only a header is wanted, in memory (pm_gguf_writer_header). */
 pm_status pm_gguf_writer_create(const char *path, pm_gguf_writer **out, pm_error *err);
 /* Gives up: removes the temporary file. NULL is fine. */
 void pm_gguf_writer_destroy(pm_gguf_writer *writer);
@@ -33,6 +34,9 @@ void pm_gguf_writer_i32_array(pm_gguf_writer *writer, const char *key, const int
 
 /* Declares the next tensor; dims[0] is the contiguous one and must be whole blocks of the type. */
 void pm_gguf_writer_tensor(pm_gguf_writer *writer, const char *name, pm_type type, int n_dims, const int64_t *dims);
+
+/* A file of the metadata so far and no tensors, malloc'ed. Reports the first mistake made so far. */
+pm_status pm_gguf_writer_header(pm_gguf_writer *writer, void **bytes, size_t *size, pm_error *err);
 
 /* Writes the header. From here on only data follows. Reports the first mistake made so far. */
 pm_status pm_gguf_writer_begin_data(pm_gguf_writer *writer, pm_error *err);

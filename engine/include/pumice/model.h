@@ -18,6 +18,13 @@ extern "C" {
 
 typedef struct pm_model pm_model;
 
+/* The description and weights of a model, on no device yet: a GGUF file, or a directory as Hugging Face keeps models
+ * (config.json, and model.safetensors or shards with their index). Of a directory it is what converting to GGUF would
+ * give, but for the vocabulary, which pm_tokenizer_open_file reads from the same directory. Closed with pm_gguf_close.
+ * Errors: those of pm_gguf_open; PM_ERR_NOT_FOUND (a directory without config.json or weights), PM_ERR_UNSUPPORTED (a
+ * model_type that pumice does not run), PM_ERR_LIMIT. */
+pm_status pm_model_read(const char *path, pm_gguf **out, pm_error *err);
+
 typedef struct pm_model_options {
     /* Called while weights go to the device, with bytes done out of total; returning nonzero cancels. May be NULL. */
     int (*progress)(void *user, const char *what, uint64_t done, uint64_t total);
@@ -33,7 +40,7 @@ typedef struct pm_model_info {
     uint64_t device_bytes; /* that the weights take on the device */
 } pm_model_info;
 
-/* Opens a model file and puts its weights on the device. Errors: those of pm_gguf_open; PM_ERR_UNSUPPORTED (an
+/* Opens a model as pm_model_read does and puts its weights on the device. Errors: those of pm_model_read; PM_ERR_UNSUPPORTED (an
  * architecture or feature that pumice does not run), PM_ERR_FORMAT (metadata or tensors that do not fit together),
  * PM_ERR_MEMORY, PM_ERR_DEVICE_MEMORY, PM_ERR_CANCELLED. options may be NULL. */
 pm_status pm_model_open(const char *path, pm_device *device, const pm_model_options *options, pm_model **out,
@@ -41,7 +48,8 @@ pm_status pm_model_open(const char *path, pm_device *device, const pm_model_opti
 void pm_model_close(pm_model *model); /* NULL is fine */
 
 const pm_model_info *pm_model_get_info(const pm_model *model); /* lives as long as the model */
-const pm_gguf *pm_model_file(const pm_model *model);           /* borrowed: for the tokenizer and the chat template */
+/* Borrowed: for the tokenizer and the chat template. Its path is that of the directory where the model is one. */
+const pm_gguf *pm_model_file(const pm_model *model);
 pm_device *pm_model_device(const pm_model *model);
 
 #ifdef __cplusplus
