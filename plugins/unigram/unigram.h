@@ -44,8 +44,8 @@ typedef struct unigram_model {
 
 enum {
     UNIGRAM_WORD_BYTES = 24, /* longer words are not remembered */
-    UNIGRAM_WORD_TOKENS = 6, /* nor are those that become more tokens */
-    UNIGRAM_CACHE_BITS = 14  /* words, of 64 bytes each: 1 MiB a thread */
+    UNIGRAM_WORD_TOKENS = 18,/* nor are those that become more tokens */
+    UNIGRAM_CACHE_BITS = 14  /* words, of 128 bytes each: 2 MiB a thread at most */
 };
 
 /* The best way to a place of a stretch of text. */
