@@ -45,7 +45,7 @@ typedef struct unigram_model {
 enum {
     UNIGRAM_WORD_BYTES = 24, /* longer words are not remembered */
     UNIGRAM_WORD_TOKENS = 18,/* nor are those that become more tokens */
-    UNIGRAM_CACHE_BITS = 14  /* words, of 128 bytes each: 2 MiB a thread at most */
+    UNIGRAM_CACHE_BITS = 15  /* words, of 128 bytes each: 4 MiB a thread at most */
 };
 
 /* The best way to a place of a stretch of text. */
@@ -74,7 +74,8 @@ typedef struct unigram_word {
 typedef struct unigram_scratch {
     unigram_node *nodes;
     size_t nodes_capacity;
-    unigram_word words[1 << UNIGRAM_CACHE_BITS];
+    unigram_word *words; /* 1 << UNIGRAM_CACHE_BITS, each where a cache line begins */
+    void *words_memory;
 } unigram_scratch;
 
 /* One piece on its way to tokens. */

@@ -5,6 +5,8 @@
 
 #include "unigram/unigram.h"
 
+enum { CACHE_LINE = 64 };
+
 static const double UNKNOWN_PENALTY = 10; /* both implementations' constant */
 
 static void unigram_destroy(void *pointer)
@@ -151,8 +153,16 @@ static pm_plugin_code unigram_create(const pm_model_source *source, void **out, 
 static pm_plugin_code unigram_scratch_create(const void *model, void **scratch, const pm_plugin_message *message)
 {
     (void)model;
-    *scratch = calloc(1, sizeof(unigram_scratch));
-    return *scratch ? PM_PLUGIN_OK : pm_plugin_fail_memory(message, "the scratch of a model");
+    unigram_scratch *s = calloc(1, sizeof *s);
+    if (s) /* calloc, as memory that is never touched costs nothing */
+        s->words_memory = calloc((1 << UNIGRAM_CACHE_BITS) + 1, sizeof *s->words);
+    if (!s || !s->words_memory) {
+        free(s);
+        return pm_plugin_fail_memory(message, "the scratch of a model");
+    }
+    s->words = (unigram_word *)(((uintptr_t)s->words_memory + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
+    *scratch = s;
+    return PM_PLUGIN_OK;
 }
 
 static void unigram_scratch_destroy(void *pointer)
@@ -161,6 +171,7 @@ static void unigram_scratch_destroy(void *pointer)
     if (!scratch)
         return;
     free(scratch->nodes);
+    free(scratch->words_memory);
     free(scratch);
 }
 
