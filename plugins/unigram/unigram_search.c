@@ -38,20 +38,19 @@ static void decide(unigram_run *run, size_t base, size_t n)
     run->sum = run->model->sums_are_float ? (double)nodes[n].float_score : nodes[n].score;
 }
 
-/* Offers a place one more way, which is taken if it is better. */
+/* Offers a place one more way, from a place with score `from`, which is taken if it is better. */
 static inline __attribute__((always_inline)) void
-offer(const unigram_model *model, unigram_node *nodes, unigram_value value, size_t start, size_t end, int in_float)
+offer(const unigram_model *model, unigram_node *node, unigram_value value, size_t start, double from, int in_float)
 {
-    unigram_node *node = &nodes[end];
     if (in_float) {
-        float score = model->float_scores[value] + nodes[start].float_score;
+        float score = model->float_scores[value] + (float)from;
         if (score > node->float_score) {
             node->float_score = score;
             node->value = value;
             node->start = (uint32_t)start;
         }
     } else {
-        double score = model->scores[value] + nodes[start].score;
+        double score = model->scores[value] + from;
         if (score > node->score)
             *node = (unigram_node){.score = score, .value = value, .start = (uint32_t)start};
     }
@@ -63,6 +62,8 @@ static inline __attribute__((always_inline)) void extend(search *s, size_t at, s
     const unigram_model model = *s->model;
     const unsigned char *text = s->text;
     const size_t n = s->n;
+    const double from = in_float ? (double)s->nodes[at].float_score : s->nodes[at].score;
+    unigram_node *nodes = s->nodes;
     pm_trie_unit unit = model.trie.root;
     unigram_value character = 0; /* the token that is this character */
     size_t reached = s->reached;
@@ -73,12 +74,12 @@ static inline __attribute__((always_inline)) void extend(search *s, size_t at, s
             break;
         end++;
         unigram_value value = (uint32_t)unit >> 9;
-        offer(&model, s->nodes, value, at, end, in_float);
+        offer(&model, &nodes[end], value, at, from, in_float);
         reached = value != 0 && end > reached ? end : reached;
         character = end - at == length ? value : character;
     }
     if (character == 0) {
-        offer(&model, s->nodes, model.unknown, at, at + length, in_float);
+        offer(&model, &nodes[at + length], model.unknown, at, from, in_float);
         reached = at + length > reached ? at + length : reached;
     }
     s->reached = reached;
