@@ -127,6 +127,7 @@ static int stay_apart(const bpe_model *bpe, int32_t left, int32_t right)
     }
 }
 
+/* Is the right one itself, and does merging keep it apart from the left one, which is itself? */
 static pm_plugin_code are_neighbours(bpe_encoding *e, int32_t left, int32_t right, int *yes)
 {
     uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
@@ -138,7 +139,9 @@ static pm_plugin_code are_neighbours(bpe_encoding *e, int32_t left, int32_t righ
     uint8_t left_whole, right_whole;
     PM_PLUGIN_TRY(bpe_whole_of(e, left, &left_whole));
     PM_PLUGIN_TRY(bpe_whole_of(e, right, &right_whole));
-    *yes = left_whole == BPE_WHOLE_ITSELF && right_whole == BPE_WHOLE_ITSELF ? stay_apart(e->bpe, left, right) : -1;
+    *yes = right_whole == BPE_WHOLE_OTHERS ? 0 : -1;
+    if (left_whole == BPE_WHOLE_ITSELF && right_whole == BPE_WHOLE_ITSELF)
+        *yes = stay_apart(e->bpe, left, right);
     if (*yes < 0)
         PM_PLUGIN_TRY(merge_pair(e, left, right, yes));
     *slot = (pair + 1) << 1 | (uint64_t)*yes;
@@ -164,6 +167,22 @@ static size_t find_prefixes(bpe_encoding *e, const char *text, size_t at, size_t
     return n;
 }
 
+/* Starts to load what find_prefixes will look at third at text[at, end); the first two are in the nearer caches. (Always
+ * inline: compilers drop calls of functions that do nothing but prefetch.) */
+static inline __attribute__((always_inline)) void prefetch_prefixes(const pm_byte_trie *trie, const char *text, size_t at,
+                                                                    size_t end)
+{
+    pm_trie_unit unit = trie->root;
+    for (size_t i = at; i < end && i < at + 2; i++) {
+        unsigned char byte = (unsigned char)text[i];
+        unit = pm_trie_next(trie, unit, byte);
+        if (!pm_trie_is_child(unit, byte))
+            return;
+    }
+    if (end - at > 2)
+        __builtin_prefetch(&trie->units[(uint32_t)(unit >> 32) + (size_t)(unsigned char)text[at + 2]]);
+}
+
 static int is_stuck(const bpe_encoding *e, size_t at)
 {
     return (int)(e->stuck[at / 64] >> (at % 64) & 1);
@@ -186,15 +205,17 @@ static pm_plugin_code next_token(bpe_encoding *e, const char *text, size_t at, s
 {
     for (size_t left = find_prefixes(e, text, at, n, below); left > 0; left--) {
         uint8_t whole;
-        int good = 1;
+        int good;
         *out = e->prefixes[left - 1];
         if (is_stuck(e, out->end))
             continue;
-        PM_PLUGIN_TRY(bpe_whole_of(e, out->id, &whole));
-        if (whole == BPE_WHOLE_OTHERS)
-            continue;
-        if (before != PM_NO_TOKEN)
+        prefetch_prefixes(&e->bpe->trie, text, out->end, n);
+        if (before != PM_NO_TOKEN) {
             PM_PLUGIN_TRY(are_neighbours(e, before, out->id, &good));
+        } else {
+            PM_PLUGIN_TRY(bpe_whole_of(e, out->id, &whole));
+            good = whole != BPE_WHOLE_OTHERS;
+        }
         if (good)
             return PM_PLUGIN_OK;
     }
