@@ -13,8 +13,8 @@
 
 typedef struct run_options {
     cli_engine_options engine;
-    const char *prompt, *file, *system;
-    int raw, chat, template_family, max_tokens;
+    const char *prompt, *file, *system, *chat_template;
+    int raw, chat, max_tokens;
     cli_list stops;
     float temperature, top_p, min_p, repeat_penalty; /* negative: the default */
     int top_k, repeat_window;
@@ -22,8 +22,6 @@ typedef struct run_options {
 } run_options;
 
 #define FIELD(member) offsetof(run_options, member)
-
-static const char *const template_names[] = {"auto", "chatml", "llama2", "llama3", NULL}; /* as pm_chat_format */
 
 static const cli_option prompt_rows[] = {
     {.name = "prompt", .letter = 'p', .kind = CLI_TEXT, .offset = FIELD(prompt), .value_name = "TEXT",
@@ -34,8 +32,8 @@ static const cli_option prompt_rows[] = {
      .help = "the system message: how the model is to behave"},
     {.name = "raw", .letter = 'r', .kind = CLI_FLAG, .offset = FIELD(raw),
      .help = "continue the text of the prompt, without a chat template; writes the continuation alone"},
-    {.name = "template", .kind = CLI_CHOICE, .offset = FIELD(template_family), .choices = template_names,
-     .help = "the chat template (default: auto, the model's own)"},
+    {.name = "template", .kind = CLI_TEXT, .offset = FIELD(chat_template), .value_name = "FILE|NAME",
+     .help = "the chat template: a Jinja file, or chatml, llama2, llama3 (default: auto, the model's own)"},
     {.name = "chat", .kind = CLI_FLAG, .offset = FIELD(chat),
      .help = "chat, even where standard input is no terminal: one message a line"},
     {.name = "max-tokens", .letter = 'n', .kind = CLI_INT, .offset = FIELD(max_tokens), .value_name = "N", .min = 0,
@@ -145,8 +143,8 @@ static int run(cli_engine *engine, const run_options *options, const cli_text *p
     cli_conversation conversation = {0};
     pm_error err = {0};
     int status = CLI_OK;
-    if (!options->raw && cli_conversation_open(&conversation, engine->tokenizer,
-                                               (pm_chat_format)options->template_family, &err) != PM_OK)
+    if (!options->raw &&
+        cli_conversation_open(&conversation, engine->tokenizer, options->chat_template, &err) != PM_OK)
         status = cli_report("run", &err);
     if (status == CLI_OK && options->system &&
         cli_conversation_add(&conversation, "system", options->system, strlen(options->system), &err) != PM_OK)

@@ -4,19 +4,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-pm_status cli_conversation_open(cli_conversation *conversation, const pm_tokenizer *tokenizer, pm_chat_format format,
+/* Has the vocabulary the tokens that ChatML is written with? */
+static int knows_chatml(const pm_tokenizer *tokenizer)
+{
+    static const char *const tokens[] = {"<|im_start|>", "<|im_end|>"};
+    int known = 1;
+    for (size_t i = 0; i < 2 && known; i++) {
+        const pm_text_span all = {0, strlen(tokens[i])};
+        const pm_encode_request request = {
+            .text = tokens[i], .size = all.end, .special_spans = &all, .n_special_spans = 1};
+        pm_tokens ids = {0};
+        known = pm_tokenizer_encode_request(tokenizer, &request, &ids, NULL) == PM_OK && ids.n == 1;
+        pm_tokens_free(&ids);
+    }
+    return known;
+}
+
+pm_status cli_conversation_open(cli_conversation *conversation, const pm_tokenizer *tokenizer, const char *choice,
                                 pm_error *err)
 {
-    if (format != PM_CHAT_NONE)
-        return pm_chat_template_create_plain(format, &conversation->chat, err);
     const char *text = pm_tokenizer_chat_template(tokenizer);
-    pm_status status = pm_chat_template_create(text, &conversation->chat, err);
-    if (status == PM_ERR_NOT_FOUND)
-        return cli_fail(err, status, "this model has no chat template: continue a text with --raw, or choose a template "
-                                     "with --template");
-    if (status == PM_ERR_UNSUPPORTED)
-        return cli_fail(err, status, "pumice does not know this model's chat template: continue a text with --raw, or "
-                                     "choose a template with --template");
+    cli_text file = {0};
+    pm_status status = PM_OK;
+    if (choice && strcmp(choice, "auto") != 0) {
+        text = pm_chat_template_text(choice);
+        if (!text)
+            status = cli_read_file(choice, &file, err);
+        text = file.data ? file.data : text;
+    } else if ((!text || !*text) && knows_chatml(tokenizer)) {
+        text = pm_chat_template_text("chatml");
+    }
+    if (status == PM_OK)
+        status = pm_chat_template_create(text, &conversation->chat, err);
+    cli_text_free(&file);
+    if (status == PM_ERR_NOT_FOUND && !choice)
+        return cli_fail(err, status,
+                        "this model has no chat template: continue a text with --raw, or choose a template "
+                        "with --template");
     return status;
 }
 
@@ -66,8 +90,8 @@ static pm_status keep_common(cli_engine *engine, const pm_tokens *tokens, size_t
 }
 
 /* The whole conversation as the model is to see it, up to where its answer begins. */
-static pm_status render(const cli_conversation *conversation, const pm_tokenizer *tokenizer, pm_chat_prompt *prompt,
-                        pm_error *err)
+static pm_status render(const cli_conversation *conversation, const pm_tokenizer *tokenizer,
+                        pm_chat_prompt *prompt, pm_error *err)
 {
     pm_chat_message *messages = malloc(conversation->n * sizeof *messages);
     if (!messages)
@@ -114,13 +138,12 @@ int cli_conversation_ask(cli_conversation *conversation, cli_engine *engine, con
         status = encode(conversation, engine->tokenizer, &tokens, &err);
     if (status == PM_OK)
         status = keep_common(engine, &tokens, &n_kept, &err);
-    int result = status == PM_OK
-                     ? cli_make_answer(engine, options, tokens.ids + n_kept, tokens.n - n_kept, answer)
-                     : cli_report(engine->command, &err);
+    int result = status == PM_OK ? cli_make_answer(engine, options, tokens.ids + n_kept, tokens.n - n_kept, answer)
+                                 : cli_report(engine->command, &err);
     pm_tokens_free(&tokens);
     if (result == CLI_OK &&
-        cli_conversation_add(conversation, "assistant", answer->text.data ? answer->text.data : "", answer->text.size,
-                             &err) != PM_OK)
+        cli_conversation_add(conversation, "assistant", answer->text.data ? answer->text.data : "",
+                             answer->text.size, &err) != PM_OK)
         result = cli_report(engine->command, &err);
     if (result != CLI_OK)
         cli_conversation_cut(conversation, n_before);

@@ -1,371 +1,358 @@
-/* Chat templates of the ChatML, LLaMA 2 and LLaMA 3 families: see pumice/chat.h.
+/* Chat templates: the interpreter of jinja.h between a conversation and a prompt. See pumice/chat.h.
  *
- * A model's template is a Jinja program. Of it only what varies within a family is read, by looking for literals:
- * the default system message, the fixed lines before it, whether the text begins with bos. What the template
- * writes and what people wrote goes through two different functions below, add_template and add_content.
- */
+ * What people wrote is marked as content here, when the variables are made; the roles in common use are not,
+ * because templates make special tokens of them ("<|" + role + "|>"). */
+#include "pumice/chat.h"
+
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
-#include "pumice/chat.h"
+#include "runtime/jinja.h"
 
 struct pm_chat_template {
-    pm_chat_format format;
-    int starts_with_bos;
-    char *default_system; /* or NULL */
-    char *system_header;  /* LLaMA 3.1 and later: lines before the system message; or NULL */
+    pm_arena arena;
+    char *source; /* with \n for all line ends */
+    size_t n_source;
+    pmj_node *root;
 };
+
+static const struct named_template {
+    const char *name, *text;
+} named_templates[] = {
+    {"chatml",
+     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + "
+     "'<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"},
+    {"llama2", "{% if messages and messages[0]['role'] == 'system' %}{% set system = messages[0]['content'] %}"
+               "{% set rest = messages[1:] %}{% else %}{% set system = none %}{% set rest = messages %}{% endif %}"
+               "{% for message in rest %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+               "{{ raise_exception('user and assistant must take turns') }}{% endif %}"
+               "{% set content = message['content'] %}{% if loop.first and system is not none %}"
+               "{% set content = '<<SYS>>\\n' + system + '\\n<</SYS>>\\n\\n' + content %}{% endif %}"
+               "{% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + content | trim + ' [/INST]' }}"
+               "{% else %}{{ ' ' + content | trim + ' ' + eos_token }}{% endif %}{% endfor %}"},
+    {"llama3",
+     "{% for message in messages %}{{ (bos_token if loop.first else '') + '<|start_header_id|>' + "
+     "message['role'] + '<|end_header_id|>\\n\\n' + message['content'] | trim + '<|eot_id|>' }}{% endfor %}"
+     "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}"},
+};
+
+const char *pm_chat_template_text(const char *name)
+{
+    for (size_t i = 0; name && i < sizeof named_templates / sizeof *named_templates; i++)
+        if (!strcmp(named_templates[i].name, name))
+            return named_templates[i].text;
+    return NULL;
+}
+
+pm_status pmj_guard(pmj *j, void (*work)(pmj *j, void *context), void *context)
+{
+    int failed = setjmp(j->out_of_here);
+    if (!failed)
+        work(j, context);
+    json_decref(j->json);
+    j->json = NULL;
+    return failed ? (pm_status)failed : PM_OK;
+}
 
 /* ---- Reading a template ---- */
 
-pm_chat_format pm_chat_format_detect(const char *text)
+static void read_template(pmj *j, void *context)
 {
-    if (!text)
-        return PM_CHAT_NONE;
-    if (strstr(text, "<|im_start|>") && strstr(text, "<|im_end|>"))
-        return PM_CHAT_CHATML;
-    if (strstr(text, "<|start_header_id|>") && strstr(text, "<|eot_id|>"))
-        return PM_CHAT_LLAMA3;
-    if (strstr(text, "[INST]") && strstr(text, "<<SYS>>"))
-        return PM_CHAT_LLAMA2;
-    return PM_CHAT_NONE;
-}
-
-const char *pm_chat_format_name(pm_chat_format format)
-{
-    switch (format) {
-    case PM_CHAT_CHATML:
-        return "chatml";
-    case PM_CHAT_LLAMA2:
-        return "llama2";
-    case PM_CHAT_LLAMA3:
-        return "llama3";
-    case PM_CHAT_NONE:
-        break;
+    pm_chat_template *chat = context;
+    size_t n = strlen(j->source), n_out = 0;
+    if (n > PMJ_MOST_TEMPLATE) {
+        j->n_source = 0;
+        pmj_fail(j, PM_ERR_LIMIT, "the template is larger than %d MiB", PMJ_MOST_TEMPLATE >> 20);
     }
-    return "none";
-}
-
-/* Copies a Jinja string literal's text up to `end`, where its escapes are undone. Returns NULL with *ended 1 where
- * the literal's quote comes first: then the text is not one literal. */
-static char *copy_literal(const char *text, const char *end, char quote, int *ended)
-{
-    char *copy = malloc((size_t)(end - text) + 1);
-    size_t n = 0;
-    *ended = 0;
-    for (const char *at = text; copy && at < end; at++) {
-        if (*at == quote) {
-            *ended = 1;
-            free(copy);
-            return NULL;
-        }
-        char c = *at;
-        if (c == '\\' && at + 1 < end) {
-            c = *++at;
-            c = c == 'n' ? '\n' : c == 't' ? '\t' : c;
-        }
-        copy[n++] = c;
+    chat->source = pmj_alloc(j, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        if (j->source[i] == '\r' && j->source[i + 1] == '\n')
+            i++;
+        chat->source[n_out++] = j->source[i] == '\r' ? '\n' : j->source[i];
     }
-    if (copy)
-        copy[n] = '\0';
-    return copy;
-}
-
-/* ChatML: the first literal "<|im_start|>system\nTEXT<|im_end|>". */
-static pm_status read_default_system(pm_chat_template *chat, const char *text, pm_error *err)
-{
-    static const char start[] = "<|im_start|>system";
-    for (const char *at = strstr(text, start); at; at = strstr(at + 1, start)) {
-        const char *from = at + sizeof start - 1;
-        int escaped = from[0] == '\\' && from[1] == 'n';
-        const char *end = strstr(from, "<|im_end|>");
-        if (at == text || (at[-1] != '\'' && at[-1] != '"') || (!escaped && from[0] != '\n') || !end)
-            continue;
-        int ended;
-        chat->default_system = copy_literal(from + (escaped ? 2 : 1), end, at[-1], &ended);
-        if (chat->default_system)
-            return PM_OK;
-        if (!ended)
-            return pm_fail_memory(err, (size_t)(end - from), "a chat template");
-    }
-    return PM_OK;
-}
-
-/* LLaMA 3.1 and later: dates before the system message. Templates that would ask for today's date get the one that
- * they fall back on, so that the same conversation always gives the same text. */
-static pm_status read_system_header(pm_chat_template *chat, const char *text, pm_error *err)
-{
-    static const char cutting[] = "Cutting Knowledge Date: December 2023\n";
-    static const char today[] = "Today Date: ";
-    const char *date = strstr(text, "date_string = \"");
-    if (!strstr(text, "Cutting Knowledge Date: December 2023") || !date)
-        return PM_OK;
-    date += strlen("date_string = \"");
-    size_t n_date = strcspn(date, "\"");
-    chat->system_header = calloc(sizeof cutting + sizeof today + n_date + 2, 1);
-    if (!chat->system_header)
-        return pm_fail_memory(err, sizeof cutting + n_date, "a chat template");
-    strcat(strcat(chat->system_header, cutting), today);
-    strncat(chat->system_header, date, n_date);
-    strcat(chat->system_header, "\n\n");
-    return PM_OK;
+    j->source = chat->source;
+    j->n_source = chat->n_source = n_out;
+    chat->root = pmj_parse(j);
 }
 
 pm_status pm_chat_template_create(const char *text, pm_chat_template **out, pm_error *err)
 {
-    if (!text || !text[0])
-        return pm_fail(err, PM_ERR_NOT_FOUND, "the model has no chat template");
-    pm_chat_format format = pm_chat_format_detect(text);
-    if (format == PM_CHAT_NONE)
-        return pm_fail(
-            err, PM_ERR_UNSUPPORTED,
-            "the model's chat template is of a family that is not supported (ChatML, LLaMA 2 and 3 are)");
-    pm_chat_template *chat = NULL;
-    PM_TRY(pm_chat_template_create_plain(format, &chat, err));
-    chat->starts_with_bos = strstr(text, "bos_token") || strstr(text, "<|begin_of_text|>");
-    pm_status status = PM_OK;
-    if (format == PM_CHAT_CHATML)
-        status = read_default_system(chat, text, err);
-    else if (format == PM_CHAT_LLAMA3)
-        status = read_system_header(chat, text, err);
-    if (status == PM_OK)
-        *out = chat;
-    else
-        pm_chat_template_destroy(chat);
-    return status;
-}
-
-pm_status pm_chat_template_create_plain(pm_chat_format format, pm_chat_template **out, pm_error *err)
-{
-    if (format != PM_CHAT_CHATML && format != PM_CHAT_LLAMA2 && format != PM_CHAT_LLAMA3)
-        return pm_fail(err, PM_ERR_ARGUMENT, "there is no chat template of family %d", (int)format);
+    *out = NULL;
+    if (!text || !*text)
+        return pm_fail(err, PM_ERR_NOT_FOUND, "there is no chat template");
     pm_chat_template *chat = calloc(1, sizeof *chat);
     if (!chat)
         return pm_fail_memory(err, sizeof *chat, "a chat template");
-    chat->format = format;
-    chat->starts_with_bos = format != PM_CHAT_CHATML;
-    *out = chat;
-    return PM_OK;
+    pmj j = {.arena = &chat->arena, .err = err, .source = text};
+    pm_status status = pmj_guard(&j, read_template, chat);
+    if (status != PM_OK)
+        pm_chat_template_destroy(chat);
+    else
+        *out = chat;
+    return status;
 }
 
 void pm_chat_template_destroy(pm_chat_template *chat)
 {
-    if (!chat)
-        return;
-    free(chat->default_system);
-    free(chat->system_header);
+    if (chat)
+        pm_arena_free(&chat->arena);
     free(chat);
 }
 
-pm_chat_format pm_chat_template_format(const pm_chat_template *chat)
+/* ---- Variables ---- */
+
+static pmj_value from_jansson(pmj *j, const json_t *json, int content);
+
+static pmj_value copied_string(pmj *j, const char *bytes, size_t n, int content)
 {
-    return chat->format;
+    return pmj_string_value(j, pmj_name(j, bytes, n), n, content);
 }
 
-const char *pm_chat_template_default_system(const pm_chat_template *chat)
+static pmj_value from_object(pmj *j, const json_t *json, int content)
 {
-    return chat->default_system;
+    pmj_value dict = pmj_dict_value(j, PMJ_DICT);
+    const char *key;
+    size_t n;
+    json_t *item;
+    json_object_keylen_foreach((json_t *)json, key, n, item)
+        pmj_dict_add(j, dict, copied_string(j, key, n, content), from_jansson(j, item, content));
+    return dict;
 }
 
-/* ---- Writing a prompt ---- */
+static pmj_value from_jansson(pmj *j, const json_t *json, int content)
+{
+    pmj_value value = pmj_none();
+    pmj_enter(j);
+    pmj_step(j, 1);
+    switch (json_typeof(json)) {
+    case JSON_OBJECT:
+        value = from_object(j, json, content);
+        break;
+    case JSON_ARRAY:
+        value = pmj_list_value(j, PMJ_LIST);
+        for (size_t i = 0; i < json_array_size(json); i++)
+            pmj_list_add(j, value, from_jansson(j, json_array_get(json, i), content));
+        break;
+    case JSON_STRING:
+        value = copied_string(j, json_string_value(json), json_string_length(json), content);
+        break;
+    case JSON_INTEGER:
+        value = pmj_int(json_integer_value(json));
+        break;
+    case JSON_REAL:
+        value = pmj_real(json_real_value(json));
+        break;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        value = pmj_bool(json_is_true(json));
+        break;
+    case JSON_NULL:
+        break;
+    }
+    value.content = content;
+    pmj_leave(j);
+    return value;
+}
 
-typedef struct prompt_writer {
+pmj_value pmj_from_json(pmj *j, const char *bytes, size_t n, int content, const char *what)
+{
+    json_error_t where;
+    json_decref(j->json);
+    j->json = json_loadb(bytes, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &where);
+    if (!j->json)
+        pmj_fail(j, PM_ERR_ARGUMENT, "%s is no JSON: %.120s (at byte %d)", what, where.text, where.position);
+    pmj_value value = from_jansson(j, j->json, content);
+    json_decref(j->json);
+    j->json = NULL;
+    return value;
+}
+
+/* A role that everybody uses is not something that a person wrote. */
+static pmj_value trusted_role(pmj *j, pmj_value role)
+{
+    static const char *const roles[] = {"system",        "user",         "assistant", "tool",
+                                        "developer",     "function",     "ipython",   "model",
+                                        "tool_response", "tool_results", "documents"};
+    for (size_t i = 0; role.type == PMJ_STRING && i < sizeof roles / sizeof *roles; i++)
+        if (pmj_string_is(role.as.string, roles[i]))
+            return pmj_literal(j, roles[i]);
+    return role;
+}
+
+/* A message as transformers hands it on: reasoning goes by all the names that templates know. */
+static pmj_value finish_message(pmj *j, pmj_value message)
+{
+    static const char *const names[] = {"reasoning_content", "thinking", "reasoning"};
+    pmj_value *role = (pmj_value *)pmj_dict_find(j, message, "role");
+    const pmj_value *reasoning = NULL;
+    if (role)
+        *role = trusted_role(j, *role);
+    for (size_t i = 0; i < 3 && !reasoning; i++) {
+        reasoning = pmj_dict_find(j, message, names[i]);
+        if (reasoning && reasoning->type == PMJ_NONE)
+            reasoning = NULL;
+    }
+    if (!reasoning)
+        return message;
+    pmj_value dict = pmj_dict_value(j, PMJ_DICT);
+    pmj_dict_set(j, dict, pmj_literal(j, "thinking"), *reasoning);
+    for (size_t i = 0; i < message.as.dict->n; i++)
+        pmj_dict_set(j, dict, message.as.dict->pairs[i].key, message.as.dict->pairs[i].value);
+    pmj_dict_set(j, dict, pmj_literal(j, "reasoning_content"), *reasoning);
+    return dict;
+}
+
+static void set_messages(pmj *j, pmj_scope *scope, pmj_value messages)
+{
+    pmj_value list = pmj_list_value(j, PMJ_LIST);
+    if (messages.type != PMJ_LIST)
+        pmj_fail(j, PM_ERR_ARGUMENT, "the conversation is no list of messages");
+    for (size_t i = 0; i < messages.as.list->n; i++) {
+        if (messages.as.list->items[i].type != PMJ_DICT)
+            pmj_fail(j, PM_ERR_ARGUMENT, "message %zu of the conversation is %s and should be an object", i,
+                     pmj_type_name(messages.as.list->items[i]));
+        pmj_list_add(j, list, finish_message(j, messages.as.list->items[i]));
+    }
+    pmj_set_variable(j, scope, "messages", list);
+}
+
+static void set_all(pmj *j, pmj_scope *scope, pmj_value dict, const char *what)
+{
+    if (dict.type != PMJ_DICT)
+        pmj_fail(j, PM_ERR_ARGUMENT, "%s are no JSON object", what);
+    for (size_t i = 0; i < dict.as.dict->n; i++) {
+        const pmj_string *name = dict.as.dict->pairs[i].key.as.string;
+        pmj_set_variable(j, scope, pmj_name(j, name->bytes, name->n), dict.as.dict->pairs[i].value);
+    }
+}
+
+typedef struct rendering {
     const pm_chat_template *chat;
+    const pm_chat_message *messages; /* or */
+    size_t n;
+    const char *conversation;
+    size_t size;
     const pm_chat_options *options;
-    pm_chat_prompt prompt;
-    size_t text_capacity, spans_capacity;
-    pm_error *err;
-} prompt_writer;
+    pmj_text text;
+} rendering;
 
-static pm_status add_bytes(prompt_writer *w, const char *bytes, size_t n)
+static pmj_value plain_messages(pmj *j, const rendering *r)
 {
-    pm_chat_prompt *p = &w->prompt;
-    if (n > SIZE_MAX / 4 || p->size > SIZE_MAX / 4)
-        return pm_fail_memory(w->err, n, "a chat prompt");
-    if (p->size + n + 1 > w->text_capacity) {
-        size_t capacity = (p->size + n + 1) * 2;
-        char *grown = realloc(p->text, capacity);
-        if (!grown)
-            return pm_fail_memory(w->err, capacity, "a chat prompt");
-        p->text = grown;
-        w->text_capacity = capacity;
+    pmj_value list = pmj_list_value(j, PMJ_LIST);
+    for (size_t i = 0; i < r->n; i++) {
+        const pm_chat_message *m = &r->messages[i];
+        pmj_value message = pmj_dict_value(j, PMJ_DICT);
+        if (!m->role || (!m->content && m->n_content))
+            pmj_fail(j, PM_ERR_ARGUMENT, "message %zu of the conversation has no role or no text", i);
+        pmj_dict_add(j, message, pmj_literal(j, "role"), copied_string(j, m->role, strlen(m->role), 1));
+        pmj_dict_add(j, message, pmj_literal(j, "content"),
+                     pmj_string_value(j, m->n_content ? m->content : "", m->n_content, 1));
+        pmj_list_add(j, list, message);
     }
-    if (n > 0)
-        memcpy(p->text + p->size, bytes, n);
-    p->size += n;
-    p->text[p->size] = '\0';
-    return PM_OK;
+    return list;
 }
 
-/* What the template writes: its special tokens count. */
-static pm_status add_template_bytes(prompt_writer *w, const char *bytes, size_t n)
+static void set_options(pmj *j, pmj_scope *scope, const pm_chat_options *options)
 {
-    pm_chat_prompt *p = &w->prompt;
-    size_t begin = p->size;
-    PM_TRY(add_bytes(w, bytes, n));
-    if (n == 0)
-        return PM_OK;
-    if (p->n_template_spans > 0 && p->template_spans[p->n_template_spans - 1].end == begin) {
-        p->template_spans[p->n_template_spans - 1].end = p->size;
-        return PM_OK;
-    }
-    if (p->n_template_spans == w->spans_capacity) {
-        size_t capacity = w->spans_capacity * 2 + 16;
-        pm_text_span *grown = realloc(p->template_spans, capacity * sizeof *grown);
-        if (!grown)
-            return pm_fail_memory(w->err, capacity * sizeof *grown, "a chat prompt");
-        p->template_spans = grown;
-        w->spans_capacity = capacity;
-    }
-    p->template_spans[p->n_template_spans++] = (pm_text_span){begin, p->size};
-    return PM_OK;
+    pmj_set_variable(j, scope, "add_generation_prompt", pmj_bool(options->add_generation_prompt));
+    pmj_set_variable(j, scope, "tools", pmj_none());
+    pmj_set_variable(j, scope, "documents", pmj_none());
+    if (options->bos)
+        pmj_set_variable(j, scope, "bos_token", pmj_string_value(j, options->bos, options->n_bos, 0));
+    if (options->eos)
+        pmj_set_variable(j, scope, "eos_token", pmj_string_value(j, options->eos, options->n_eos, 0));
+    if (options->tools)
+        pmj_set_variable(j, scope, "tools",
+                         pmj_from_json(j, options->tools, strlen(options->tools), 1, "the tools"));
+    if (options->variables)
+        set_all(j, scope, pmj_from_json(j, options->variables, strlen(options->variables), 1, "the variables"),
+                "the variables");
 }
 
-static pm_status add_template(prompt_writer *w, const char *text)
+static void render(pmj *j, void *context)
 {
-    return add_template_bytes(w, text, strlen(text));
-}
-
-/* What people wrote: nothing in it counts. */
-static pm_status add_content(prompt_writer *w, const pm_chat_message *message)
-{
-    return add_bytes(w, message->content, message->n_content);
-}
-
-static int is_white(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-/* The same without white space at its end. */
-static pm_status add_trimmed_right(prompt_writer *w, const char *text, size_t n)
-{
-    while (n > 0 && is_white(text[n - 1]))
-        n--;
-    return add_bytes(w, text, n);
-}
-
-/* The same without white space at both ends, as the templates of the LLaMA families have it. */
-static pm_status add_trimmed(prompt_writer *w, const pm_chat_message *message)
-{
-    size_t skip = 0;
-    while (skip < message->n_content && is_white(message->content[skip]))
-        skip++;
-    return add_trimmed_right(w, message->content + skip, message->n_content - skip);
-}
-
-static int is_role(const pm_chat_message *message, const char *role)
-{
-    return strcmp(message->role, role) == 0;
-}
-
-static pm_status check_roles(const pm_chat_message *messages, size_t n, pm_error *err)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!messages[i].role || (!is_role(&messages[i], "system") && !is_role(&messages[i], "user") &&
-                                  !is_role(&messages[i], "assistant")))
-            return pm_fail(err, PM_ERR_ARGUMENT,
-                           "message %zu has the role '%.40s'; there are system, user and assistant", i + 1,
-                           messages[i].role ? messages[i].role : "(none)");
-    return PM_OK;
-}
-
-/* ---- The families ---- */
-
-static pm_status write_chatml(prompt_writer *w, const pm_chat_message *messages, size_t n)
-{
-    if (w->chat->default_system && n > 0 && !is_role(&messages[0], "system")) {
-        PM_TRY(add_template(w, "<|im_start|>system\n"));
-        PM_TRY(add_template(w, w->chat->default_system));
-        PM_TRY(add_template(w, "<|im_end|>\n"));
-    }
-    for (size_t i = 0; i < n; i++) {
-        PM_TRY(add_template(w, "<|im_start|>"));
-        PM_TRY(add_template(w, messages[i].role));
-        PM_TRY(add_template(w, "\n"));
-        PM_TRY(add_content(w, &messages[i]));
-        PM_TRY(add_template(w, "<|im_end|>\n"));
-    }
-    return w->options->add_generation_prompt ? add_template(w, "<|im_start|>assistant\n") : PM_OK;
-}
-
-static pm_status add_llama3_header(prompt_writer *w, const char *role)
-{
-    PM_TRY(add_template(w, "<|start_header_id|>"));
-    PM_TRY(add_template(w, role));
-    return add_template(w, "<|end_header_id|>\n\n");
-}
-
-static pm_status write_llama3(prompt_writer *w, const pm_chat_message *messages, size_t n)
-{
-    size_t first = 0;
-    if (w->chat->system_header) { /* there is always a system message then, perhaps an empty one */
-        PM_TRY(add_llama3_header(w, "system"));
-        PM_TRY(add_template(w, w->chat->system_header));
-        if (n > 0 && is_role(&messages[0], "system"))
-            PM_TRY(add_trimmed(w, &messages[first++]));
-        PM_TRY(add_template(w, "<|eot_id|>"));
-    }
-    for (size_t i = first; i < n; i++) {
-        PM_TRY(add_llama3_header(w, messages[i].role));
-        PM_TRY(add_trimmed(w, &messages[i]));
-        PM_TRY(add_template(w, "<|eot_id|>"));
-    }
-    return w->options->add_generation_prompt ? add_llama3_header(w, "assistant") : PM_OK;
-}
-
-/* The system message goes into the first user message; each user message starts a text of its own, with bos. */
-static pm_status write_llama2(prompt_writer *w, const pm_chat_message *messages, size_t n)
-{
-    size_t first = n > 0 && is_role(&messages[0], "system");
-    for (size_t i = first; i < n; i++) {
-        int is_user = (i - first) % 2 == 0;
-        if (!is_role(&messages[i], is_user ? "user" : "assistant"))
-            return pm_fail(w->err, PM_ERR_ARGUMENT,
-                           "message %zu: this model's chats alternate between user and assistant, from a user on",
-                           i + 1);
-        if (is_user) {
-            if (i > first)
-                PM_TRY(add_template_bytes(w, w->options->bos, w->options->n_bos));
-            PM_TRY(add_template(w, "[INST] "));
-            if (first == 1 && i == 1) {
-                PM_TRY(add_template(w, "<<SYS>>\n"));
-                PM_TRY(add_content(w, &messages[0]));
-                PM_TRY(add_template(w, "\n<</SYS>>\n\n"));
-                PM_TRY(add_trimmed_right(w, messages[1].content, messages[1].n_content));
-            } else {
-                PM_TRY(add_trimmed(w, &messages[i]));
-            }
-            PM_TRY(add_template(w, " [/INST]"));
-        } else {
-            PM_TRY(add_template(w, " "));
-            PM_TRY(add_trimmed(w, &messages[i]));
-            PM_TRY(add_template(w, " "));
-            PM_TRY(add_template_bytes(w, w->options->eos, w->options->n_eos));
+    static const pm_chat_options no_options;
+    rendering *r = context;
+    const pm_chat_options *options = r->options ? r->options : &no_options;
+    pmj_scope *globals = pmj_alloc(j, sizeof *globals), *scope = pmj_alloc(j, sizeof *scope);
+    scope->parent = globals;
+    j->now = options->now ? options->now : -1;
+    pmj_add_globals(j, globals);
+    set_options(j, scope, options);
+    if (!r->conversation) {
+        set_messages(j, scope, plain_messages(j, r));
+    } else {
+        pmj_value given = pmj_from_json(j, r->conversation, r->size, 1, "the conversation");
+        if (given.type == PMJ_DICT) {
+            set_all(j, scope, given, "the conversation's variables");
+            const pmj_value *messages = pmj_dict_find(j, given, "messages");
+            given = messages ? *messages : pmj_none();
         }
+        set_messages(j, scope, given);
     }
+    j->output = &r->text;
+    pmj_run(j, r->chat->root, scope);
+}
+
+/* ---- The prompt ---- */
+
+/* Runs of bytes with mark 0; counts them where spans is NULL. */
+static size_t find_spans(const pmj_text *text, pm_text_span *spans)
+{
+    size_t n = 0;
+    for (size_t at = 0, end; at < text->n; at = end) {
+        int mark = text->marks && text->marks[at];
+        for (end = at + 1; end < text->n && (text->marks && text->marks[end]) == mark;)
+            end++;
+        if (!mark && spans)
+            spans[n] = (pm_text_span){at, end};
+        n += !mark;
+    }
+    return n;
+}
+
+static pm_status make_prompt(const pmj_text *text, pm_chat_prompt *out, pm_error *err)
+{
+    size_t n = find_spans(text, NULL);
+    out->text = malloc(text->n + 1);
+    out->template_spans = malloc((n + 1) * sizeof *out->template_spans);
+    if (!out->text || !out->template_spans) {
+        pm_chat_prompt_free(out);
+        return pm_fail_memory(err, text->n + n * sizeof *out->template_spans, "a prompt");
+    }
+    if (text->n)
+        memcpy(out->text, text->bytes, text->n);
+    out->text[text->n] = '\0';
+    out->size = text->n;
+    out->n_template_spans = find_spans(text, out->template_spans);
     return PM_OK;
+}
+
+static pm_status run(rendering *r, pm_chat_prompt *out, pm_error *err)
+{
+    pm_arena arena = {0};
+    *out = (pm_chat_prompt){0};
+    pmj j = {.arena = &arena, .err = err, .source = r->chat->source, .n_source = r->chat->n_source};
+    pm_status status = pmj_guard(&j, render, r);
+    if (status == PM_OK)
+        status = make_prompt(&r->text, out, err);
+    pm_arena_free(&arena);
+    return status;
 }
 
 pm_status pm_chat_render(const pm_chat_template *chat, const pm_chat_message *messages, size_t n,
                          const pm_chat_options *options, pm_chat_prompt *out, pm_error *err)
 {
-    static const pm_chat_options none;
-    prompt_writer w = {.chat = chat, .options = options ? options : &none, .err = err};
-    PM_TRY(check_roles(messages, n, err));
-    pm_status status = add_bytes(&w, "", 0);
-    if (status == PM_OK && chat->starts_with_bos)
-        status = add_template_bytes(&w, w.options->bos, w.options->n_bos);
-    if (status == PM_OK)
-        status = chat->format == PM_CHAT_CHATML   ? write_chatml(&w, messages, n)
-                 : chat->format == PM_CHAT_LLAMA3 ? write_llama3(&w, messages, n)
-                                                  : write_llama2(&w, messages, n);
-    if (status == PM_OK)
-        *out = w.prompt;
-    else
-        pm_chat_prompt_free(&w.prompt);
-    return status;
+    rendering r = {.chat = chat, .messages = messages, .n = n, .options = options};
+    return run(&r, out, err);
+}
+
+pm_status pm_chat_render_json(const pm_chat_template *chat, const char *conversation, size_t size,
+                              const pm_chat_options *options, pm_chat_prompt *out, pm_error *err)
+{
+    rendering r = {.chat = chat, .conversation = conversation, .size = size, .options = options};
+    return run(&r, out, err);
 }
 
 void pm_chat_prompt_free(pm_chat_prompt *prompt)
@@ -374,5 +361,5 @@ void pm_chat_prompt_free(pm_chat_prompt *prompt)
         return;
     free(prompt->text);
     free(prompt->template_spans);
-    memset(prompt, 0, sizeof *prompt);
+    *prompt = (pm_chat_prompt){0};
 }

@@ -1,18 +1,23 @@
-/* Chat templates: a conversation to the text that a model was trained to see.
+/* Chat templates: a conversation to the text that a model was trained to see. Templates are Jinja programs, and
+ * are run as transformers' apply_chat_template runs them; what is not supported is an error that quotes the line.
  *
- * The result keeps apart what the template wrote and what people wrote, so that only the template's special tokens
- * are honoured when it is encoded; a "<|im_end|>" that a user types stays text:
+ * The result keeps apart what the template wrote and what comes from the conversation, so that only the template's
+ * special tokens are honoured when it is encoded; a "<|im_end|>" that a user types stays text:
  *
  *     pm_encode_request request = {.text = prompt.text, .size = prompt.size,
- *                                  .special_spans = prompt.template_spans, .n_special_spans =
- * prompt.n_template_spans}; pm_tokenizer_encode_request(tokenizer, &request, &tokens, err);
+ *                                  .special_spans = prompt.template_spans,
+ *                                  .n_special_spans = prompt.n_template_spans};
+ *     pm_tokenizer_encode_request(tokenizer, &request, &tokens, err);
  *
+ * All strings and numbers of the conversation, of tools and of variables are content, byte by byte, whatever the
+ * template does with them; bos, eos and the roles in common use ("user", "assistant", ...) are the template's.
  * The bos token is part of the text where the template has one: do not add it again (no PM_ENCODE_ADD_SPECIAL).
  */
 #ifndef PUMICE_CHAT_H
 #define PUMICE_CHAT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "pumice/plugin.h"
 #include "pumice/status.h"
@@ -21,38 +26,23 @@
 extern "C" {
 #endif
 
-/* The families of templates that are known. */
-typedef enum pm_chat_format {
-    PM_CHAT_NONE = 0, /* no template, or one of another family */
-    PM_CHAT_CHATML,   /* <|im_start|>ROLE ... <|im_end|> (SmolLM2, Qwen 2 and 3, ...) */
-    PM_CHAT_LLAMA2,   /* [INST] ... [/INST] */
-    PM_CHAT_LLAMA3    /* <|start_header_id|>ROLE<|end_header_id|> ... <|eot_id|> */
-} pm_chat_format;
-
+/* A message with a plain text. Others (parts, tool calls, reasoning) come as JSON: pm_chat_render_json. */
 typedef struct pm_chat_message {
-    const char *role; /* "system", "user" or "assistant" */
+    const char *role; /* "system", "user", "assistant", "tool", or what the template knows besides */
     const char *content;
     size_t n_content;
 } pm_chat_message;
 
-typedef struct pm_chat_template pm_chat_template; /* immutable */
+typedef struct pm_chat_template pm_chat_template; /* immutable; may be used by several threads */
 
-/* Recognises the family of a model's template (the text of tokenizer.chat_template; NULL is none). */
-pm_chat_format pm_chat_format_detect(const char *template_text);
-const char *pm_chat_format_name(pm_chat_format format); /* "none", "chatml", "llama2", "llama3" */
-
-/* Reads a model's template: its family, and of its own wording the default system message and fixed headers.
- * Errors: PM_ERR_NOT_FOUND (NULL or empty), PM_ERR_UNSUPPORTED (another family), PM_ERR_MEMORY. */
+/* Reads a template (the text of tokenizer.chat_template, or a chat_template.jinja). Errors: PM_ERR_NOT_FOUND (NULL
+ * or empty), PM_ERR_FORMAT, PM_ERR_UNSUPPORTED, PM_ERR_LIMIT (with the line that they are in), PM_ERR_MEMORY. */
 pm_status pm_chat_template_create(const char *template_text, pm_chat_template **out, pm_error *err);
 
-/* The plain template of a family, for models that come without one. */
-pm_status pm_chat_template_create_plain(pm_chat_format format, pm_chat_template **out, pm_error *err);
+/* The text of a template that comes with the library: "chatml", "llama2", "llama3". NULL: there is none of this
+ * name. Static storage. */
+const char *pm_chat_template_text(const char *name);
 void pm_chat_template_destroy(pm_chat_template *chat); /* NULL is fine */
-
-pm_chat_format pm_chat_template_format(const pm_chat_template *chat);
-
-/* The system message of a conversation that starts without one; NULL where the template has none. */
-const char *pm_chat_template_default_system(const pm_chat_template *chat);
 
 typedef struct pm_chat_options {
     int add_generation_prompt; /* end with what comes before the assistant's answer */
@@ -60,6 +50,9 @@ typedef struct pm_chat_options {
     size_t n_bos;
     const char *eos;
     size_t n_eos;
+    const char *tools;     /* JSON: a list of function descriptions; NULL: none */
+    const char *variables; /* JSON: an object of more that the template may ask for ("enable_thinking"); or NULL */
+    int64_t now;           /* for templates that write the date: seconds since 1970; 0: the clock's */
 } pm_chat_options;
 
 /* The rendered text, NUL-terminated, and which parts of it are the template's: ascending, not overlapping. */
@@ -70,10 +63,16 @@ typedef struct pm_chat_prompt {
     size_t n_template_spans;
 } pm_chat_prompt;
 
-/* Errors: PM_ERR_ARGUMENT (a role that the template does not know; for LLaMA 2, turns that do not alternate),
- * PM_ERR_MEMORY. Free the prompt with pm_chat_prompt_free. */
+/* Errors: PM_ERR_ARGUMENT (malformed JSON; or the template refuses the conversation, or fails on it),
+ * PM_ERR_UNSUPPORTED (the template uses what is not known), PM_ERR_LIMIT (too many steps, too deep, too much
+ * memory), PM_ERR_MEMORY. Free the prompt with pm_chat_prompt_free. */
 pm_status pm_chat_render(const pm_chat_template *chat, const pm_chat_message *messages, size_t n,
                          const pm_chat_options *options, pm_chat_prompt *out, pm_error *err);
+
+/* The same for a conversation in JSON: a list of messages, or an object of "messages" and, where wanted, "tools"
+ * and any other variables. A message's "reasoning_content" may also be called "thinking" or "reasoning". */
+pm_status pm_chat_render_json(const pm_chat_template *chat, const char *conversation, size_t size,
+                              const pm_chat_options *options, pm_chat_prompt *out, pm_error *err);
 void pm_chat_prompt_free(pm_chat_prompt *prompt); /* also makes it empty; NULL is fine */
 
 #ifdef __cplusplus
