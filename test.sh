@@ -40,7 +40,7 @@ if [ "$all" = 1 ]; then
     # second time with the validation layer.
     step "asan: the tests under AddressSanitizer and UndefinedBehaviorSanitizer"
     build asan all
-    ctest --preset asan -LE slow -E '^models\.(greedy|logits)|_validated$' -j "$jobs"
+    ctest --preset asan -LE slow -E '^models\.(greedy|logits|perplexity)|_validated$' -j "$jobs"
 fi
 step "release: the tests"
 build release all -DPUMICE_WERROR=ON
