@@ -20,8 +20,8 @@ typedef struct cli_conversation {
     size_t n, capacity;
 } cli_conversation; /* zeroed to begin with */
 
-/* Chooses the template: one of the library's by its name, a file, or (NULL or "auto") the model's own; where the model
- * has none, ChatML if its vocabulary has the tokens for it. */
+/* Chooses the template: one of the library's by its name, a file, or (NULL or "auto") the model's own; where the
+ * model has none, ChatML if its vocabulary has the tokens for it. */
 pm_status cli_conversation_open(cli_conversation *conversation, const pm_tokenizer *tokenizer, const char *choice,
                                 pm_error *err);
 void cli_conversation_close(cli_conversation *conversation);

@@ -81,8 +81,10 @@ FILTER(do_title)
         end = at;
         while (end < s->n && !memchr("- \t\n\r\f\v({[<", s->bytes[end], 11))
             end++;
-        pmj_value word = pmj_substring(j, s, at, end);
-        pmj_text_add_string(j, &text, pmj_change_case(j, word.as.string, 'c').as.string);
+        size_t first = at + pmj_character_offset(pmj_substring(j, s, at, end).as.string, 1);
+        pmj_value head = pmj_substring(j, s, at, first), tail = pmj_substring(j, s, first, end);
+        pmj_text_add_string(j, &text, pmj_change_case(j, head.as.string, 'u').as.string);
+        pmj_text_add_string(j, &text, pmj_change_case(j, tail.as.string, 'l').as.string);
         if (end < s->n) {
             pmj_text_add(j, &text, s->bytes + end, 1, s->marks ? s->marks + end : NULL);
             end++;
@@ -98,8 +100,9 @@ FILTER(do_replace)
     int64_t most = bound[2].type == PMJ_MISSING || bound[2].type == PMJ_NONE
                        ? -1
                        : pmj_expect_int(j, bound[2], "replace's count");
-    return pmj_replace(j, pmj_to_string(j, self), pmj_expect_string(j, bound[0], "what to replace"),
-                       pmj_expect_string(j, bound[1], "the replacement"), most);
+    if (bound[1].type == PMJ_MISSING)
+        pmj_fail(j, PM_ERR_ARGUMENT, "replace wants what to replace, and what with");
+    return pmj_replace(j, pmj_to_string(j, self), pmj_to_string(j, bound[0]), pmj_to_string(j, bound[1]), most);
 }
 
 FILTER(do_string)
@@ -284,6 +287,8 @@ FILTER(do_round)
     int64_t precision = bound[0].type == PMJ_MISSING ? 0 : pmj_expect_int(j, bound[0], "round's precision");
     if (!pmj_is_number(self) || precision < 0 || precision > 15)
         pmj_fail(j, PM_ERR_UNSUPPORTED, "this cannot be rounded");
+    if (self.type != PMJ_FLOAT && bound[1].type == PMJ_MISSING)
+        return self;
     double value = pmj_as_real(self), scale = pow(10, (double)precision);
     if (bound[1].type == PMJ_STRING && pmj_string_is(bound[1].as.string, "ceil"))
         value = ceil(value * scale) / scale;

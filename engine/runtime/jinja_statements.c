@@ -95,7 +95,7 @@ static pmj_node *parse_if(pmj_parser *p)
 /* FOR: a in b if c, recursive (flag), body, otherwise. */
 static pmj_node *parse_for(pmj_parser *p)
 {
-    static const char *const ends[] = {"endfor", "else", NULL};
+    static const char *const ends[] = {"else", "endfor", NULL};
     pmj_node *node = pmj_node_new(p, PMJ_N_FOR);
     int which;
     node->a = pmj_parse_target(p);
@@ -109,7 +109,7 @@ static pmj_node *parse_for(pmj_parser *p)
     p->loops++;
     node->body = body(p, ends, &which);
     p->loops--;
-    if (which == 1)
+    if (which == 0)
         node->otherwise = body_to(p, "endfor");
     return node;
 }
@@ -265,7 +265,7 @@ static int at_end_tag(const pmj_parser *p, const char *const *ends)
 pmj_node *pmj_parse_statements(pmj_parser *p, const char *const *ends)
 {
     pmj_node *list = NULL, **end = &list;
-    int begun = p->token->line;
+    int begun = ends ? p->token[-1].line : 1;
     pmj_enter(p->j);
     for (;; end = &(*end)->next) {
         const pmj_token *token = p->token;
@@ -282,6 +282,8 @@ pmj_node *pmj_parse_statements(pmj_parser *p, const char *const *ends)
             p->token++;
         } else if (token->type == PMJ_T_END) {
             if (ends) {
+                while (ends[1])
+                    ends++;
                 p->j->line = begun;
                 pmj_fail(p->j, PM_ERR_FORMAT, "a block is not ended: \"%s\" is missing", *ends);
             }

@@ -2,8 +2,9 @@
 """Renders chat_conversations.py with the models' own templates and transformers, into chat_templates.json.
 
     pip install transformers jinja2; python3 tests/data/make_chat_golden.py
-Templates are read from the shared data folder. Of each prompt a hash (FNV-1a) is kept, of some the text as well; "" stands
-for a conversation that the template refuses. Two templates ask for a filter that only other engines have, from_json.
+Templates are read from the shared data folder. Of each prompt a hash (FNV-1a) is kept, of some the text as well; ""
+stands for a conversation that the template refuses. Two templates ask for a filter that only other engines have,
+from_json.
 """
 import json
 import pathlib
@@ -53,16 +54,17 @@ def render(source, conversation, generate):
 def main():
     chat.datetime = Frozen
     chat.ImmutableSandboxedEnvironment = Sandbox
-    inputs = [{key: value for key, value in conversation.items() if key != "name"} for conversation in CONVERSATIONS]
+    inputs = [{key: value for key, value in one.items() if key != "name"} for one in CONVERSATIONS]
     files = {}
     for path in sorted(TEMPLATES.glob("*.jinja")):
         source = path.read_text(encoding="utf-8")
-        texts = [render(source, conversation, generate) for conversation in CONVERSATIONS for generate in (False, True)]
+        texts = [render(source, one, generate) for one in CONVERSATIONS for generate in (False, True)]
         files[path.name] = {"hashes": ["" if text is None else fnv1a(text) for text in texts]}
         if path.name in WITH_TEXT:
             files[path.name]["texts"] = texts
     golden = {"now": NOW, "bos": "<BOS>", "eos": "<EOS>", "conversations": inputs, "templates": files}
-    (HERE / "chat_templates.json").write_text(json.dumps(golden, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(golden, ensure_ascii=False, indent=1)
+    (HERE / "chat_templates.json").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
