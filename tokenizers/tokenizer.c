@@ -248,8 +248,8 @@ pm_status pm_tokenizer_encode_request(const pm_tokenizer *tokenizer, const pm_en
     pm_tokens tokens = {0};
     char text[400] = "";
     pm_plugin_message message = {text, sizeof text};
-    /* Room that nearly always is enough; else the plugin says how much is, and everything is done again. All but very
-     * long texts get a token a byte: memory that is not written to costs nothing. */
+    /* Room that nearly always is enough; else the plugin says how much is, and everything is done again. All but
+     * very long texts get a token a byte: memory that is not written to costs nothing. */
     size_t size = request->size + (request->pair ? request->pair_size : 0);
     size_t capacity = size < LONG_TEXT ? size + 16 : size / 2;
     pm_plugin_code code = PM_PLUGIN_TOO_SMALL;

@@ -1,9 +1,10 @@
 /* The byte-pair-encoding tokenizer: what its files share.
  *
- * A piece goes: symbols, one a byte or character -> merges by rank (bpe_apply.c) -> ids. Both families of vocabularies use the same merges over ids: byte-level ones
- * (GPT-2) give them in their file, SentencePiece ones imply them by their scores (bpe_merges.c).
+ * A piece goes: symbols, one a byte or character -> merges by rank (bpe_apply.c) -> ids. Both families of
+ * vocabularies use the same merges over ids: byte-level ones (GPT-2) give them in their file, SentencePiece ones
+ * imply them by their scores (bpe_merges.c).
  *
- * A symbol is a token id; ids from table.n on are characters that are no token but that merges start from. An
+ * A symbol is a token id; ids from table.n on are characters that are no token but that merges start from. A
  * model is immutable; everything a call changes lives in its bpe_encoding.
  */
 #ifndef PUMICE_PLUGIN_BPE_H
@@ -26,8 +27,8 @@ typedef struct bpe_merge {
 #define BPE_NO_PAIR UINT64_MAX
 
 typedef struct bpe_merges {
-    uint64_t *filter; /* a Bloom filter of the pairs, a word a pair: most pairs that are asked for have no merge, and it
-                       * says so from a nearer cache. About 10 bits a merge */
+    uint64_t *filter; /* a Bloom filter of the pairs, a word a pair: most pairs that are asked for have no merge,
+                       * and it says so from a nearer cache. About 10 bits a merge */
     int filter_shift; /* 64 - log2(number of words) */
     bpe_merge *slots; /* open addressing */
     size_t mask;      /* number of slots - 1 */
@@ -61,7 +62,7 @@ typedef struct bpe_model {
     pm_token_map map; /* the tokens that text may become */
     bpe_merges merges;
     bpe_neighbours neighbours; /* made when the first long piece is merged */
-    int is_bytes; /* symbols are bytes, else characters */
+    int is_bytes;              /* symbols are bytes, else characters */
     int ignore_merges, byte_fallback, fuse_unknown;
     int32_t unk;
     int32_t byte_symbols[256];      /* is_bytes; PM_NO_TOKEN where the vocabulary lacks the byte */
@@ -73,8 +74,8 @@ typedef struct bpe_model {
     pthread_mutex_t making;   /* held while the trie or the neighbours are made */
     _Atomic(int) trie_is_there, neighbours_are_there;
     struct bpe_split *splits; /* by id, of tokens that are known to be themselves */
-    pm_byte_trie trie; /* the tokens that text may become; for long pieces, made when the first one comes */
-    char *prefix, *suffix; /* continuing_subword_prefix of all symbols but the first, end_of_word_suffix of the last */
+    pm_byte_trie trie;        /* the tokens that text may become; for long pieces, made when the first one comes */
+    char *prefix, *suffix; /* continuing_subword_prefix of all symbols but the first; end_of_word_suffix */
     size_t n_prefix, n_suffix;
 } bpe_model;
 
@@ -94,8 +95,8 @@ typedef enum bpe_whole {
     BPE_WHOLE_OTHERS  /* the merges never reach it */
 } bpe_whole;
 
-/* Short pieces and what they became, each in the one place that its hash says: never more than that, and what comes
- * last stays. 64 bytes an entry, 256 KiB a thread. */
+/* Short pieces and what they became, each in the one place that its hash says: never more than that, and what
+ * comes last stays. 64 bytes an entry, 256 KiB a thread. */
 enum { BPE_CACHE_KEY = 22, BPE_CACHE_IDS = 8, BPE_CACHE_ENTRIES = 4096 };
 
 typedef struct bpe_cache_entry {
@@ -143,8 +144,7 @@ typedef struct bpe_encoding {
 } bpe_encoding;
 
 /* bpe_merges.c: the merges of the spec, or those that scores imply. */
-pm_plugin_code bpe_merges_create(bpe_model *bpe, const pm_tokenizer_spec *spec,
-                                 const pm_plugin_message *message);
+pm_plugin_code bpe_merges_create(bpe_model *bpe, const pm_tokenizer_spec *spec, const pm_plugin_message *message);
 void bpe_merges_destroy(bpe_merges *merges);
 
 /* The symbol of a character, or PM_NO_TOKEN. */
@@ -153,8 +153,8 @@ int32_t bpe_character_symbol(const bpe_model *bpe, const char *bytes, size_t siz
 /* The four bits of a pair in its word of the filter. */
 static inline uint64_t bpe_filter_bits(uint64_t product)
 {
-    return UINT64_C(1) << (product & 63) | UINT64_C(1) << (product >> 6 & 63) | UINT64_C(1) << (product >> 12 & 63) |
-           UINT64_C(1) << (product >> 18 & 63);
+    return UINT64_C(1) << (product & 63) | UINT64_C(1) << (product >> 6 & 63) |
+           UINT64_C(1) << (product >> 12 & 63) | UINT64_C(1) << (product >> 18 & 63);
 }
 
 /* The lower bits of a product of the pair are as good as the higher ones after one more step. */
@@ -181,10 +181,11 @@ static inline const bpe_merge *bpe_find_merge(const bpe_merges *merges, int32_t 
     }
 }
 
-/* bpe_model.c: what only some texts need is made when the first of them comes: calls `make`, unless *is_there says that
- * it has done its work. */
+/* bpe_model.c: what only some texts need is made when the first of them comes: calls `make`, unless *is_there says
+ * that it has done its work. */
 typedef pm_plugin_code (*bpe_maker)(bpe_model *bpe, const pm_plugin_message *message);
-pm_plugin_code bpe_make_once(bpe_model *bpe, _Atomic(int) *is_there, bpe_maker make, const pm_plugin_message *message);
+pm_plugin_code bpe_make_once(bpe_model *bpe, _Atomic(int) *is_there, bpe_maker make,
+                             const pm_plugin_message *message);
 
 /* bpe_neighbours.c: from the tokens and the first symbols of bytes and characters, which must be there already. */
 pm_plugin_code bpe_neighbours_create(bpe_model *bpe, const pm_plugin_message *message);
@@ -201,16 +202,18 @@ static inline int bpe_may_join(const bpe_neighbours *neighbours, int32_t left, i
             return neighbours->pairs[at] == pair;
 }
 
-/* bpe_cache.c. Emits the tokens of bytes[0, n), which are at `begin` of the piece at hand; 0 where they are not known. */
+/* bpe_cache.c. Emits the tokens of bytes[0, n), which are at `begin` of the piece at hand; 0 where they are not
+ * known. */
 int bpe_cache_emit(const bpe_cache *cache, const char *bytes, size_t n, size_t begin, pm_token_sink *sink);
 /* Remembers that e->symbols are what bytes[0, n) become. */
 void bpe_cache_add(bpe_encoding *e, const char *bytes, size_t n);
 
-/* bpe_long.c. Finds the tokens of text[0, n): e->found[0, *n_found); *n_found is 0 where it is not made of tokens. */
+/* bpe_long.c. Finds the tokens of text[0, n): e->found[0, *n_found); *n_found is 0 where it is not made of tokens.
+ */
 pm_plugin_code bpe_long_encode(bpe_encoding *e, const char *text, size_t n, size_t *n_found);
 
-/* bpe_long.c. What merging the token's own bytes gives (a bpe_whole); not for vocabularies with a prefix or suffix. Changes
- * e->symbols. */
+/* bpe_long.c. What merging the token's own bytes gives (a bpe_whole); not for vocabularies with a prefix or
+ * suffix. Changes e->symbols. */
 pm_plugin_code bpe_whole_of(bpe_encoding *e, int32_t id, uint8_t *out);
 
 /* bpe_encode.c: appends the first symbols of bytes[0, n) to those of the piece, for which there is room. */

@@ -1,7 +1,7 @@
 /* Byte-pair encoding proper: the merge of lowest rank first, the leftmost of equals, until there is none.
  *
- * A long piece is first cut wherever no token could reach across (bpe_neighbours). Short stretches (nearly all) are
- * scanned again for each merge: for a few symbols nothing is faster. Long ones use a linked list and a heap of
+ * A long piece is first cut wherever no token could reach across (bpe_neighbours). Short stretches (nearly all)
+ * are scanned again for each merge: for a few symbols nothing is faster. Long ones use a linked list and a heap of
  * candidates, so that a megabyte without a space takes n log n. Source: Sennrich, Haddow, Birch 2016, "Neural
  * Machine Translation of Rare Words with Subword Units".
  */

@@ -1,7 +1,7 @@
 /* From a piece of text to ids: symbols, merges, and what happens to characters no token stands for.
  *
- * A byte-level symbol spans its byte; the byte tokens that stand in for a character each span the whole character, as
- * in Hugging Face's tokenizers.
+ * A byte-level symbol spans its byte; the byte tokens that stand in for a character each span the whole character,
+ * as in Hugging Face's tokenizers.
  */
 #include <string.h>
 
@@ -155,7 +155,8 @@ pm_plugin_code bpe_encode(const void *model, void *scratch, pm_token_sink *sink,
     const pm_piece *piece = sink->piece;
     bpe_encoding *e = scratch;
     int plain = bpe->n_prefix + bpe->n_suffix == 0; /* a token's bytes are what it is made from */
-    int32_t whole = plain || bpe->ignore_merges ? pm_token_map_find(&bpe->map, piece->bytes, piece->n) : PM_NO_TOKEN;
+    int32_t whole =
+        plain || bpe->ignore_merges ? pm_token_map_find(&bpe->map, piece->bytes, piece->n) : PM_NO_TOKEN;
     e->message = message;
     if (whole != PM_NO_TOKEN) {
         uint8_t what = BPE_WHOLE_ITSELF;

@@ -1,13 +1,14 @@
 /* Long pieces without merging them: a search for the one sequence of tokens that merging would give.
  *
- * A sequence of tokens is what merging gives if and only if each token is what merging its own bytes gives, and each
- * two neighbours are what merging their bytes together gives: were there a first merge across a boundary, it would be
- * there with these two alone, as nothing before it can have come from outside. (This holds for every table of merges
- * that are applied by rank and then from the left.) So there is one such sequence for each prefix of the piece, and the
- * search may go from the left, longest token first, and need never come back to a place where it got stuck.
+ * A sequence of tokens is what merging gives if and only if each token is what merging its own bytes gives, and
+ * each two neighbours are what merging their bytes together gives: were there a first merge across a boundary, it
+ * would be there with these two alone, as nothing before it can have come from outside. (This holds for every
+ * table of merges that are applied by rank and then from the left.) So there is one such sequence for each prefix
+ * of the piece, and the search may go from the left, longest token first, and need never come back to a place
+ * where it got stuck.
  *
- * Which tokens are themselves and which pairs are neighbours is found out by merging, once, and remembered. The idea of
- * searching over compatible neighbours is that of the `bpe` crate (github/rust-gems).
+ * Which tokens are themselves and which pairs are neighbours is found out by merging, once, and remembered. The
+ * idea of searching over compatible neighbours is that of the `bpe` crate (github/rust-gems).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -98,10 +99,11 @@ static pm_plugin_code merge_pair(bpe_encoding *e, int32_t left, int32_t right, i
     return PM_PLUGIN_OK;
 }
 
-/* The same without merging, for tokens whose merges come in the order of their ranks. Goes back in time from the two
- * whole tokens: the symbols at the boundary are those on the right edge of the left token's tree and on the left edge of
- * the right one's. Two of them that stood there at the same time and have a merge that came before either was used up
- * would have been joined. -1: a merge of a rank that should have come earlier; only merging tells. */
+/* The same without merging, for tokens whose merges come in the order of their ranks. Goes back in time from the
+ * two whole tokens: the symbols at the boundary are those on the right edge of the left token's tree and on the
+ * left edge of the right one's. Two of them that stood there at the same time and have a merge that came before
+ * either was used up would have been joined. -1: a merge of a rank that should have come earlier; only merging
+ * tells. */
 static int stay_apart(const bpe_model *bpe, int32_t left, int32_t right)
 {
     uint32_t left_until = UINT32_MAX, right_until = UINT32_MAX;
@@ -167,10 +169,10 @@ static size_t find_prefixes(bpe_encoding *e, const char *text, size_t at, size_t
     return n;
 }
 
-/* Starts to load what find_prefixes will look at third at text[at, end); the first two are in the nearer caches. (Always
- * inline: compilers drop calls of functions that do nothing but prefetch.) */
-static inline __attribute__((always_inline)) void prefetch_prefixes(const pm_byte_trie *trie, const char *text, size_t at,
-                                                                    size_t end)
+/* Starts to load what find_prefixes will look at third at text[at, end); the first two are in the nearer caches.
+ * (Always inline: compilers drop calls of functions that do nothing but prefetch.) */
+static inline __attribute__((always_inline)) void prefetch_prefixes(const pm_byte_trie *trie, const char *text,
+                                                                    size_t at, size_t end)
 {
     pm_trie_unit unit = trie->root;
     for (size_t i = at; i < end && i < at + 2; i++) {
@@ -200,8 +202,8 @@ static pm_plugin_code prepare_search(bpe_encoding *e, size_t n)
 
 /* The next token of the search: the longest one at `at` that is shorter than `below`, is itself, goes with the one
  * before it, and ends where the search has not been stuck. Its id is PM_NO_TOKEN where there is none. */
-static pm_plugin_code next_token(bpe_encoding *e, const char *text, size_t at, size_t n, size_t below, int32_t before,
-                                 bpe_found *out)
+static pm_plugin_code next_token(bpe_encoding *e, const char *text, size_t at, size_t n, size_t below,
+                                 int32_t before, bpe_found *out)
 {
     for (size_t left = find_prefixes(e, text, at, n, below); left > 0; left--) {
         uint8_t whole;

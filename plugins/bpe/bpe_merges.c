@@ -34,8 +34,8 @@ static pm_plugin_code allocate_slots(bpe_merges *merges, size_t n, const pm_plug
     return PM_PLUGIN_OK;
 }
 
-/* Starts to load what add_merge will touch: the table is larger than the nearer caches. (Always inline: compilers drop
- * calls of functions that do nothing but prefetch.) */
+/* Starts to load what add_merge will touch: the table is larger than the nearer caches. (Always inline: compilers
+ * drop calls of functions that do nothing but prefetch.) */
 static inline __attribute__((always_inline)) void prefetch_merge(const bpe_merges *merges, int32_t left,
                                                                  int32_t right)
 {
@@ -88,8 +88,7 @@ static int is_concatenation(const bpe_model *bpe, pm_vocab_merge m)
            memcmp(result + n_left, right, n_right) == 0;
 }
 
-static pm_plugin_code copy_merges(bpe_model *bpe, const pm_tokenizer_spec *spec,
-                                  const pm_plugin_message *message)
+static pm_plugin_code copy_merges(bpe_model *bpe, const pm_tokenizer_spec *spec, const pm_plugin_message *message)
 {
     if (spec->n_merges > BPE_NO_RANK / 4)
         return pm_plugin_fail(message, PM_PLUGIN_UNSUPPORTED, "there are %zu merges", spec->n_merges);
@@ -209,7 +208,8 @@ static int cut_token(const bpe_model *bpe, int32_t id, token_cuts *list)
     const char *bytes = pm_token_bytes(bpe->table, id, &size);
     if (!pm_grow((void **)&list->cuts, &list->capacity, list->n + size, sizeof *list->cuts))
         return 0;
-    for (size_t at = 0; at < size && size <= 64; at += length) { /* so that the look-ups wait for memory together */
+    for (size_t at = 0; at < size && size <= 64;
+         at += length) { /* so that the look-ups wait for memory together */
         length = bpe->is_bytes ? 1 : pm_read_character(bytes, at, size).length;
         pm_token_map_prefetch(&bpe->map, bytes, at);
         pm_token_map_prefetch(&bpe->map, bytes + at, size - at);
@@ -261,14 +261,14 @@ static pm_plugin_code derive_merges(bpe_model *bpe, const pm_plugin_message *mes
         }
     if (good && !is_sorted)
         qsort(tokens, n, sizeof *tokens, compare_scores);
-    pm_plugin_code code = good ? add_cuts(bpe, tokens, n, &list, message) : pm_plugin_fail_memory(message, "the merges");
+    pm_plugin_code code =
+        good ? add_cuts(bpe, tokens, n, &list, message) : pm_plugin_fail_memory(message, "the merges");
     free(tokens);
     free(list.cuts);
     return code;
 }
 
-pm_plugin_code bpe_merges_create(bpe_model *bpe, const pm_tokenizer_spec *spec,
-                                 const pm_plugin_message *message)
+pm_plugin_code bpe_merges_create(bpe_model *bpe, const pm_tokenizer_spec *spec, const pm_plugin_message *message)
 {
     if (spec->n_merges > 0)
         return copy_merges(bpe, spec, message);

@@ -53,8 +53,10 @@ static pm_plugin_code read_options(bpe_model *bpe, const pm_model_source *source
     const pm_json *options = source->options;
     double dropout = pm_json_number(options, "dropout", 0);
     if (dropout != 0)
-        return pm_plugin_fail(message, PM_PLUGIN_UNSUPPORTED, "the vocabulary asks for a BPE dropout of %g, which makes "
-                              "ids random", dropout);
+        return pm_plugin_fail(message, PM_PLUGIN_UNSUPPORTED,
+                              "the vocabulary asks for a BPE dropout of %g, which makes "
+                              "ids random",
+                              dropout);
     bpe->ignore_merges = pm_json_flag(options, "ignore_merges", 0);
     bpe->byte_fallback = pm_json_flag(options, "byte_fallback", options == NULL);
     bpe->fuse_unknown = pm_json_flag(options, "fuse_unk", 0);
@@ -65,7 +67,8 @@ static pm_plugin_code read_options(bpe_model *bpe, const pm_model_source *source
     return copy_affix(options, "end_of_word_suffix", &bpe->suffix, &bpe->n_suffix, message);
 }
 
-pm_plugin_code bpe_make_once(bpe_model *bpe, _Atomic(int) *is_there, bpe_maker make, const pm_plugin_message *message)
+pm_plugin_code bpe_make_once(bpe_model *bpe, _Atomic(int) *is_there, bpe_maker make,
+                             const pm_plugin_message *message)
 {
     pm_plugin_code code = PM_PLUGIN_OK;
     if (atomic_load_explicit(is_there, memory_order_acquire))

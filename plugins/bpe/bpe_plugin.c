@@ -28,7 +28,8 @@ const pm_plugin *pumice_plugin(void)
         .size = sizeof(pm_plugin),
         .name = "bpe",
         .version = "0.1.0",
-        .summary = "byte-pair encoding: byte-level (GPT-2, LLaMA 3, Qwen, ...) and SentencePiece with byte fallback",
+        .summary =
+            "byte-pair encoding: byte-level (GPT-2, LLaMA 3, Qwen, ...) and SentencePiece with byte fallback",
         .api = &api,
     };
     return &plugin;

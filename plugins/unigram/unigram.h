@@ -43,9 +43,9 @@ typedef struct unigram_model {
 } unigram_model;
 
 enum {
-    UNIGRAM_WORD_BYTES = 24, /* longer words are not remembered */
-    UNIGRAM_WORD_TOKENS = 18,/* nor are those that become more tokens */
-    UNIGRAM_CACHE_BITS = 15  /* words, of 128 bytes each: 4 MiB a thread at most */
+    UNIGRAM_WORD_BYTES = 24,  /* longer words are not remembered */
+    UNIGRAM_WORD_TOKENS = 18, /* nor are those that become more tokens */
+    UNIGRAM_CACHE_BITS = 15   /* words, of 128 bytes each: 4 MiB a thread at most */
 };
 
 /* The best way to a place of a stretch of text. */

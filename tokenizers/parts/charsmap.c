@@ -141,14 +141,16 @@ static void find_leaves(pm_charsmap *map)
     }
 }
 
-static pm_plugin_code read_blob(pm_charsmap *map, const unsigned char *blob, size_t n, const pm_plugin_message *message)
+static pm_plugin_code read_blob(pm_charsmap *map, const unsigned char *blob, size_t n,
+                                const pm_plugin_message *message)
 {
     if (n == 0)
         return PM_PLUGIN_OK;
     uint32_t n_trie = n >= 4 ? load_u32(blob) : UINT32_MAX;
     if (n < 4 || n_trie > n - 4 || n_trie % 4 != 0 || n_trie == 0)
-        return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "the precompiled charsmap of %zu bytes says that its trie has %u",
-                              n, (unsigned)n_trie);
+        return pm_plugin_fail(message, PM_PLUGIN_FORMAT,
+                              "the precompiled charsmap of %zu bytes says that its trie has %u", n,
+                              (unsigned)n_trie);
     map->n_units = n_trie / 4;
     map->n_texts = n - 4 - n_trie;
     map->units = malloc(n_trie);
@@ -162,7 +164,8 @@ static pm_plugin_code read_blob(pm_charsmap *map, const unsigned char *blob, siz
     return PM_PLUGIN_OK;
 }
 
-pm_plugin_code pm_charsmap_create(const char *base64, size_t n, pm_charsmap **out, const pm_plugin_message *message)
+pm_plugin_code pm_charsmap_create(const char *base64, size_t n, pm_charsmap **out,
+                                  const pm_plugin_message *message)
 {
     pm_charsmap *map = calloc(1, sizeof *map);
     unsigned char *blob = malloc(n / 4 * 3 + 4);
@@ -171,8 +174,9 @@ pm_plugin_code pm_charsmap_create(const char *base64, size_t n, pm_charsmap **ou
         code = pm_plugin_fail_memory(message, "a charsmap");
     } else {
         size_t n_blob = decode_base64(base64, n, blob);
-        code = n_blob == SIZE_MAX ? pm_plugin_fail(message, PM_PLUGIN_FORMAT, "the precompiled charsmap is no base64")
-                                  : read_blob(map, blob, n_blob, message);
+        code = n_blob == SIZE_MAX
+                   ? pm_plugin_fail(message, PM_PLUGIN_FORMAT, "the precompiled charsmap is no base64")
+                   : read_blob(map, blob, n_blob, message);
     }
     free(blob);
     if (code != PM_PLUGIN_OK) {

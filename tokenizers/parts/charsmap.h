@@ -1,7 +1,8 @@
 /* SentencePiece's precompiled character map: rewritings of strings, looked up by prefix.
  *
- * The blob (normalizer_spec.precompiled_charsmap) is: the size in bytes of a double-array trie (32 bits, little-endian),
- * the trie in the form of darts-clone, and the replacements, each ended by a NUL. It is hostile: every index is checked.
+ * The blob (normalizer_spec.precompiled_charsmap) is: the size in bytes of a double-array trie (32 bits,
+ * little-endian), the trie in the form of darts-clone, and the replacements, each ended by a NUL. It is hostile:
+ * every index is checked.
  */
 #ifndef PUMICE_PARTS_CHARSMAP_H
 #define PUMICE_PARTS_CHARSMAP_H
@@ -11,11 +12,12 @@
 typedef struct pm_charsmap pm_charsmap;
 
 /* From base64. An empty one maps nothing. */
-pm_plugin_code pm_charsmap_create(const char *base64, size_t n, pm_charsmap **out, const pm_plugin_message *message);
+pm_plugin_code pm_charsmap_create(const char *base64, size_t n, pm_charsmap **out,
+                                  const pm_plugin_message *message);
 void pm_charsmap_destroy(pm_charsmap *map); /* NULL is fine */
 
-/* The replacement of the shortest or longest prefix of text[0, n) that is mapped: its length in the text, or 0 where
- * there is none. *to is NUL-terminated and lives as long as the map. */
+/* The replacement of the shortest or longest prefix of text[0, n) that is mapped: its length in the text, or 0
+ * where there is none. *to is NUL-terminated and lives as long as the map. */
 size_t pm_charsmap_shortest(const pm_charsmap *map, const char *text, size_t n, const char **to);
 size_t pm_charsmap_longest(const pm_charsmap *map, const char *text, size_t n, const char **to);
 

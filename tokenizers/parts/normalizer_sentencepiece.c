@@ -1,7 +1,7 @@
 /* What SentencePiece does to text before it looks for pieces, as normalizer.h describes it.
  *
- * Source: Kudo and Richardson 2018, and the behaviour of the library: every step takes a symbol, a mapped prefix or one
- * character; spaces at the ends and repeated ones go as they come up.
+ * Source: Kudo and Richardson 2018, and the behaviour of the library: every step takes a symbol, a mapped prefix
+ * or one character; spaces at the ends and repeated ones go as they come up.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +21,8 @@ struct pm_sp_settings {
     sp_symbol *symbols; /* the longest first */
     size_t n_symbols;
     uint8_t starts_symbol[256];
-    uint8_t is_plain[256];   /* ASCII that stays what it is, if only ASCII follows */
-    uint32_t becomes[256];   /* what a byte that stays becomes, in memory order: itself, or a visible space */
+    uint8_t is_plain[256]; /* ASCII that stays what it is, if only ASCII follows */
+    uint32_t becomes[256]; /* what a byte that stays becomes, in memory order: itself, or a visible space */
     uint8_t n_becomes[256];
 };
 
@@ -66,12 +66,13 @@ static void fill_byte_tables(struct pm_sp_settings *s, const pm_charsmap *map)
             s->n_becomes[byte] = N_VISIBLE_SPACE;
         }
         memcpy(&s->becomes[byte], text, sizeof text);
-        s->is_plain[byte] = byte < 0x80 && !s->starts_symbol[byte] &&
-                            pm_charsmap_leaves_before_ascii(map, (unsigned char)byte);
+        s->is_plain[byte] =
+            byte < 0x80 && !s->starts_symbol[byte] && pm_charsmap_leaves_before_ascii(map, (unsigned char)byte);
     }
 }
 
-pm_plugin_code step_sentencepiece_create(const pm_json *json, normalizer_step *step, const pm_plugin_message *message)
+pm_plugin_code step_sentencepiece_create(const pm_json *json, normalizer_step *step,
+                                         const pm_plugin_message *message)
 {
     const pm_json *blob = pm_json_member(json, "precompiled_charsmap");
     step->run = step_sentencepiece;
@@ -84,7 +85,8 @@ pm_plugin_code step_sentencepiece_create(const pm_json *json, normalizer_step *s
     step->sentencepiece->suffix = pm_json_flag(json, "treat_whitespace_as_suffix", 0);
     if (blob && blob->type != PM_JSON_STRING)
         return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "the precompiled charsmap is no text");
-    PM_PLUGIN_TRY(pm_charsmap_create(blob ? blob->string : "", blob ? blob->n_string : 0, &step->charsmap, message));
+    PM_PLUGIN_TRY(
+        pm_charsmap_create(blob ? blob->string : "", blob ? blob->n_string : 0, &step->charsmap, message));
     PM_PLUGIN_TRY(read_symbols(pm_json_member(json, "user_defined_symbols"), step->sentencepiece, message));
     fill_byte_tables(step->sentencepiece, step->charsmap);
     return PM_PLUGIN_OK;
@@ -158,8 +160,8 @@ static int put_chunk(sp_writer *w, const sp_chunk *chunk, pm_origin origin)
     return chunk->n_to == plain || pm_text_buffer_append(w->out, chunk->to + plain, chunk->n_to - plain, origin);
 }
 
-/* The end of the text from `at` on in which each character stays what it is, but for how spaces are written: nearly
- * all text. */
+/* The end of the text from `at` on in which each character stays what it is, but for how spaces are written:
+ * nearly all text. */
 static size_t find_kept_end(const normalizer_step *step, const pm_piece *in, size_t at, int after_space)
 {
     const struct pm_sp_settings *s = step->sentencepiece;
@@ -197,7 +199,8 @@ static int put_kept(sp_writer *w, const pm_piece *in, size_t begin, size_t end)
     for (size_t at = begin, length; out->with_origins && at < end; at += length) {
         length = pm_read_character(in->bytes, at, in->n).length;
         pm_origin origin = pm_piece_origin(in, at, at + length);
-        for (size_t i = 0, n = length > 1 ? length : w->settings->n_becomes[(unsigned char)in->bytes[at]]; i < n; i++)
+        for (size_t i = 0, n = length > 1 ? length : w->settings->n_becomes[(unsigned char)in->bytes[at]]; i < n;
+             i++)
             *origins++ = origin;
     }
     out->n = (size_t)(to - out->bytes);
@@ -213,7 +216,8 @@ static void drop_spaces_at_end(const struct pm_sp_settings *s, pm_text_buffer *o
         out->n -= n;
 }
 
-int step_sentencepiece(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins, int *same)
+int step_sentencepiece(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins,
+                       int *same)
 {
     const struct pm_sp_settings *s = step->sentencepiece;
     (void)same;

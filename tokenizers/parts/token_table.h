@@ -53,8 +53,8 @@ pm_plugin_code pm_token_map_create(const pm_token_table *table, unsigned kinds, 
                                    const pm_plugin_message *message);
 void pm_token_map_destroy(pm_token_map *map);
 
-/* Starts to load what pm_token_map_find will look at. (Always inline: compilers drop calls of functions that do nothing
- * but prefetch.) */
+/* Starts to load what pm_token_map_find will look at. (Always inline: compilers drop calls of functions that do
+ * nothing but prefetch.) */
 static inline __attribute__((always_inline)) void pm_token_map_prefetch(const pm_token_map *map, const char *bytes,
                                                                         size_t size)
 {
