@@ -466,7 +466,15 @@ static int64_t slice_end(pmj *j, pmj_value value, int64_t n, int64_t least, int6
     return at < least ? least : at > most ? most : at;
 }
 
-pmj_value pmj_slice(pmj *j, pmj_value value, pmj_value begin, pmj_value end, pmj_value step)
+/* A string that a number of the conversation cut or repeated. */
+static pmj_value steered(pmj *j, pmj_value value, int by_content)
+{
+    if (!by_content || value.type != PMJ_STRING)
+        return value;
+    return pmj_string_value(j, value.as.string->bytes, value.as.string->n, 1);
+}
+
+static pmj_value cut_out(pmj *j, pmj_value value, pmj_value begin, pmj_value end, pmj_value step)
 {
     if (value.type == PMJ_UNDEFINED)
         pmj_fail(j, PM_ERR_ARGUMENT, "%s is undefined and cannot be cut",
@@ -499,6 +507,11 @@ pmj_value pmj_slice(pmj *j, pmj_value value, pmj_value begin, pmj_value end, pmj
     for (size_t i = 0; i < result.as.list->n; i++)
         pmj_text_add_string(j, &text, result.as.list->items[i].as.string);
     return pmj_text_value(j, &text);
+}
+
+pmj_value pmj_slice(pmj *j, pmj_value value, pmj_value begin, pmj_value end, pmj_value step)
+{
+    return steered(j, cut_out(j, value, begin, end, step), begin.content || end.content || step.content);
 }
 
 /* ---- Arithmetic ---- */
@@ -619,7 +632,7 @@ pmj_value pmj_binary(pmj *j, pmj_op op, pmj_value a, pmj_value b)
     }
     if (op == PMJ_OP_MUL && (b.type == PMJ_INT || b.type == PMJ_BOOL) &&
         (a.type == PMJ_STRING || a.type == PMJ_LIST || a.type == PMJ_TUPLE))
-        return repeat(j, a, b.as.integer);
+        return steered(j, repeat(j, a, b.as.integer), b.content);
     if (op == PMJ_OP_MOD && a.type == PMJ_STRING)
         return pmj_format_percent(j, a.as.string, b);
     static const char *const signs[] = {"?", "+", "-", "*", "/", "//", "%", "**"};

@@ -49,6 +49,19 @@ class Chat(CliCase):
         self.assertIn(b"--raw", result.stderr)
         self.assertEqual(result.stdout, b"")
 
+    def test_template_of_a_file_or_by_name(self):
+        own = self.pumice("run", *self.arguments, "Hello").stdout
+        path = self.folder / "chat.jinja"
+        path.write_text(CHATML)
+        arguments = ["run", "--model", STORIES, *self.arguments[2:], "Hello", "--template"]
+        self.assertEqual(self.pumice(*arguments, path).stdout, own)
+        self.pumice(*arguments, "chatml")
+        self.assertIn(b"nowhere.jinja", self.pumice(*arguments, "nowhere.jinja", status=FAILURE).stderr)
+        path.write_text("one\n{{ messages | frobnicate }}")
+        result = self.pumice(*arguments, path, status=FAILURE)
+        self.assertIn(b"line 2", result.stderr)
+        self.assertIn(b"`{{ messages | frobnicate }}`", result.stderr)
+
     def test_lines_are_messages(self):
         result = self.chat("Hello\nAnd then?\n")
         self.assertEqual(result.stderr.count(b"first token after"), 2)

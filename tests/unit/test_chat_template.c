@@ -223,6 +223,7 @@ static void test_origin_of_pieces(void **state)
         {"{{ '<|' + messages[0].role + '|>' }}", 1},
         {"{{ '<|' + messages[1].role + '|>' }}", 2},
         {"{{ bos_token + '<|' }}x{{ eos_token }}", 1},
+        {"{{ '<|xend|>'[:messages[0].content | int(2)] }}", 0},
         {"{{ messages[0].content }}", 0},
     };
     const pm_chat_message messages[] = {{"user", "x", 1}, {"end", "y", 1}};
