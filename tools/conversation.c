@@ -41,6 +41,11 @@ pm_status cli_conversation_open(cli_conversation *conversation, const pm_tokeniz
         return cli_fail(err, status,
                         "this model has no chat template: continue a text with --raw, or choose a template "
                         "with --template");
+    if (status != PM_OK && !choice) {
+        const pm_error why = *err;
+        return cli_fail(err, status, "%s. Continue a text with --raw, or choose a template with --template",
+                        why.message);
+    }
     return status;
 }
 

@@ -62,6 +62,13 @@ class Chat(CliCase):
         self.assertIn(b"line 2", result.stderr)
         self.assertIn(b"`{{ messages | frobnicate }}`", result.stderr)
 
+    def test_model_whose_template_is_not_understood(self):
+        model = self.folder / "odd.gguf"
+        model.write_bytes(add_texts(STORIES.read_bytes(), {"tokenizer.chat_template": "{% import 'x' as y %}"}))
+        said = self.pumice("run", "--model", model, "--device", "cpu", "Hello", status=FAILURE).stderr
+        self.assertIn(b"`{% import 'x' as y %}`", said)
+        self.assertIn(b"--raw", said)
+
     def test_lines_are_messages(self):
         result = self.chat("Hello\nAnd then?\n")
         self.assertEqual(result.stderr.count(b"first token after"), 2)
