@@ -541,7 +541,8 @@ static pmj_args rest_of(const pmj_args *args, size_t n)
 {
     pmj_args rest = *args;
     n = n < args->n ? n : args->n;
-    rest.values += n;
+    if (n > 0) /* without arguments there is no array to step into */
+        rest.values += n;
     rest.n -= n;
     return rest;
 }
