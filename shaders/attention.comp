@@ -11,6 +11,8 @@
 #include "attention.push.h"
 
 layout(constant_id = 2) const uint PM_ALIGNED = 1; // D is a multiple of 8
+layout(constant_id = 3) const uint PM_SPANS = 0;   // positions are triples
+layout(constant_id = 4) const uint PM_HAS_BIAS = 0;
 
 layout(push_constant) uniform push_block { pm_attention_push push; };
 layout(set = 1, binding = 0) readonly restrict buffer q_block { float q[]; };
@@ -19,6 +21,7 @@ layout(set = 1, binding = 2) readonly restrict buffer v_block { uvec2 values[]; 
 layout(set = 1, binding = 3) readonly restrict buffer positions_block { int positions[]; };
 layout(set = 1, binding = 4) writeonly restrict buffer out_block { float result[]; };
 layout(set = 1, binding = 5) writeonly restrict buffer parts_block { float parts[]; }; // D values, maximum, total
+layout(set = 1, binding = 6) readonly restrict buffer bias_block { float bias[]; };
 
 #include "common/kv_range.glsl"
 
@@ -93,7 +96,8 @@ void main()
     uint head = push.first_head + number % push.count, t = push.first_row + number / push.count;
     if (t >= min(PM_ROWS_NOW(push), push.end_row))
         return;
-    uvec2 range = pm_kv_range(positions[t], split);
+    uvec3 span = pm_kv_span(t);
+    uvec2 range = pm_kv_range(span, split);
     uint cache = (head - push.first_head) / push.per_kv * push.n_ctx;
     uint row = t * push.n_heads + head;
 
@@ -109,7 +113,7 @@ void main()
         bool mine = base + lane < range.y;
         float s = LOWEST;
         if (mine)
-            s = score((cache + base + lane) * n_head);
+            s = pm_kv_adjust(score((cache + base + lane) * n_head), head, span.x, base + lane);
         float now = max(highest, pm_highest(s));
         float zero = now == LOWEST ? 0.0 : now; // nothing but -Inf so far
         float keep = exp(highest - zero), p = mine ? exp(s - zero) : 0.0;

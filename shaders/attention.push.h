@@ -14,5 +14,7 @@ struct pm_attention_push {
     PM_U32 window;     /* 0: none */
     PM_U32 n_splits;   /* parts of the range of positions; more than 1: parts go to scratch and are merged */
     PM_U32 least;      /* positions that a part has at least */
+    PM_U32 n_bias;     /* values of bias for a head: 2 M + 1 */
     PM_F32 scale;
+    PM_F32 softcap;    /* 0: none */
 };

@@ -12,6 +12,9 @@
 #include "common/rows.glsl"
 #include "attention.push.h"
 
+layout(constant_id = 3) const uint PM_SPANS = 0; // positions are triples
+layout(constant_id = 4) const uint PM_HAS_BIAS = 0;
+
 layout(push_constant) uniform push_block { pm_attention_push push; };
 layout(set = 1, binding = 0) readonly restrict buffer q_block { vec4 q[]; };
 layout(set = 1, binding = 1) readonly restrict buffer k_block { uvec4 keys[]; };
@@ -19,6 +22,7 @@ layout(set = 1, binding = 2) readonly restrict buffer v_block { uvec4 values[]; 
 layout(set = 1, binding = 3) readonly restrict buffer positions_block { int positions[]; };
 layout(set = 1, binding = 4) writeonly restrict buffer out_block { vec4 result[]; };
 layout(set = 1, binding = 5) writeonly restrict buffer parts_block { float parts[]; }; // D values, maximum, total
+layout(set = 1, binding = 6) readonly restrict buffer bias_block { float bias[]; };
 
 #include "common/kv_range.glsl"
 
@@ -66,8 +70,9 @@ void main()
         return;
     bool mine = first + gl_SubgroupInvocationID < n_rows;
     uint r = min(first + gl_SubgroupInvocationID, n_rows - 1);
-    uint t = r / push.per_kv, row = t * push.n_heads + push.first_head + kv * push.per_kv + r % push.per_kv;
-    uvec2 range = pm_kv_range(positions[t], split);
+    uint t = r / push.per_kv, head = push.first_head + kv * push.per_kv + r % push.per_kv, row = t * push.n_heads + head;
+    uvec3 span = pm_kv_span(t);
+    uvec2 range = pm_kv_range(span, split);
     uint begin = subgroupMin(range.x < range.y ? range.x : 0xffffffffu), end = subgroupMax(range.y);
     uint cache = kv * push.n_ctx;
 
@@ -92,7 +97,7 @@ void main()
     sum += qs[2 * (i) + 1] * subgroupShuffle(high[(i) / 8], (i) % 8);
             EACH_OCTET(ADD_SCORE)
             bool seen = base + k >= range.x && base + k < range.y;
-            s[k] = seen ? sum.x + sum.y + sum.z + sum.w : LOWEST;
+            s[k] = seen ? pm_kv_adjust(sum.x + sum.y + sum.z + sum.w, head, span.x, j) : LOWEST;
             now = max(now, s[k]);
         }
         float zero = now == LOWEST ? 0.0 : now, keep = exp(highest - zero); // nothing but -Inf so far

@@ -1,22 +1,5 @@
-// out[i] = x[i] / (1 + exp(-x[i])). One invocation four values, or, where C is no multiple of four, one.
+// out[i] = a[i] / (1 + exp(-a[i]))
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#include "common/rows.glsl"
-#include "common/elementwise.push.h"
-
-layout(constant_id = 1) const uint PM_ALIGNED = 1; // C is a multiple of 4
-
-layout(push_constant) uniform push_block { pm_elementwise_push push; };
-layout(set = 1, binding = 0) readonly restrict buffer x_block { vec4 x[]; };
-layout(set = 1, binding = 1) writeonly restrict buffer out_block { vec4 result[]; };
-
-void main()
-{
-    uint n = PM_ROWS_NOW(push) * push.n_row, i = pm_invocation();
-    if (PM_ALIGNED != 0) {
-        if (4 * i < n)
-            result[i] = x[i] / (1.0 + exp(-x[i]));
-    } else if (i < n) {
-        PM_AT(result, i) = PM_AT(x, i) / (1.0 + exp(-PM_AT(x, i)));
-    }
-}
+#define PM_MAP(a) ((a) / (1.0 + exp(-(a))))
+#include "common/elementwise.glsl"

@@ -8,13 +8,19 @@
     X(EMBEDDING, embedding)           \
     X(MATMUL, matmul)                 \
     X(RMS_NORM, rms_norm)             \
+    X(LAYER_NORM, layer_norm)         \
     X(ROPE, rope)                     \
     X(KV_STORE, kv_store)             \
     X(ATTENTION, attention)           \
     X(SOFTMAX, softmax)               \
     X(SILU, silu)                     \
     X(SWIGLU, swiglu)                 \
+    X(GELU, gelu)                     \
+    X(RELU, relu)                     \
+    X(TANH, tanh)                     \
+    X(SCALE, scale)                   \
     X(ADD, add)                       \
+    X(MUL, mul)                       \
     X(REPEAT_PENALTY, repeat_penalty) \
     X(ARGMAX, argmax)                 \
     X(SAMPLE, sample)

@@ -269,8 +269,8 @@ static pm_tensor *attention_block(const pm_model_def *def, const pm_graph_shape 
     k = pm_rope(g, k, io->positions, angles, m->n_rot, m->interleaved);
     pm_tensor *keys = pm_kv_store(g, pm_def_k_cache(def, shape, g, l), k, io->positions);
     pm_tensor *values = pm_kv_store(g, pm_def_v_cache(def, shape, g, l), v, io->positions);
-    float scale = 1.0f / sqrtf((float)info->head_dim);
-    pm_tensor *heads = pm_attention(g, q, keys, values, io->positions, scale, m->window);
+    const pm_attention_args how = {.scale = 1.0f / sqrtf((float)info->head_dim), .window = m->window};
+    pm_tensor *heads = pm_attention(g, q, keys, values, io->positions, NULL, how);
     const int64_t flat[2] = {(int64_t)info->head_dim * info->n_heads, shape->n_tokens};
     return pm_add(g, x, pm_matmul(g, pm_def_tensor(def, g, layer->wo), pm_reshape(g, heads, 2, flat),
                                   pm_def_tensor(def, g, layer->bo), NULL));

@@ -4,9 +4,10 @@
  * counted by a run parameter (pm_tensor.rows): only the rows of the run are computed, the others are left as they
  * were. Builders check types and shapes, and on a mistake mark the graph as failed and return NULL.
  *
- * NaN and Inf: arithmetic ops propagate them as IEEE arithmetic does. Ops that choose (argmax, sample) never choose
- * a NaN while there is another value. Inputs that index (ids, positions, rows) are clamped into range by every
- * kernel, so that a wrong one reads a wrong row but never outside the tensor; the host checks them before the run.
+ * NaN and Inf: arithmetic ops propagate them as IEEE arithmetic does. Ops that choose (argmax, sample) never
+ * choose a NaN while there is another value. Inputs that index (ids, positions, rows) are clamped into range by
+ * every kernel, so that a wrong one reads a wrong row but never outside the tensor; the host checks them before
+ * the run.
  */
 #ifndef PUMICE_OPS_OPS_H
 #define PUMICE_OPS_OPS_H
@@ -30,13 +31,21 @@ typedef struct pm_rms_norm_args {
 } pm_rms_norm_args;
 pm_tensor *pm_rms_norm(pm_graph *g, const pm_tensor *x, const pm_tensor *weight, float eps);
 
-/* Rotary position embedding of x [D, H, T] at positions I32 [T], on the first n_rot values of each head; the rest is
- * copied. Pairs: (i, i + n_rot/2) as in GPT-NeoX, or (2i, 2i + 1) when interleaved, as in LLaMA's own files.
- * Angles come from a table that the model makes once in double precision, whatever the scaling form (linear, LLaMA 3,
- * YaRN): table F32 [2, n_rot/2, PM_ROPE_FINE + n_coarse], entry p < PM_ROPE_FINE holding (cos, sin) of the angle at
- * position p, and entry PM_ROPE_FINE + c that at position c * PM_ROPE_FINE (times the form's magnitude). The angle
- * addition formula then gives any position exactly enough, which float range reduction on a GPU does not.
- * Source: Su et al. 2021, arXiv:2104.09864; Peng et al. 2023 (YaRN), arXiv:2309.00071. */
+/* LayerNorm over dim[0]: out = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias, var with divisor C. weight and
+ * bias: F32 [C] or NULL. x: [C, ...]. Source: Ba, Kiros and Hinton 2016, arXiv:1607.06450. */
+typedef struct pm_layer_norm_args {
+    float eps;
+} pm_layer_norm_args;
+pm_tensor *pm_layer_norm(pm_graph *g, const pm_tensor *x, const pm_tensor *weight, const pm_tensor *bias,
+                         float eps);
+
+/* Rotary position embedding of x [D, H, T] at positions I32 [T], on the first n_rot values of each head; the rest
+ * is copied. Pairs: (i, i + n_rot/2) as in GPT-NeoX, or (2i, 2i + 1) when interleaved, as in LLaMA's own files.
+ * Angles come from a table that the model makes once in double precision, whatever the scaling form (linear, LLaMA
+ * 3, YaRN): table F32 [2, n_rot/2, PM_ROPE_FINE + n_coarse], entry p < PM_ROPE_FINE holding (cos, sin) of the
+ * angle at position p, and entry PM_ROPE_FINE + c that at position c * PM_ROPE_FINE (times the form's magnitude).
+ * The angle addition formula then gives any position exactly enough, which float range reduction on a GPU does
+ * not. Source: Su et al. 2021, arXiv:2104.09864; Peng et al. 2023 (YaRN), arXiv:2309.00071. */
 enum { PM_ROPE_FINE = 128 };
 typedef struct pm_rope_args {
     int32_t n_rot;
@@ -66,16 +75,28 @@ pm_status pm_rope_table(const pm_rope_scaling *scaling, int64_t max_position, fl
  * rows [D, H, T]; cache: state, F16 or F32, [D, ctx, H]. Returns the cache. */
 pm_tensor *pm_kv_store(pm_graph *g, pm_tensor *cache, const pm_tensor *rows, const pm_tensor *positions);
 
-/* Causal attention over the cache: for head h and row t with p = positions[t], over the cache slots
- * max(0, p - window + 1) .. p (all up to p where window is 0):
- *     out[:, h, t] = sum_j softmax_j(scale * q[:, h, t] . k[:, j, h / (H / H_kv)]) v[:, j, h / (H / H_kv)]
- * q [D, H, T]; k_cache, v_cache [D, ctx, H_kv]; out [D, H, T]. D: any from 1 to 512; H a multiple of H_kv. */
+/* Attention over the cache. Row t has a slot p of its own and sees the slots first .. last:
+ *     score_j = cap(scale * q[:, h, t] . k[:, j, h / (H / H_kv)]) + bias[clamp(j - p, -M, M) + M, h]
+ *     out[:, h, t] = sum_j softmax_j(score_j) v[:, j, h / (H / H_kv)]
+ * q [D, H, T]; k_cache, v_cache [D, ctx, H_kv]; out [D, H, T]. D: any from 1 to 512; H a multiple of H_kv.
+ * positions: I32 [T], p alone: causal, first = max(0, p - window + 1) (0 where window is 0) and last = p;
+ *            or I32 [3, T], (p, first, last) of each row: bidirectional (the sequence's ends), cross-attention,
+ * and several sequences in one pass. first is taken as no more than last. bias: F32 [2 M + 1, H] by distance, as
+ * T5's relative positions are; or NULL. cap(x) = softcap * tanh(x / softcap), or x where softcap is 0. Sources:
+ * Vaswani et al. 2017, arXiv:1706.03762; Raffel et al. 2019 (T5), arXiv:1910.10683; Gemma 2, arXiv:2408.00118. */
 typedef struct pm_attention_args {
     float scale;
-    int32_t window; /* 0: none */
+    int32_t window; /* 0: none; with positions [T] only */
+    float softcap;  /* 0: none */
 } pm_attention_args;
 pm_tensor *pm_attention(pm_graph *g, const pm_tensor *q, const pm_tensor *k_cache, const pm_tensor *v_cache,
-                        const pm_tensor *positions, float scale, int32_t window);
+                        const pm_tensor *positions, const pm_tensor *bias, pm_attention_args args);
+
+/* What row t sees, all within the cache's slots. positions: the data of node->in[3]. */
+typedef struct pm_attention_span {
+    int64_t own, first, last;
+} pm_attention_span;
+pm_attention_span pm_attention_span_of(const pm_node *node, const int32_t *positions, int64_t t);
 
 /* Softmax over dim[0] with the maximum subtracted. A row of -Inf only gives NaN. x: [C, ...]. */
 pm_tensor *pm_softmax(pm_graph *g, const pm_tensor *x);
@@ -86,11 +107,37 @@ pm_tensor *pm_silu(pm_graph *g, const pm_tensor *x);
 /* SwiGLU: silu(gate) * up, element by element. Source: Shazeer 2020, arXiv:2002.05202. */
 pm_tensor *pm_swiglu(pm_graph *g, const pm_tensor *gate, const pm_tensor *up);
 
+/* GELU: x Phi(x), Phi the distribution function of the standard normal, element by element: exactly, or
+ * 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))). Source: Hendrycks and Gimpel 2016, arXiv:1606.08415. */
+typedef enum pm_gelu_form { PM_GELU_ERF, PM_GELU_TANH } pm_gelu_form;
+typedef struct pm_gelu_args {
+    pm_gelu_form form;
+} pm_gelu_args;
+pm_tensor *pm_gelu(pm_graph *g, const pm_tensor *x, pm_gelu_form form);
+
+/* ReLU: max(x, 0), element by element. */
+pm_tensor *pm_relu(pm_graph *g, const pm_tensor *x);
+
+/* cap * tanh(x / cap), element by element: tanh where cap is 1, else the soft cap of Gemma 2's logits. */
+typedef struct pm_tanh_args {
+    float cap;
+} pm_tanh_args;
+pm_tensor *pm_tanh(pm_graph *g, const pm_tensor *x, float cap);
+
+/* x * factor. */
+typedef struct pm_scale_args {
+    float factor;
+} pm_scale_args;
+pm_tensor *pm_scale(pm_graph *g, const pm_tensor *x, float factor);
+
+/* a * b, element by element, both alike. */
+pm_tensor *pm_mul(pm_graph *g, const pm_tensor *a, const pm_tensor *b);
+
 /* a + b; b of a's shape, or [C]: added to every row. */
 pm_tensor *pm_add(pm_graph *g, const pm_tensor *a, const pm_tensor *b);
 
-/* A copy of logits [V, R] in which every token of history I32 [H] (the first params.n_history of them) is made less
- * likely: divided by params.repeat_penalty where positive, else multiplied; each token once, however often it
+/* A copy of logits [V, R] in which every token of history I32 [H] (the first params.n_history of them) is made
+ * less likely: divided by params.repeat_penalty where positive, else multiplied; each token once, however often it
  * occurs; ids outside 0..V-1 are passed over. Source: Keskar et al. 2019, arXiv:1909.05858. */
 pm_tensor *pm_repeat_penalty(pm_graph *g, const pm_tensor *logits, const pm_tensor *history);
 
@@ -98,10 +145,10 @@ pm_tensor *pm_repeat_penalty(pm_graph *g, const pm_tensor *logits, const pm_tens
  * x [V, R]. */
 pm_tensor *pm_argmax(pm_graph *g, const pm_tensor *x);
 
-/* I32 [R]: one draw from each row of logits [V, R] under the sampling settings of the run parameters, applied in the
- * order top-k, top-p, min-p, temperature; temperature 0 is argmax. Exactly:
- *   keep_k: logits >= the top_k-th largest (ties kept); all when top_k is 0;
- *   keep_p: with P the softmax over keep_k, the largest set {logit >= theta} with the smallest sum of P that is
+/* I32 [R]: one draw from each row of logits [V, R] under the sampling settings of the run parameters, applied in
+ * the order top-k, top-p, min-p, temperature; temperature 0 is argmax. Exactly: keep_k: logits >= the top_k-th
+ * largest (ties kept); all when top_k is 0; keep_p: with P the softmax over keep_k, the largest set {logit >=
+ * theta} with the smallest sum of P that is
  *           >= top_p (ties kept); all when top_p >= 1;
  *   keep_m: P >= min_p * max P;
  *   draw i with probability proportional to exp((logit_i - max) / temperature) over what is kept, by walking the
@@ -109,8 +156,8 @@ pm_tensor *pm_argmax(pm_graph *g, const pm_tensor *x);
  *   pm_random_unit(seed, draw + row). NaN logits count as -Inf. */
 pm_tensor *pm_sample(pm_graph *g, const pm_tensor *logits);
 
-/* u in [0, 1) with 24 random bits: a counter-based hash of 32-bit integers, the same on every backend; its few lines
- * are in ops/random_unit.h, which C and GLSL both include. */
+/* u in [0, 1) with 24 random bits: a counter-based hash of 32-bit integers, the same on every backend; its few
+ * lines are in ops/random_unit.h, which C and GLSL both include. */
 float pm_random_unit(uint32_t seed_lo, uint32_t seed_hi, uint32_t counter);
 
 /* A view of all of x under another shape, no work: same number of elements; a counted outermost dimension stays

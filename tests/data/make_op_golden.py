@@ -201,11 +201,65 @@ def sample(out):
                  floats=(temperature, top_p, min_p), kind="i32")
 
 
+def layer_norm(out):
+    for n, eps in ((33, 1e-5), (64, 1e-12)):
+        x, w, b = normal(4, n) + 3, normal(n), normal(n)
+        eps = float(np.float32(eps))
+        out.case("layer_norm", f"golden {n}", [(INPUT, "f32", x)], F.layer_norm(x, (n,), None, None, eps), 1e-12,
+                 floats=(eps,))
+        out.case("layer_norm", f"golden {n} weight, bias", [(INPUT, "f32", x), (WEIGHT, "f32", w), (WEIGHT, "f32", b)],
+                 F.layer_norm(x, (n,), w, b, eps), 1e-12, floats=(eps,))
+
+
+def activations(out):
+    x, y = normal(3, 29) * 4, normal(3, 29)
+    out.case("gelu", "golden erf", [(INPUT, "f32", x)], F.gelu(x), 1e-11, ints=(0,))
+    out.case("gelu", "golden tanh", [(INPUT, "f32", x)], F.gelu(x, approximate="tanh"), 1e-11, ints=(1,))
+    out.case("relu", "golden", [(INPUT, "f32", x)], F.relu(x), 0)
+    out.case("tanh", "golden", [(INPUT, "f32", x)], torch.tanh(x), 1e-11, floats=(1,))
+    out.case("tanh", "golden soft cap", [(INPUT, "f32", x)], 5 * torch.tanh(x / 5), 1e-11, floats=(5,))
+    out.case("scale", "golden", [(INPUT, "f32", x)], x * 0.375, 0, floats=(0.375,))
+    out.case("mul", "golden", [(INPUT, "f32", x), (INPUT, "f32", y)], x * y, 0)
+
+
+def relative_bias(m, heads, own, ctx, table):
+    distance = (torch.arange(ctx)[None] - own[:, None]).clamp(-m, m) + m
+    return table[:, distance].transpose(0, 1)  # [T, heads, ctx]
+
+
+def attention_spans(out):
+    """Encoders, cross-attention, T5's relative positions, Gemma 2's soft cap."""
+    for kind, heads, kv_heads, d, m, softcap, spans in (
+            ("f32", 4, 4, 8, 0, 0, True), ("f32", 6, 2, 17, 4, 0, True), ("f32", 4, 2, 16, 0, 1.5, False),
+            ("f16", 4, 4, 16, 3, 2, True), ("f32", 3, 3, 24, 6, 0, False)):
+        ctx, own = 20, torch.tensor([0, 7, 19, 3, 12])
+        first = torch.tensor([0, 5, 10, 3, 0]) if spans else torch.zeros_like(own)
+        last = torch.tensor([19, 9, 19, 3, 15]) if spans else own
+        q = normal(5, heads, d)
+        k, v = rounded(normal(kv_heads, ctx, d), kind), rounded(normal(kv_heads, ctx, d), kind)
+        scale = float(np.float32(d ** -0.5))
+        scores = torch.einsum("thd,hcd->thc", q, repeat_kv(k[None], heads // kv_heads)[0]) * scale
+        if softcap:
+            scores = softcap * torch.tanh(scores / softcap)
+        tensors = [(INPUT, "f32", q), (STATE, kind, k), (STATE, kind, v),
+                   (INPUT, "i32", torch.stack([own, first, last], 1) if spans else own)]
+        if m:
+            table = normal(heads, 2 * m + 1)
+            tensors.append((WEIGHT, "f32", table))
+            scores = scores + relative_bias(m, heads, own, ctx, table)
+        slots = torch.arange(ctx)[None]
+        scores = scores.masked_fill(((slots < first[:, None]) | (slots > last[:, None]))[:, None], -torch.inf)
+        y = torch.einsum("thc,hcd->thd", scores.softmax(-1), repeat_kv(v[None], heads // kv_heads)[0])
+        out.case("attention", f"golden {kind} d={d} m={m} cap={softcap:g} {'spans' if spans else 'causal'}", tensors, y,
+                 1e-10 if kind == "f32" else 1e-6, ints=(0, 20), floats=(scale, softcap))
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     out = File(sys.argv[1])
-    for make in (embedding, matmul, rms_norm, rope, kv_store, attention, elementwise, choice, sample):
+    for make in (embedding, matmul, rms_norm, rope, kv_store, attention, elementwise, choice, sample,
+                 layer_norm, activations, attention_spans):
         make(out)
     print(f"{out.n} cases")
 

@@ -19,7 +19,7 @@ static void store_and_attend(op_run *run, pm_type type, int t, int t_now, int fi
     values = pm_kv_store(c->g, values, v, positions);
     c->params.n_tokens = t_now;
     c->params.n_kv = first + t_now;
-    op_case_output(c, pm_attention(c->g, q, keys, values, positions, 0.125f, 0),
+    op_case_output(c, pm_attention(c->g, q, keys, values, positions, NULL, (pm_attention_args){.scale = 0.125f}),
                    type == PM_TYPE_F16 ? 1e-6 : 1e-10);
     op_case_end(run, c);
 }

@@ -139,7 +139,8 @@ static void big_cache(op_run *run, int t, int window)
     pm_tensor *cache = op_case_state(c, PM_TYPE_F16, FILL_NORMAL, 3, D, CTX, HEADS);
     c->params.n_kv = CTX;
     cache = pm_kv_store(c->g, cache, rows, positions);
-    op_case_output(c, pm_attention(c->g, q, cache, cache, positions, 0.09f, window), 1e-6);
+    const pm_attention_args how = {.scale = 0.09f, .window = window};
+    op_case_output(c, pm_attention(c->g, q, cache, cache, positions, NULL, how), 1e-6);
     op_case_end(run, c);
 }
 

@@ -144,8 +144,8 @@ static void attention_case(op_run *run, pm_type type, const attention_row *r)
     float scale = r->scale != 0 ? r->scale : 1 / sqrtf((float)r->d);
     c->params.n_tokens = r->t_now;
     c->params.n_kv = r->first + r->t_now;
-    op_case_output(c, pm_attention(c->g, q, k, v, positions, scale, r->window),
-                   type == PM_TYPE_F16 ? 1e-6 : 1e-10);
+    const pm_attention_args how = {.scale = scale, .window = r->window};
+    op_case_output(c, pm_attention(c->g, q, k, v, positions, NULL, how), type == PM_TYPE_F16 ? 1e-6 : 1e-10);
     op_case_end(run, c);
 }
 
@@ -164,7 +164,47 @@ static void attention_scattered(op_run *run, pm_type type)
     for (int i = 0; data && i < 6; i++)
         data[i] = at[i];
     c->params.n_kv = 64;
-    op_case_output(c, pm_attention(c->g, q, k, v, positions, 0.125f, 0), type == PM_TYPE_F16 ? 1e-6 : 1e-10);
+    op_case_output(c, pm_attention(c->g, q, k, v, positions, NULL, (pm_attention_args){.scale = 0.125f}),
+                   type == PM_TYPE_F16 ? 1e-6 : 1e-10);
+    op_case_end(run, c);
+}
+
+/* Spans of slots, soft caps and relative positions, alone and together. */
+typedef struct span_row {
+    int d, heads, kv_heads, ctx, t, t_now;
+    int m;         /* of the bias; -1: none */
+    float softcap; /* 0: none */
+    bool spans;
+} span_row;
+
+static const span_row span_rows[] = {
+    {64, 4, 4, 40, 1, 1, -1, 0, true},     {64, 4, 2, 40, 7, 7, -1, 0, true},
+    {32, 6, 6, 300, 33, 20, -1, 0, true},  {64, 4, 4, 40, 1, 1, 5, 0, false},
+    {64, 8, 8, 300, 9, 9, 128, 0, true},   {33, 3, 3, 50, 17, 17, 20, 0, true},
+    {64, 4, 2, 90, 1, 1, -1, 2.5f, false}, {128, 4, 1, 70, 5, 5, -1, 50, false},
+    {256, 2, 1, 66, 3, 3, -1, 1, true},    {64, 6, 2, 130, 12, 9, 7, 3, true},
+    {7, 4, 2, 33, 5, 5, 0, 0, true},       {64, 4, 4, 2000, 1, 1, 100, 0, true},
+    {80, 5, 1, 700, 2, 2, 300, 4, true},   {64, 12, 12, 512, 128, 100, -1, 0, true},
+};
+
+static void attention_span_case(op_run *run, pm_type type, const span_row *r)
+{
+    op_case *c = op_case_begin(run, PM_OP_ATTENTION, "%s d=%d h=%d/%d ctx=%d t=%d now=%d%s m=%d softcap=%g",
+                               pm_type_name(type), r->d, r->heads, r->kv_heads, r->ctx, r->t, r->t_now,
+                               r->spans ? " spans" : "", r->m, (double)r->softcap);
+    if (!c)
+        return;
+    pm_tensor *q = op_case_input(c, FILL_NORMAL, PM_ROWS_TOKENS, 3, r->d, r->heads, r->t);
+    pm_tensor *positions =
+        r->spans ? op_case_spans(c, PM_ROWS_TOKENS, r->t, r->ctx) : op_case_positions(c, r->t, r->ctx - r->t);
+    pm_tensor *k = op_case_state(c, type, FILL_NORMAL, 3, r->d, r->ctx, r->kv_heads);
+    pm_tensor *v = op_case_state(c, type, FILL_NORMAL, 3, r->d, r->ctx, r->kv_heads);
+    pm_tensor *bias =
+        r->m < 0 ? NULL : op_case_weight(c, PM_TYPE_F32, PM_USE_PLAIN, FILL_NORMAL, 2, 2 * r->m + 1, r->heads);
+    c->params.n_tokens = r->t_now;
+    c->params.n_kv = r->ctx;
+    const pm_attention_args how = {.scale = 1 / sqrtf((float)r->d), .softcap = r->softcap};
+    op_case_output(c, pm_attention(c->g, q, k, v, positions, bias, how), type == PM_TYPE_F16 ? 1e-6 : 1e-10);
     op_case_end(run, c);
 }
 
@@ -184,7 +224,7 @@ static void attention_unused_slots(op_run *run, int t, int first)
         for (int i = (head * 100 + first + t) * 64; i < (head + 1) * 6400; i++)
             keys[i] = values[i] = NAN;
     c->params.n_kv = first + t;
-    op_case_output(c, pm_attention(c->g, q, k, v, positions, 0.125f, 0), 1e-10);
+    op_case_output(c, pm_attention(c->g, q, k, v, positions, NULL, (pm_attention_args){.scale = 0.125f}), 1e-10);
     op_case_end(run, c);
 }
 
@@ -203,6 +243,8 @@ void op_cases_positions(op_run *run)
     for (int type = 0; type < 2; type++) {
         for (size_t i = 0; i < sizeof attention_rows / sizeof *attention_rows; i++)
             attention_case(run, cache_types[type], &attention_rows[i]);
+        for (size_t i = 0; i < sizeof span_rows / sizeof *span_rows; i++)
+            attention_span_case(run, cache_types[type], &span_rows[i]);
         attention_scattered(run, cache_types[type]);
     }
     attention_unused_slots(run, 1, 0);

@@ -1,4 +1,4 @@
-/* Cases of ops on rows: embedding, rms_norm, softmax, silu, swiglu, add. */
+/* Cases of ops on rows: embedding, the norms, softmax, and what goes element by element. */
 #include "op_case.h"
 
 #include <math.h>
@@ -104,6 +104,60 @@ static void cases_rms_norm(op_run *run)
     }
 }
 
+/* ---- layer_norm --------------------------------------------------------------------------------------------- */
+
+typedef struct layer_norm_row {
+    int width, heads, t, t_now; /* heads 0: two dimensions */
+    float eps, shift;
+    fill how;
+    int weight, bias;
+} layer_norm_row;
+
+/* As rms_norm, with a float mean more: values shifted by 30 deviations lose 30 times 2^-24, squared 3e-12. */
+static void layer_norm_case(op_run *run, const layer_norm_row *r)
+{
+    op_case *c = op_case_begin(run, PM_OP_LAYER_NORM, "c=%d h=%d t=%d now=%d eps=%g shift=%g fill=%d%s%s",
+                               r->width, r->heads, r->t, r->t_now, (double)r->eps, (double)r->shift, r->how,
+                               r->weight ? " weight" : "", r->bias ? " bias" : "");
+    if (!c)
+        return;
+    pm_tensor *x = r->heads ? op_case_input(c, r->how, PM_ROWS_TOKENS, 3, r->width, r->heads, r->t)
+                            : op_case_input(c, r->how, PM_ROWS_TOKENS, 2, r->width, r->t);
+    pm_tensor *w = r->weight ? op_case_weight(c, PM_TYPE_F32, PM_USE_PLAIN, FILL_POSITIVE, 1, r->width) : NULL;
+    pm_tensor *b = r->bias ? op_case_weight(c, PM_TYPE_F32, PM_USE_PLAIN, FILL_NORMAL, 1, r->width) : NULL;
+    float *data = op_case_data(c, x);
+    for (int64_t i = 0; data && i < pm_tensor_elems(x); i++)
+        data[i] += r->shift;
+    c->params.n_tokens = r->t_now;
+    op_case_output(c, pm_layer_norm(c->g, x, w, b, r->eps), 1e-11);
+    op_case_end(run, c);
+}
+
+static void cases_layer_norm(op_run *run)
+{
+    static const layer_norm_row rows[] = {
+        {64, 9, 5, 5, 1e-6f, 0, FILL_NORMAL, 1, 1},      {128, 3, 32, 17, 1e-6f, 1, FILL_NORMAL, 1, 0},
+        {80, 0, 128, 65, 1e-5f, 0, FILL_OUTLIERS, 0, 0}, {576, 0, 8, 1, 1e-5f, 30, FILL_NORMAL, 1, 1},
+        {48, 0, 4, 4, 1e-5f, 0, FILL_ZERO, 1, 1},        {16384, 0, 2, 2, 1e-5f, 2, FILL_NORMAL, 1, 1},
+        {40000, 0, 1, 1, 0.0f, 0, FILL_NORMAL, 0, 1},    {100, 0, 3, 3, 1e-12f, 0, FILL_LARGE, 1, 1},
+    };
+    for (int i = 0; i < N_WIDTHS; i++) {
+        const layer_norm_row r = {widths[i], 0, 3, 3, 1e-5f, 0, FILL_NORMAL, i % 2, i / 2 % 2};
+        layer_norm_case(run, &r);
+    }
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        layer_norm_case(run, &rows[i]);
+    op_case *c = op_case_begin(run, PM_OP_LAYER_NORM, "NaN in one row of three");
+    if (c) {
+        pm_tensor *x = op_case_input(c, FILL_NORMAL, PM_ROWS_TOKENS, 2, 100, 3);
+        float *data = op_case_data(c, x);
+        if (data)
+            data[150] = NAN;
+        op_case_output(c, pm_layer_norm(c->g, x, NULL, NULL, 1e-5f), 1e-11);
+        op_case_end(run, c);
+    }
+}
+
 /* ---- softmax ------------------------------------------------------------------------------------------------ */
 
 /* exp of -x is good to 3 + 2 |x| units in Vulkan: for the values that matter (x to about 10) 1.4e-6, squared
@@ -167,23 +221,77 @@ static pm_tensor *build_add(op_case *c, pm_tensor *a, pm_tensor *b)
     return pm_add(c->g, a, b);
 }
 
+static pm_tensor *build_gelu_erf(op_case *c, pm_tensor *a, pm_tensor *b)
+{
+    (void)b;
+    return pm_gelu(c->g, a, PM_GELU_ERF);
+}
+
+static pm_tensor *build_gelu_tanh(op_case *c, pm_tensor *a, pm_tensor *b)
+{
+    (void)b;
+    return pm_gelu(c->g, a, PM_GELU_TANH);
+}
+
+static pm_tensor *build_relu(op_case *c, pm_tensor *a, pm_tensor *b)
+{
+    (void)b;
+    return pm_relu(c->g, a);
+}
+
+static pm_tensor *build_tanh(op_case *c, pm_tensor *a, pm_tensor *b)
+{
+    (void)b;
+    return pm_tanh(c->g, a, 1);
+}
+
+static pm_tensor *build_softcap(op_case *c, pm_tensor *a, pm_tensor *b)
+{
+    (void)b;
+    return pm_tanh(c->g, a, 30);
+}
+
+static pm_tensor *build_scale(op_case *c, pm_tensor *a, pm_tensor *b)
+{
+    (void)b;
+    return pm_scale(c->g, a, 0.37f);
+}
+
+static pm_tensor *build_mul(op_case *c, pm_tensor *a, pm_tensor *b)
+{
+    return pm_mul(c->g, a, b);
+}
+
 typedef struct elementwise {
     pm_op op;
+    const char *form;
+    int n_inputs;
     pm_tensor *(*build)(op_case *c, pm_tensor *a, pm_tensor *b);
     double limit;
 } elementwise;
 
-/* silu and swiglu hold one exp and one division, add is exact: IEEE. */
+/* silu, swiglu, gelu and tanh hold one or two exps and divisions; the others are exact: IEEE, but that Vulkan may
+ * make a subnormal product zero, which 1e-60 lets pass beside values of order one. */
 static const elementwise elementwise_ops[] = {
-    {PM_OP_SILU, build_silu, 1e-11}, {PM_OP_SWIGLU, build_swiglu, 1e-11}, {PM_OP_ADD, build_add, 0}};
+    {PM_OP_SILU, "", 1, build_silu, 1e-11},
+    {PM_OP_SWIGLU, "", 2, build_swiglu, 1e-11},
+    {PM_OP_GELU, "erf ", 1, build_gelu_erf, 1e-11},
+    {PM_OP_GELU, "tanh ", 1, build_gelu_tanh, 1e-11},
+    {PM_OP_TANH, "", 1, build_tanh, 1e-11},
+    {PM_OP_TANH, "soft cap ", 1, build_softcap, 1e-11},
+    {PM_OP_RELU, "", 1, build_relu, 0},
+    {PM_OP_SCALE, "", 1, build_scale, 1e-60},
+    {PM_OP_MUL, "", 2, build_mul, 1e-60},
+    {PM_OP_ADD, "", 2, build_add, 0},
+};
 
 static void elementwise_case(op_run *run, const elementwise *e, int width, int t, int t_now, fill how)
 {
-    op_case *c = op_case_begin(run, e->op, "c=%d t=%d now=%d fill=%d", width, t, t_now, how);
+    op_case *c = op_case_begin(run, e->op, "%sc=%d t=%d now=%d fill=%d", e->form, width, t, t_now, how);
     if (!c)
         return;
     pm_tensor *a = op_case_input(c, how, PM_ROWS_TOKENS, 2, width, t);
-    pm_tensor *b = e->op == PM_OP_SILU ? NULL : op_case_input(c, FILL_NORMAL, PM_ROWS_TOKENS, 2, width, t);
+    pm_tensor *b = e->n_inputs == 1 ? NULL : op_case_input(c, FILL_NORMAL, PM_ROWS_TOKENS, 2, width, t);
     c->params.n_tokens = t_now;
     op_case_output(c, e->build(c, a, b), e->limit);
     op_case_end(run, c);
@@ -194,11 +302,11 @@ static void elementwise_special(op_run *run, const elementwise *e)
 {
     static const float values[] = {0,   -0.0f, INFINITY, NAN,    88.8f, -88.8f,
                                    104, -104,  1e30f,    -1e30f, 3e38f, 1e-38f};
-    op_case *c = op_case_begin(run, e->op, "NaN, Inf and extremes");
+    op_case *c = op_case_begin(run, e->op, "%sNaN, Inf and extremes", e->form);
     if (!c)
         return;
     pm_tensor *a = op_case_input(c, FILL_NORMAL, PM_ROWS_TOKENS, 2, 12, 3);
-    pm_tensor *b = e->op == PM_OP_SILU ? NULL : op_case_input(c, FILL_POSITIVE, PM_ROWS_TOKENS, 2, 12, 3);
+    pm_tensor *b = e->n_inputs == 1 ? NULL : op_case_input(c, FILL_POSITIVE, PM_ROWS_TOKENS, 2, 12, 3);
     float *data = op_case_data(c, a);
     for (int i = 0; data && i < 12; i++)
         data[12 + i] = values[i];
@@ -223,6 +331,7 @@ static void add_row_cases(op_run *run)
 void op_cases_rows(op_run *run)
 {
     cases_rms_norm(run);
+    cases_layer_norm(run);
     cases_softmax(run);
     for (size_t k = 0; k < sizeof elementwise_ops / sizeof *elementwise_ops; k++) {
         const elementwise *e = &elementwise_ops[k];

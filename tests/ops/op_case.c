@@ -209,6 +209,26 @@ pm_tensor *op_case_positions(op_case *c, int64_t n, int64_t first)
     return tensor;
 }
 
+pm_tensor *op_case_spans(op_case *c, pm_rows rows, int64_t n, int64_t n_ctx)
+{
+    const int64_t dims[2] = {3, n};
+    pm_tensor *tensor = new_input(c, PM_TYPE_I32, rows, 2, dims);
+    int32_t *spans = keep(c, c->inputs, &c->n_inputs, CASE_INPUTS, tensor);
+    for (int64_t i = 0; spans && i < n; i++) {
+        int32_t a = (int32_t)(op_random(c) % (uint32_t)n_ctx), b = (int32_t)(op_random(c) % (uint32_t)n_ctx);
+        spans[3 * i] = (int32_t)(op_random(c) % (uint32_t)n_ctx);
+        spans[3 * i + 1] = a < b ? a : b;
+        spans[3 * i + 2] = a < b ? b : a;
+    }
+    if (spans && n > 4) { /* all, one, and out of range or in the wrong order, which is clamped */
+        const int32_t odd[9] = {0, 0, (int32_t)n_ctx - 1, (int32_t)n_ctx - 1, 3, 3, -5, 9, 2};
+        memcpy(spans + 3, odd, sizeof odd);
+        spans[12] = (int32_t)n_ctx + 7;
+        spans[14] = INT32_MAX;
+    }
+    return tensor;
+}
+
 void *op_case_data(op_case *c, const pm_tensor *tensor)
 {
     for (int i = 0; i < c->n_weights; i++)

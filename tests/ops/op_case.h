@@ -84,6 +84,9 @@ pm_tensor *op_case_state(op_case *c, pm_type type, fill how, int n_dims, ...);
 /* I32 [n]: random below `below`, or first, first + 1, ... */
 pm_tensor *op_case_ids(op_case *c, pm_rows rows, int64_t n, int64_t below);
 pm_tensor *op_case_positions(op_case *c, int64_t n, int64_t first);
+/* I32 [3, n]: for each row a slot of its own below n_ctx and the first and last of those it sees; some rows
+ * outside. */
+pm_tensor *op_case_spans(op_case *c, pm_rows rows, int64_t n, int64_t n_ctx);
 /* A weight with data of the caller's, which is copied: tables. */
 pm_tensor *op_case_table(op_case *c, const float *data, int n_dims, const int64_t *dims);
 /* The data of a weight, input or state, to be changed before op_case_end. NULL when memory has run out. */
@@ -126,7 +129,7 @@ int32_t op_expected_draw(const float *logits, int64_t n, const pm_run_params *pa
 void op_cases_matmul(op_run *run);
 void op_cases_big(op_run *run); /* tensors beyond a storage-buffer range of 128 MiB */
 void op_cases_embedding(op_run *run);
-void op_cases_rows(op_run *run);      /* rms_norm, softmax, silu, swiglu, add */
+void op_cases_rows(op_run *run);      /* the norms, softmax, and element by element */
 void op_cases_positions(op_run *run); /* rope, kv_store, attention */
 void op_cases_choice(op_run *run);    /* repeat_penalty, argmax, sample */
 void op_cases_chains(op_run *run);

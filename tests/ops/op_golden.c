@@ -33,11 +33,15 @@ typedef struct golden_case {
 
 static pm_tensor *make_leaf(op_case *c, const golden_tensor *g, pm_type type)
 {
-    unsigned uses = g->n_dims != 2 ? PM_USE_PLAIN : c->op == PM_OP_MATMUL ? PM_USE_MATMUL : PM_USE_EMBEDDING;
+    unsigned uses = g->n_dims != 2 || c->op == PM_OP_ATTENTION ? PM_USE_PLAIN
+                    : c->op == PM_OP_MATMUL                    ? PM_USE_MATMUL
+                                                               : PM_USE_EMBEDDING;
     if (g->role == GOLDEN_WEIGHT)
         return op_case_weight(c, type, uses, FILL_ZERO, DIMS4(g));
     if (g->role == GOLDEN_STATE)
         return op_case_state(c, type, FILL_ZERO, DIMS4(g));
+    if (type == PM_TYPE_I32 && g->n_dims == 2)
+        return op_case_spans(c, PM_ROWS_FIXED, g->dims[1], 1);
     if (type == PM_TYPE_I32)
         return op_case_ids(c, PM_ROWS_FIXED, g->dims[0], 1);
     return op_case_input(c, FILL_ZERO, PM_ROWS_FIXED, DIMS4(g));
@@ -59,13 +63,27 @@ static pm_tensor *build(op_case *c, golden_case *k)
     case PM_OP_KV_STORE:
         return pm_kv_store(c->g, t[0], t[1], t[2]);
     case PM_OP_ATTENTION:
-        return pm_attention(c->g, t[0], t[1], t[2], t[3], h->floats[0], h->ints[0]);
+        return pm_attention(
+            c->g, t[0], t[1], t[2], t[3], t[4],
+            (pm_attention_args){.scale = h->floats[0], .window = h->ints[0], .softcap = h->floats[1]});
     case PM_OP_SOFTMAX:
         return pm_softmax(c->g, t[0]);
     case PM_OP_SILU:
         return pm_silu(c->g, t[0]);
     case PM_OP_SWIGLU:
         return pm_swiglu(c->g, t[0], t[1]);
+    case PM_OP_LAYER_NORM:
+        return pm_layer_norm(c->g, t[0], t[1], t[2], h->floats[0]);
+    case PM_OP_GELU:
+        return pm_gelu(c->g, t[0], h->ints[0] ? PM_GELU_TANH : PM_GELU_ERF);
+    case PM_OP_RELU:
+        return pm_relu(c->g, t[0]);
+    case PM_OP_TANH:
+        return pm_tanh(c->g, t[0], h->floats[0]);
+    case PM_OP_SCALE:
+        return pm_scale(c->g, t[0], h->floats[0]);
+    case PM_OP_MUL:
+        return pm_mul(c->g, t[0], t[1]);
     case PM_OP_ADD:
         return pm_add(c->g, t[0], t[1]);
     case PM_OP_REPEAT_PENALTY:

@@ -150,17 +150,20 @@ static void check_attention(const pm_cpu_kernels *k)
     for (int i = 0; i < GROUP * D; i++)
         q[i] = sinf((float)i);
     const int32_t position = 140;
+    const pm_tensor cache = {.n_dims = 3, .dim = {D, CTX, 1, 1}}, positions = {.n_dims = 1, .dim = {1, 1, 1, 1}};
+    const pm_attention_args how = {.scale = 0.125f, .window = 100};
+    pm_node node = {.op = PM_OP_ATTENTION, .n_in = 5, .in = {NULL, &cache, &cache, &positions, NULL}};
+    memcpy(node.args.bytes, &how, sizeof how);
     pm_cpu_attention job = {.q = q,
                             .out = tile,
                             .row_stride = GROUP * D,
                             .keys = keys,
                             .values = values,
+                            .node = &node,
                             .positions = &position,
                             .head_dim = D,
                             .group = GROUP,
-                            .n_ctx = CTX,
                             .n_tokens = 1,
-                            .window = 100,
                             .scale = 0.125f};
     float *scratch = malloc(PM_CPU_ATTENTION_SCRATCH(D) * sizeof *scratch);
     assert_non_null(scratch);

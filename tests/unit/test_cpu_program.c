@@ -102,7 +102,7 @@ static pm_tensor *layer(decoder *d, pm_tensor *x, int l)
     k = pm_rope(g, k, d->positions, weight(d, 10), D, l % 2 == 0);
     pm_tensor *keys = pm_kv_store(g, pm_graph_state(g, 2 * l, PM_TYPE_F16, 3, cache, "k"), k, d->positions);
     pm_tensor *values = pm_kv_store(g, pm_graph_state(g, 2 * l + 1, PM_TYPE_F16, 3, cache, "v"), v, d->positions);
-    pm_tensor *a = pm_attention(g, q, keys, values, d->positions, 0.18f, 0);
+    pm_tensor *a = pm_attention(g, q, keys, values, d->positions, NULL, (pm_attention_args){.scale = 0.18f});
     x = pm_add(g, x, pm_matmul(g, weight(d, 4), pm_reshape(g, a, 2, flat), NULL, NULL));
     h = pm_rms_norm(g, x, weight(d, 5), 1e-5f);
     pm_tensor *gated =

@@ -66,8 +66,9 @@ static void builders_give_shapes_and_names(void **state)
     assert_built(f, pm_rms_norm(f->g, f->x, f->norm, 1e-5f), PM_TYPE_F32, 2, dims_x, "blk.0.rms_norm");
     assert_built(f, pm_embedding(f->g, f->w, f->ids), PM_TYPE_F32, 2, dims_x, "blk.0.embedding");
     assert_built(f, pm_rope(f->g, f->q, f->ids, f->table, 16, true), PM_TYPE_F32, 3, dims_q, "blk.0.rope");
-    assert_built(f, pm_attention(f->g, f->q, f->cache_k, f->cache_v, f->ids, 1, 0), PM_TYPE_F32, 3, dims_q,
-                 "blk.0.attention");
+    assert_built(f,
+                 pm_attention(f->g, f->q, f->cache_k, f->cache_v, f->ids, NULL, (pm_attention_args){.scale = 1}),
+                 PM_TYPE_F32, 3, dims_q, "blk.0.attention");
     assert_built(f, pm_softmax(f->g, f->x), PM_TYPE_F32, 2, dims_x, "blk.0.softmax");
     assert_built(f, pm_add(f->g, f->x, f->norm), PM_TYPE_F32, 2, dims_x, "blk.0.add");
     f->g->prefix = NULL;
@@ -130,11 +131,16 @@ static void wrong_inputs_are_refused(void **state)
     REFUSED(pm_rope(g, f->q, f->ids, f->table, 14, false), "table");
     REFUSED(pm_kv_store(g, f->q, f->q, f->ids), "state");
     REFUSED(pm_kv_store(g, f->cache_k, f->q, f->ids), "D and H");
-    REFUSED(pm_attention(g, f->q, f->cache_k, f->q, f->ids, 1, 0), "caches");
-    REFUSED(pm_attention(g, wide, f->cache_k, f->cache_v, f->ids, 1, 0), "512");
-    REFUSED(pm_attention(g, f->q, f->cache_k, f->cache_v, f->ids, __builtin_inff(), 0), "finite");
-    REFUSED(pm_attention(g, f->q, f->cache_k, f->cache_v, f->ids, 1, -1), "window");
-    REFUSED(pm_attention(g, f->q, f->cache_k, f->cache_v, f->history, 1, 0), "positions");
+    REFUSED(pm_attention(g, f->q, f->cache_k, f->q, f->ids, NULL, (pm_attention_args){.scale = 1}), "caches");
+    REFUSED(pm_attention(g, wide, f->cache_k, f->cache_v, f->ids, NULL, (pm_attention_args){.scale = 1}), "512");
+    REFUSED(pm_attention(g, f->q, f->cache_k, f->cache_v, f->ids, NULL,
+                         (pm_attention_args){.scale = __builtin_inff()}),
+            "finite");
+    REFUSED(
+        pm_attention(g, f->q, f->cache_k, f->cache_v, f->ids, NULL, (pm_attention_args){.scale = 1, .window = -1}),
+        "window");
+    REFUSED(pm_attention(g, f->q, f->cache_k, f->cache_v, f->history, NULL, (pm_attention_args){.scale = 1}),
+            "positions");
     REFUSED(pm_softmax(g, f->ids), "F32");
     REFUSED(pm_silu(g, f->ids), "F32");
     REFUSED(pm_swiglu(g, f->x, f->q), "alike");

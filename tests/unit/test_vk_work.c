@@ -46,7 +46,8 @@ static pm_graph *heavy_graph(const void *data)
     pm_tensor *q = pm_reshape(g, pm_matmul(g, w, x, NULL, NULL), 3, head_dims);
     pm_tensor *k = pm_reshape(g, pm_matmul(g, w, x, NULL, NULL), 3, head_dims);
     keys = pm_kv_store(g, keys, k, positions);
-    pm_tensor *mixed = pm_reshape(g, pm_attention(g, q, keys, values, positions, 0.1f, 0), 2, x_dims);
+    pm_tensor *mixed = pm_reshape(
+        g, pm_attention(g, q, keys, values, positions, NULL, (pm_attention_args){.scale = 0.1f}), 2, x_dims);
     pm_graph_output(g, pm_softmax(g, pm_matmul(g, w, mixed, NULL, NULL)));
     check(pm_graph_status(g, &err), &err);
     return g;

@@ -26,10 +26,9 @@ static attention_shape shape_of(const pm_cpu_step *step, const pm_cpu_context *c
     s.n_tiles = (s.n_tokens * s.group + lanes - 1) / lanes;
     s.one_token = s.n_tokens == 1 && s.head_dim % context->kernels->attention_vector == 0;
     if (s.one_token) {
-        int64_t window = PM_ARGS(step->node, pm_attention_args)->window;
-        int64_t last = pm_cpu_clamp(((const int32_t *)step->in[3])[0], s.n_ctx);
-        s.begin = window > 0 && last >= window ? last - window + 1 : 0;
-        s.end = last + 1;
+        pm_attention_span span = pm_attention_span_of(step->node, step->in[3], 0);
+        s.begin = span.first;
+        s.end = span.last + 1;
         int64_t wanted = (4 * context->n_threads + s.n_kv_heads - 1) / s.n_kv_heads;
         s.n_parts = (s.end - s.begin + PART_SLOTS - 1) / PART_SLOTS;
         s.n_parts = s.n_parts < wanted ? s.n_parts : wanted;
@@ -47,6 +46,7 @@ static int64_t items(const pm_cpu_step *step, const pm_cpu_context *context)
 static pm_cpu_attention job_of(const pm_cpu_step *step, const attention_shape *s, int64_t kv_head)
 {
     const pm_attention_args *args = PM_ARGS(step->node, pm_attention_args);
+    const pm_tensor *bias = step->node->in[4];
     bool f16 = step->node->in[1]->type == PM_TYPE_F16;
     size_t cache_at = (size_t)(kv_head * s->n_ctx * s->head_dim) * (f16 ? 2 : 4);
     int64_t head_at = kv_head * s->group * s->head_dim;
@@ -57,13 +57,15 @@ static pm_cpu_attention job_of(const pm_cpu_step *step, const attention_shape *s
         .keys = (const char *)step->in[1] + cache_at,
         .values = (const char *)step->in[2] + cache_at,
         .f16 = f16,
+        .node = step->node,
         .positions = step->in[3],
+        .bias = bias ? (const float *)step->in[4] + kv_head * s->group * bias->dim[0] : NULL,
+        .n_bias = bias ? bias->dim[0] : 0,
         .head_dim = s->head_dim,
         .group = s->group,
-        .n_ctx = s->n_ctx,
         .n_tokens = s->n_tokens,
-        .window = args->window,
         .scale = args->scale,
+        .softcap = args->softcap,
     };
 }
 

@@ -73,6 +73,7 @@ typedef struct lane_state {
     float first[LANES], last[LANES];   /* the slots that each query sees */
     int64_t all_first, all_last;       /* of all queries together */
     int64_t common_first, common_last; /* the slots that all of them see */
+    int64_t own[LANES];                /* the slot of each query */
     vf highest[2], sum[2];
 } lane_state;
 
@@ -82,9 +83,9 @@ static void take_queries(const pm_cpu_attention *job, int64_t first, int64_t n, 
     state->all_last = state->common_first = 0;
     for (int64_t lane = 0; lane < LANES; lane++) {
         int64_t query = first + (lane < n ? lane : n - 1), token = query / job->group;
-        int64_t last = job->positions[token];
-        last = last < 0 ? 0 : last >= job->n_ctx ? job->n_ctx - 1 : last;
-        int64_t begin = job->window > 0 && last >= job->window ? last - job->window + 1 : 0;
+        pm_attention_span span = pm_attention_span_of(job->node, job->positions, token);
+        int64_t begin = span.first, last = span.last;
+        state->own[lane] = span.own;
         state->first[lane] = (float)begin;
         state->last[lane] = (float)last;
         state->all_first = begin < state->all_first ? begin : state->all_first;
@@ -98,6 +99,26 @@ static void take_queries(const pm_cpu_attention *job, int64_t first, int64_t n, 
     for (int v = 0; v < 2; v++) {
         state->highest[v] = vf_set1(-INFINITY);
         state->sum[v] = vf_set1(0);
+    }
+}
+
+/* The bias of the score that a query at slot `own` gives slot j. */
+static inline float bias_of(const float *bias, int64_t n_bias, int64_t own, int64_t j)
+{
+    int64_t most = n_bias / 2, distance = j - own;
+    return bias[(distance < -most ? -most : distance > most ? most : distance) + most];
+}
+
+/* Soft cap and relative positions on the scores of n_slots slots from `slot` on. */
+static void adjust_lanes(const pm_cpu_attention *job, const lane_state *state, int64_t first, int64_t n,
+                         int64_t slot, int64_t n_slots, float *scores)
+{
+    if (job->softcap > 0)
+        rows_softcap(scores, n_slots * LANES, job->softcap, scores);
+    for (int64_t lane = 0; job->bias && lane < n; lane++) {
+        const float *bias = job->bias + (first + lane) % job->group * job->n_bias;
+        for (int64_t i = 0; i < n_slots; i++)
+            scores[i * LANES + lane] += bias_of(bias, job->n_bias, state->own[lane], slot + i);
     }
 }
 
@@ -145,6 +166,7 @@ static void attention_tile(const pm_cpu_attention *job, int64_t first, int64_t n
         vf keep[2];
         const float *keys = cache_rows(job, job->keys, slot, n_slots, rows);
         lane_products(keys, head_dim, 1, queries, head_dim, NULL, scores, n_slots);
+        adjust_lanes(job, &state, first, n, slot, n_slots, scores);
         weigh(&state, scores, slot, n_slots, keep);
         const float *values = cache_rows(job, job->values, slot, n_slots, rows);
         lane_products(values, 1, head_dim, scores, n_slots, keep, mixed, head_dim);
@@ -185,6 +207,18 @@ SIMD void part_scores(const pm_cpu_attention *job, const float *q, int n_heads, 
     }
 }
 
+/* Likewise for one head of the one token. */
+static void adjust_head(const pm_cpu_attention *job, int64_t head, int64_t slot, int64_t n_slots, float *scores)
+{
+    if (job->softcap > 0)
+        rows_softcap(scores, n_slots, job->softcap, scores);
+    if (!job->bias)
+        return;
+    int64_t own = pm_attention_span_of(job->node, job->positions, 0).own;
+    for (int64_t i = 0; i < n_slots; i++)
+        scores[i] += bias_of(job->bias + head * job->n_bias, job->n_bias, own, slot + i);
+}
+
 /* partial[h][0 .. D) = keep[h] * itself + sum_i scores[h][i] v_(slot + i) */
 SIMD void part_values(const pm_cpu_attention *job, int n_heads, int64_t slot, int64_t n_slots,
                       float (*scores)[PM_CPU_KEYS], const float *keep, float *partial, int n_vectors, int64_t d0)
@@ -205,10 +239,13 @@ SIMD void part_values(const pm_cpu_attention *job, int n_heads, int64_t slot, in
             vf_store(partial + h * stride + d0 + v * VF_N, sums[h][v]);
 }
 
-SIMD void part_heads(const pm_cpu_attention *job, const float *q, int n_heads, int64_t begin, int64_t end,
+/* Heads [head, head + n_heads) of the group. */
+SIMD void part_heads(const pm_cpu_attention *job, int64_t head, int n_heads, int64_t begin, int64_t end,
                      float *partial)
 {
+    const float *q = job->q + head * job->head_dim;
     int64_t head_dim = job->head_dim, stride = head_dim + 2;
+    partial += head * stride;
     float scores[HEADS][PM_CPU_KEYS], keep[HEADS];
     for (int h = 0; h < n_heads; h++) {
         memset(partial + h * stride, 0, (size_t)stride * sizeof *partial);
@@ -217,6 +254,8 @@ SIMD void part_heads(const pm_cpu_attention *job, const float *q, int n_heads, i
     for (int64_t slot = begin; slot < end; slot += PM_CPU_KEYS) {
         int64_t n_slots = end - slot < PM_CPU_KEYS ? end - slot : PM_CPU_KEYS;
         part_scores(job, q, n_heads, slot, n_slots, scores);
+        for (int h = 0; h < n_heads && (job->softcap > 0 || job->bias); h++)
+            adjust_head(job, head + h, slot, n_slots, scores[h]);
         for (int h = 0; h < n_heads; h++) {
             float *highest = partial + h * stride + head_dim, *sum = highest + 1;
             float top = rows_highest(scores[h], n_slots);
@@ -239,12 +278,12 @@ SIMD void part_heads(const pm_cpu_attention *job, const float *q, int n_heads, i
 
 static void attention_part(const pm_cpu_attention *job, int64_t begin, int64_t end, float *partial)
 {
-    int64_t stride = job->head_dim + 2, h = 0;
+    int64_t h = 0;
     for (; h + 4 <= job->group; h += 4)
-        part_heads(job, job->q + h * job->head_dim, 4, begin, end, partial + h * stride);
+        part_heads(job, h, 4, begin, end, partial);
     if (job->group - h == 3)
-        part_heads(job, job->q + h * job->head_dim, 3, begin, end, partial + h * stride);
+        part_heads(job, h, 3, begin, end, partial);
     else
         for (; h < job->group; h++)
-            part_heads(job, job->q + h * job->head_dim, 1, begin, end, partial + h * stride);
+            part_heads(job, h, 1, begin, end, partial);
 }

@@ -9,9 +9,9 @@
  * bytes, each with 4 consecutive k of every row (row r in bytes 4 r to 4 r + 3): what one multiply-add of four
  * bytes a lane wants. The meaning of a value is scale * (q - offset) + min, q unsigned.
  *
- *     nibbles: 4 vectors a block; vector j holds k = 4 j .. 4 j + 3 in the low halves, 16 + 4 j .. in the high ones
- *     bytes:   8 vectors a block; vector j holds k = 4 j .. 4 j + 3
- *     floats:  k after k, 16 values each, in the weight's own type; any k
+ *     nibbles: 4 vectors a block; vector j holds k = 4 j .. 4 j + 3 in the low halves, 16 + 4 j .. in the high
+ * ones bytes:   8 vectors a block; vector j holds k = 4 j .. 4 j + 3 floats:  k after k, 16 values each, in the
+ * weight's own type; any k
  *
  * Activations that meet quantised weights are quantised to 8 bits in blocks of 32 (pm_cpu_acts).
  */
@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ops/ops.h"
 #include "pumice/types.h"
 
 enum {
@@ -101,10 +102,12 @@ typedef struct pm_cpu_attention {
     int64_t row_stride;        /* floats from token to token in q and out */
     const void *keys, *values; /* [D, ctx] of this kv head */
     bool f16;
+    const pm_node *node; /* for pm_attention_span_of */
     const int32_t *positions;
-    int64_t head_dim, group, n_ctx, n_tokens;
-    int32_t window;
-    float scale;
+    const float *bias; /* of the kv head's first query head: n_bias values a head, by distance; or NULL */
+    int64_t n_bias;
+    int64_t head_dim, group, n_tokens;
+    float scale, softcap;
 } pm_cpu_attention;
 
 typedef struct pm_cpu_kernels {
@@ -116,9 +119,15 @@ typedef struct pm_cpu_kernels {
      * NaN. */
     void (*quantize)(const float *x, int64_t n, int8_t *q, pm_cpu_act_block *blocks);
     void (*rms_norm)(const float *x, const float *weight, int64_t n, float eps, float *out);
+    void (*layer_norm)(const float *x, const float *weight, const float *bias, int64_t n, float eps, float *out);
     void (*add)(const float *a, const float *b, int64_t n, float *out);
     void (*silu)(const float *x, int64_t n, float *out);
     void (*swiglu)(const float *gate, const float *up, int64_t n, float *out);
+    void (*mul)(const float *a, const float *b, int64_t n, float *out);
+    void (*scale)(const float *x, int64_t n, float factor, float *out);
+    void (*relu)(const float *x, int64_t n, float *out);
+    void (*gelu)(const float *x, int64_t n, bool exact, float *out);   /* exact: with erf, else with tanh */
+    void (*softcap)(const float *x, int64_t n, float cap, float *out); /* cap * tanh(x / cap) */
     void (*softmax)(const float *x, int64_t n, float *out);
     /* Turns a head's n_rot values by cos and sin of each pair: [n_rot], each pair's twice, as the pairs lie. */
     void (*rope)(const float *x, const float *cos2, const float *sin2, int64_t n_rot, bool interleaved,
@@ -131,7 +140,7 @@ typedef struct pm_cpu_kernels {
     int attention_lanes; /* queries that attention_tile takes */
     /* Queries [first, first + n), n at most attention_lanes. scratch: pm_cpu_attention_scratch floats. */
     void (*attention_tile)(const pm_cpu_attention *job, int64_t first, int64_t n, float *scratch);
-    /* One token, all heads of the group, over the slots [begin, end): for each head D sums weighted by
+    /* One token (number 0), all heads of the group, over the slots [begin, end): for each head D sums weighted by
      * exp(score - highest), then the highest score and the sum of weights. NULL result where D is no multiple of
      * attention_vector. */
     void (*attention_part)(const pm_cpu_attention *job, int64_t begin, int64_t end, float *partial);

@@ -208,7 +208,7 @@ static pm_status lower_matmul(lowering *l, const pm_node *node, size_t index, pm
     return PM_OK;
 }
 
-/* RMSNorm and SwiGLU. */
+/* The norms and SwiGLU. */
 static pm_status lower_quantizing(lowering *l, const pm_node *node, size_t index, const pm_cpu_step_kind *kind,
                                   pm_error *err)
 {
@@ -278,6 +278,7 @@ static pm_status lower_node(lowering *l, const pm_node *node, size_t index, pm_e
     case PM_OP_MATMUL:
         return lower_matmul(l, node, index, err);
     case PM_OP_RMS_NORM:
+    case PM_OP_LAYER_NORM:
     case PM_OP_SWIGLU:
         return lower_quantizing(l, node, index, kinds[node->op], err);
     case PM_OP_KV_STORE:

@@ -44,6 +44,65 @@ static void rows_swiglu(const float *gate, const float *up, int64_t n, float *ou
 #undef ONE
 }
 
+static void rows_mul(const float *a, const float *b, int64_t n, float *out)
+{
+    int64_t rest = n % VF_N;
+#define ONE(at, load, store) store(out + (at), load(a + (at)) * load(b + (at)))
+    ROWS_LOOP(n, ONE);
+#undef ONE
+}
+
+static void rows_scale(const float *x, int64_t n, float factor, float *out)
+{
+    int64_t rest = n % VF_N;
+    vf by = vf_set1(factor);
+#define ONE(at, load, store) store(out + (at), load(x + (at)) * by)
+    ROWS_LOOP(n, ONE);
+#undef ONE
+}
+
+static void rows_relu(const float *x, int64_t n, float *out)
+{
+    int64_t rest = n % VF_N;
+    vf zero = vf_set1(0);
+#define ONE(at, load, store) store(out + (at), vf_max(zero, load(x + (at))))
+    ROWS_LOOP(n, ONE);
+#undef ONE
+}
+
+/* 0.5 x (2 - erfc(x / sqrt 2)), and x / (1 + exp(-2 u)), which is 0.5 x (1 + tanh u). */
+static void rows_gelu(const float *x, int64_t n, bool exact, float *out)
+{
+    int64_t rest = n % VF_N;
+    vf one = vf_set1(1.0f), half = vf_set1(0.5f), root = vf_set1(-0.70710678f);
+    vf linear = vf_set1(-1.59576912f), cubic = vf_set1(-1.59576912f * 0.044715f), lowest = vf_set1(-3e38f);
+#define EXACT(at, load, store)                                                                                    \
+    do {                                                                                                          \
+        vf v = vf_max(lowest, load(x + (at)));                                                                    \
+        store(out + (at), half * v * vf_erfc(v * root));                                                          \
+    } while (0)
+#define BY_TANH(at, load, store)                                                                                  \
+    do {                                                                                                          \
+        vf v = vf_max(lowest, load(x + (at)));                                                                    \
+        store(out + (at), v / (one + vf_exp(v * vf_fma(cubic, v * v, linear))));                                  \
+    } while (0)
+    if (exact)
+        ROWS_LOOP(n, EXACT);
+    else
+        ROWS_LOOP(n, BY_TANH);
+#undef EXACT
+#undef BY_TANH
+}
+
+static void rows_softcap(const float *x, int64_t n, float cap, float *out)
+{
+    int64_t rest = n % VF_N;
+    vf by = vf_set1(cap), inverse = vf_set1(1.0f / cap);
+#define ONE(at, load, store) store(out + (at), by * vf_tanh(load(x + (at)) * inverse))
+    ROWS_LOOP(n, ONE);
+#undef ONE
+}
+
 static void rows_exp_scaled(const float *x, int64_t n, float highest, float factor, float *out)
 {
     int64_t rest = n % VF_N;
@@ -106,6 +165,45 @@ static void rows_rms_norm(const float *x, const float *weight, int64_t n, float 
     if (!weight)
         ROWS_LOOP(n, ONE);
 #undef ONE
+}
+
+/* Two passes: a sum of squares less the squared mean would lose all digits where the mean is large. */
+static void rows_layer_norm(const float *x, const float *weight, const float *bias, int64_t n, float eps,
+                            float *out)
+{
+    int64_t i = 0;
+    vf sums = vf_set1(0), squares = vf_set1(0);
+    for (; i + VF_N <= n; i += VF_N)
+        sums = sums + vf_load(x + i);
+    double sum = (double)vf_sum(sums), square_sum = 0;
+    for (int64_t j = i; j < n; j++)
+        sum += (double)x[j];
+    float mean = (float)(sum / (double)n);
+    vf means = vf_set1(mean);
+    for (i = 0; i + VF_N <= n; i += VF_N) {
+        vf d = vf_load(x + i) - means;
+        squares = vf_fma(d, d, squares);
+    }
+    for (; i < n; i++)
+        square_sum += ((double)x[i] - (double)mean) * ((double)x[i] - (double)mean);
+    square_sum += (double)vf_sum(squares);
+    if (!(square_sum < 1e37) || square_sum < 1e-20) { /* out of the range of floats, or Inf or NaN: once more */
+        square_sum = 0;
+        for (int64_t j = 0; j < n; j++)
+            square_sum += ((double)x[j] - (double)mean) * ((double)x[j] - (double)mean);
+    }
+    double inverse = 1.0 / sqrt(square_sum / (double)n + (double)eps);
+    vf scale = vf_set1((float)inverse);
+    for (i = 0; i + VF_N <= n; i += VF_N) {
+        vf y = (vf_load(x + i) - means) * scale;
+        if (weight)
+            y = y * vf_load(weight + i);
+        if (bias)
+            y = y + vf_load(bias + i);
+        vf_store(out + i, y);
+    }
+    for (; i < n; i++)
+        out[i] = (x[i] - mean) * (float)inverse * (weight ? weight[i] : 1.0f) + (bias ? bias[i] : 0.0f);
 }
 
 static float rows_highest(const float *x, int64_t n)

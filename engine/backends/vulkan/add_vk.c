@@ -11,5 +11,5 @@ bool pm_vk_supports_add(const pm_vk_caps *caps, const pm_node *node)
 
 pm_status pm_vk_lower_add(pm_vk_lowering *l, const pm_node *node, pm_error *err)
 {
-    return pm_vk_lower_elementwise(l, node, PM_SHADER_ADD, 1, err);
+    return pm_vk_lower_elementwise(l, node, PM_SHADER_ADD, 0, 1, err);
 }

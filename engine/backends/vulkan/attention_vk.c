@@ -9,7 +9,7 @@
 #include "backends/vulkan/op_lowering.h"
 #include "ops/ops.h"
 
-enum { Q, K_CACHE, V_CACHE, POSITIONS };
+enum { Q, K_CACHE, V_CACHE, POSITIONS, BIAS };
 enum { PARTS_MOST = 32, PART_POSITIONS = 256, ENOUGH_WORKGROUPS = 256, LOOP_STEPS = 32768 };
 
 bool pm_vk_supports_attention(const pm_vk_caps *caps, const pm_node *node)
@@ -126,7 +126,7 @@ static pm_status emit_merge(pm_vk_lowering *l, const pm_node *node, const struct
 pm_status pm_vk_lower_attention(pm_vk_lowering *l, const pm_node *node, pm_error *err)
 {
     const pm_vk_caps *caps = pm_vk_lowering_caps(l);
-    const pm_tensor *q = node->in[Q], *k = node->in[K_CACHE], *v = node->in[V_CACHE];
+    const pm_tensor *q = node->in[Q], *k = node->in[K_CACHE], *v = node->in[V_CACHE], *bias = node->in[BIAS];
     const pm_attention_args *args = PM_ARGS(node, pm_attention_args);
     variant chosen = choose(caps, k);
     struct pm_attention_push push = {
@@ -137,7 +137,9 @@ pm_status pm_vk_lower_attention(pm_vk_lowering *l, const pm_node *node, pm_error
         .window = (uint32_t)args->window,
         .n_splits = choose_splits(caps, &chosen, q, k->dim[1]),
         .least = PART_POSITIONS / 4,
+        .n_bias = bias ? (uint32_t)bias->dim[0] : 0,
         .scale = args->scale,
+        .softcap = args->softcap,
     };
     PM_VK_PUSH_OUTER(&push, q);
     bool split = push.n_splits > 1;
@@ -146,11 +148,12 @@ pm_status pm_vk_lower_attention(pm_vk_lowering *l, const pm_node *node, pm_error
         split ? pm_vk_scratch(l, part_bytes * push.n_splits * push.n_heads * push.n_rows) : pm_vk_slice_none(l);
     pm_vk_dispatch d = {
         .shader = chosen.shader,
-        .spec = {chosen.local, chosen.one_subgroup, q->dim[0] % 8 == 0},
-        .n_spec = 3,
+        .spec = {chosen.local, chosen.one_subgroup, q->dim[0] % 8 == 0, node->in[POSITIONS]->n_dims == 2,
+                 bias != NULL},
+        .n_spec = 5,
         .push = &push,
         .push_size = sizeof push,
-        .n_bind = 6,
+        .n_bind = 7,
         .subgroup_size = chosen.subgroup_size,
         .why = chosen.why,
     };
@@ -164,7 +167,8 @@ pm_status pm_vk_lower_attention(pm_vk_lowering *l, const pm_node *node, pm_error
                                       {values.plane[0], PM_VK_READ},
                                       {pm_vk_tensor_slice(l, node->in[POSITIONS]), PM_VK_READ},
                                       {split ? pm_vk_slice_none(l) : out, split ? PM_VK_READ : PM_VK_WRITE},
-                                      {parts, split ? PM_VK_WRITE : PM_VK_READ}};
+                                      {parts, split ? PM_VK_WRITE : PM_VK_READ},
+                                      {bias ? pm_vk_tensor_slice(l, bias) : pm_vk_slice_none(l), PM_VK_READ}};
         for (uint32_t b = 0; b < d.n_bind; b++)
             d.bind[b] = bind[b];
         PM_TRY(emit_rows(l, node, &chosen, &d, &push, err));

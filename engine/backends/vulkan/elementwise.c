@@ -4,14 +4,15 @@
 #include "backends/vulkan/op_lowering.h"
 #include "common/elementwise.push.h"
 
-pm_status pm_vk_lower_elementwise(pm_vk_lowering *l, const pm_node *node, pm_shader shader, double flops_per_value,
-                                  pm_error *err)
+pm_status pm_vk_lower_elementwise(pm_vk_lowering *l, const pm_node *node, pm_shader shader, float value,
+                                  double flops_per_value, pm_error *err)
 {
     const pm_vk_caps *caps = pm_vk_lowering_caps(l);
     const pm_tensor *out = node->out, *b = node->n_in > 1 ? node->in[1] : NULL;
     int64_t n = pm_tensor_elems(out);
     bool aligned = out->dim[0] % 4 == 0;
-    struct pm_elementwise_push push = {.n_row = (uint32_t)out->dim[0], .repeat_b = b && pm_tensor_elems(b) != n};
+    struct pm_elementwise_push push = {
+        .n_row = (uint32_t)out->dim[0], .repeat_b = b && pm_tensor_elems(b) != n, .value = value};
     PM_VK_PUSH_ROWS(&push, out);
     if (out->n_dims == 1 && out->rows != PM_ROWS_FIXED) { /* the counted dimension is dim[0] itself */
         push.n_row = 1;

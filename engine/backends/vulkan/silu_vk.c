@@ -10,5 +10,5 @@ bool pm_vk_supports_silu(const pm_vk_caps *caps, const pm_node *node)
 
 pm_status pm_vk_lower_silu(pm_vk_lowering *l, const pm_node *node, pm_error *err)
 {
-    return pm_vk_lower_elementwise(l, node, PM_SHADER_SILU, 10, err);
+    return pm_vk_lower_elementwise(l, node, PM_SHADER_SILU, 0, 10, err);
 }

@@ -10,5 +10,5 @@ bool pm_vk_supports_swiglu(const pm_vk_caps *caps, const pm_node *node)
 
 pm_status pm_vk_lower_swiglu(pm_vk_lowering *l, const pm_node *node, pm_error *err)
 {
-    return pm_vk_lower_elementwise(l, node, PM_SHADER_SWIGLU, 12, err);
+    return pm_vk_lower_elementwise(l, node, PM_SHADER_SWIGLU, 0, 12, err);
 }

@@ -103,7 +103,7 @@ static void build_layer(rig *r)
     keys = pm_kv_store(g, keys, heads(r, pm_matmul(g, wk, h, NULL, NULL)), positions);
     values = pm_kv_store(g, values, heads(r, pm_matmul(g, wv, h, NULL, NULL)), positions);
     pm_tensor *turned = pm_rope(g, heads(r, q), positions, angles, HEAD_DIM, false);
-    pm_tensor *mixed = pm_attention(g, turned, keys, values, positions, 0.25f, 0);
+    pm_tensor *mixed = pm_attention(g, turned, keys, values, positions, NULL, (pm_attention_args){.scale = 0.25f});
     const int64_t flat[2] = {N, ROWS};
     pm_tensor *sum = pm_add(g, pm_reshape(g, mixed, 2, flat), q);
     pm_tensor *up = pm_matmul(g, wu, sum, NULL, NULL);

@@ -1,0 +1,12 @@
+/* gelu on the cpu backend, row by row. */
+#include "backends/cpu/cpu_backend.h"
+
+static void run(const pm_cpu_step *step, const pm_cpu_context *context, int64_t begin, int64_t end)
+{
+    int64_t n = step->node->out->dim[0];
+    bool exact = PM_ARGS(step->node, pm_gelu_args)->form == PM_GELU_ERF;
+    for (int64_t row = begin; row < end; row++)
+        context->kernels->gelu((const float *)step->in[0] + row * n, n, exact, (float *)step->out + row * n);
+}
+
+const pm_cpu_step_kind pm_cpu_step_gelu = {.name = "gelu", .items = pm_cpu_rows_of_out, .run = run};

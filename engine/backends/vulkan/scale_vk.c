@@ -1,0 +1,15 @@
+/* scale on Vulkan: element by element. */
+#include "backends/vulkan/elementwise.h"
+#include "backends/vulkan/op_lowering.h"
+#include "ops/ops.h"
+
+bool pm_vk_supports_scale(const pm_vk_caps *caps, const pm_node *node)
+{
+    (void)caps;
+    return pm_vk_small_enough(node);
+}
+
+pm_status pm_vk_lower_scale(pm_vk_lowering *l, const pm_node *node, pm_error *err)
+{
+    return pm_vk_lower_elementwise(l, node, PM_SHADER_SCALE, PM_ARGS(node, pm_scale_args)->factor, 1, err);
+}

@@ -1,0 +1,6 @@
+// out[i] = a[i] * b[i]
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#define PM_TWO_INPUTS
+#define PM_MAP(a, b) ((a) * (b))
+#include "common/elementwise.glsl"
