@@ -79,6 +79,15 @@ pm_status pm_def_f32(const pm_model_def *def, const char *suffix, float min, flo
 pm_status pm_def_weight(pm_model_def *def, const char *name, int n_dims, const int64_t *dims, bool optional,
                         int32_t *slot, pm_error *err);
 
+/* Declares rows [first_row, first_row + n_rows) of the tensor `name`, which has k values a row and `of_rows` rows in all,
+ * as a weight of its own: parts of fused projections. n_dims 1 of a vector of of_rows values. Missing: as above. */
+typedef struct pm_def_rows {
+    int n_dims; /* 2: a matrix [k, of_rows]; 1: a vector [of_rows] */
+    int64_t k, first, n, of_rows;
+} pm_def_rows;
+pm_status pm_def_weight_rows(pm_model_def *def, const char *name, pm_def_rows rows, bool optional, int32_t *slot,
+                             pm_error *err);
+
 /* Declares F32 values made by the family; data must live in the def's arena. */
 pm_status pm_def_table(pm_model_def *def, const char *name, int n_dims, const int64_t *dims, const float *data,
                        int32_t *slot, pm_error *err);

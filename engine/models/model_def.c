@@ -204,11 +204,11 @@ static void dims_text(int n_dims, const int64_t *dims, char *buf, size_t size)
         used += (size_t)snprintf(buf + used, size - used, "%s%lld", d ? " x " : "", (long long)dims[d]);
 }
 
-pm_status pm_def_weight(pm_model_def *def, const char *name, int n_dims, const int64_t *dims, bool optional,
-                        int32_t *slot, pm_error *err)
+/* The tensor `name`, which must have these dims; NULL in *out where it is optional and missing. */
+static pm_status find_tensor(pm_model_def *def, const char *name, int n_dims, const int64_t *dims, bool optional,
+                             const pm_gguf_tensor **out, pm_error *err)
 {
-    *slot = -1;
-    const pm_gguf_tensor *tensor = pm_gguf_find_tensor(def->file, name);
+    const pm_gguf_tensor *tensor = *out = pm_gguf_find_tensor(def->file, name);
     if (!tensor && optional)
         return PM_OK;
     if (!tensor)
@@ -228,12 +228,37 @@ pm_status pm_def_weight(pm_model_def *def, const char *name, int n_dims, const i
         return pm_fail(err, PM_ERR_UNSUPPORTED, "%s: tensor '%s' is of type %s; pumice needs %s there",
                        pm_gguf_path(def->file), name, pm_type_name(tensor->type),
                        n_dims == 1 ? "F32" : "floating-point or block-quantised values");
-    pm_weight weight = {.type = tensor->type, .n_dims = n_dims, .data = tensor->data, .n_bytes = tensor->n_bytes,
+    return PM_OK;
+}
+
+pm_status pm_def_weight(pm_model_def *def, const char *name, int n_dims, const int64_t *dims, bool optional,
+                        int32_t *slot, pm_error *err)
+{
+    bool is_matrix = n_dims == 2;
+    pm_def_rows all = {n_dims, dims[0], 0, is_matrix ? dims[1] : dims[0], is_matrix ? dims[1] : dims[0]};
+    return pm_def_weight_rows(def, name, all, optional, slot, err);
+}
+
+pm_status pm_def_weight_rows(pm_model_def *def, const char *name, pm_def_rows rows, bool optional, int32_t *slot,
+                             pm_error *err)
+{
+    const pm_gguf_tensor *tensor;
+    const int64_t matrix[2] = {rows.k, rows.of_rows};
+    *slot = -1;
+    PM_TRY(find_tensor(def, name, rows.n_dims, rows.n_dims == 2 ? matrix : matrix + 1, optional, &tensor, err));
+    if (!tensor)
+        return PM_OK;
+    size_t row_bytes = tensor->n_bytes / (size_t)rows.of_rows;
+    pm_weight weight = {.type = tensor->type,
+                        .n_dims = rows.n_dims,
+                        .data = (const char *)tensor->data + row_bytes * (size_t)rows.first,
+                        .n_bytes = row_bytes * (size_t)rows.n,
                         .is_mapped = tensor->is_mapped != 0};
     weight.name = pm_arena_strndup(&def->arena, tensor->name.data, tensor->name.size);
     if (!weight.name)
         return pm_fail_memory(err, tensor->name.size, "a tensor name");
     memcpy(weight.dim, tensor->dim, sizeof weight.dim);
+    weight.dim[rows.n_dims - 1] = rows.n;
     return add_weight(def, &weight, slot, err);
 }
 
