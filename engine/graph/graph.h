@@ -35,6 +35,10 @@ typedef enum pm_input {
     PM_INPUT_POSITIONS, /* I32 [T]: position of each token in its sequence, which is also its KV-cache slot */
     PM_INPUT_OUT_ROWS,  /* I32 [R]: the rows of this run whose logits are wanted */
     PM_INPUT_HISTORY,   /* I32 [H]: the tokens of the repetition window */
+    PM_INPUT_TYPES,     /* I32 [T]: the segment that each token belongs to, as BERT counts them */
+    PM_INPUT_SLOTS,     /* I32 [T]: KV-cache slot of each token, where that is not its position */
+    PM_INPUT_SPANS,     /* I32 [3, T]: slot, first and last slot seen: pm_attention */
+    PM_INPUT_SOURCE_SPANS, /* I32 [3, T]: likewise for cross-attention */
     PM_INPUT_TEST       /* PM_INPUT_TEST + i: any further inputs, as tests and benchmarks have them */
 } pm_input;
 

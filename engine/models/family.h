@@ -16,21 +16,36 @@
 
 typedef struct pm_model_def pm_model_def;
 
+/* What a graph does. An encoder-only model has encoding passes alone, a decoder-only model decoding passes. */
+typedef enum pm_pass { PM_PASS_DECODE, PM_PASS_ENCODE } pm_pass;
+
+/* What a pass ends in. */
+typedef enum pm_head {
+    PM_HEAD_LOGITS, /* logits over the vocabulary of the rows wanted: the next token, or the masked one */
+    PM_HEAD_HIDDEN, /* hidden states of all rows after the last norm; of a decoder of the rows wanted */
+    PM_HEAD_PAIR    /* BERT's next-sentence logits [2] of the rows wanted, the first of their sequences */
+} pm_head;
+
 /* One shape that a graph is built for. */
 typedef struct pm_graph_shape {
+    pm_pass pass;
+    pm_head head;
     int32_t n_tokens;  /* the bucket: the most tokens of a pass */
     int32_t n_outputs; /* the most rows whose logits are wanted, 1 .. n_tokens */
-    int32_t n_ctx;     /* slots of the KV cache */
+    int32_t n_ctx;     /* slots of the KV cache; of an encoder-only model those of one pass */
+    int32_t n_source;  /* encoder-decoder: slots of the source */
     pm_type kv_type;   /* F16 or F32 */
     bool sample;       /* choose a token from each row of logits on the device; else logits are the output */
+    bool layers;       /* the hidden states after each layer are outputs as well */
     int32_t n_history; /* slots of the repetition window, with sample */
 } pm_graph_shape;
 
 /* The leaves and results of a graph that the runtime reads and writes; NULL where the graph has none. */
 typedef struct pm_graph_io {
-    pm_tensor *tokens, *positions, *out_rows, *history;
-    pm_tensor *logits; /* F32 [V, R] */
+    pm_tensor *tokens, *positions, *out_rows, *history, *types, *slots, *spans, *source_spans;
+    pm_tensor *result; /* F32: logits [V, R], hidden states [C, T] or [C, R], pair [2, R]; NULL: the pass only fills caches */
     pm_tensor *next;   /* I32 [R], with shape.sample */
+    pm_tensor **layers; /* with shape.layers: what enters layer 0, then after each layer; in the graph's arena */
 } pm_graph_io;
 
 typedef struct pm_family {
@@ -39,6 +54,7 @@ typedef struct pm_family {
     pm_status (*load)(pm_model_def *def, pm_error *err);
     pm_status (*build)(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, pm_graph_io *io,
                        pm_error *err);
+    pm_model_shape shape;
     const struct pm_hf_import *imports; /* Hugging Face's models of this family, ended by an empty one; or NULL */
 } pm_family;
 
@@ -50,15 +66,22 @@ struct pm_model_def {
     pm_weight *weights; /* slot i of the graphs */
     size_t n_weights, cap_weights;
     int32_t n_ctx_max;   /* positions that the family's tables reach; longer contexts are refused */
+    unsigned heads;      /* of encoders: PM_HEAD_* that the file has weights for, as bits; the family's load sets it */
     const void *own; /* the family's hyperparameters and weight slots, in the arena */
 };
+
+/* The layers that such a pass goes through. */
+int32_t pm_model_def_n_layers(const pm_model_def *def, pm_pass pass);
 
 /* Finds the family of the file's architecture and loads its description. The file must outlive it. */
 pm_status pm_model_def_load(const pm_gguf *file, pm_model_def **out, pm_error *err);
 void pm_model_def_free(pm_model_def *def); /* NULL is fine */
 
-/* The states (KV caches) that graphs of this shape use: slot 2l is layer l's keys, 2l + 1 its values. The array is
- * the caller's to free(); it is the same for every bucket. */
+/* Whether there are graphs with this pass and head: a BERT without its pre-training heads has hidden states alone. */
+bool pm_model_def_has(const pm_model_def *def, pm_pass pass, pm_head head);
+
+/* The states (KV caches) that graphs of this shape use, in the order of their slots. The array is the caller's to
+ * free(); it is the same for every bucket, pass and head. */
 pm_status pm_model_def_states(const pm_model_def *def, const pm_graph_shape *shape, pm_state_desc **out, size_t *n,
                               pm_error *err);
 
@@ -95,12 +118,26 @@ pm_status pm_def_table(pm_model_def *def, const char *name, int n_dims, const in
 /* The weight in a graph; NULL for slot -1. */
 pm_tensor *pm_def_tensor(const pm_model_def *def, pm_graph *g, int32_t slot);
 
-/* The leaves that every decoder graph has, and its tail from logits to the token chosen. */
-void pm_def_inputs(const pm_graph_shape *shape, pm_graph *g, pm_graph_io *io);
-void pm_def_outputs(const pm_graph_shape *shape, pm_graph *g, pm_tensor *logits, pm_graph_io *io);
+/* The leaves of a graph. Decoder-only: tokens, positions, out_rows, history. Encoders: tokens, positions, slots, spans,
+ * and out_rows and types where the family asks for them with pm_def_types. The decoder of an encoder-decoder model has
+ * slots, spans and source_spans too, as several hypotheses share its caches. */
+void pm_def_inputs(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, pm_graph_io *io);
+pm_tensor *pm_def_types(const pm_graph_shape *shape, pm_graph *g, pm_graph_io *io);
 
-/* Layer l's caches in a graph of this shape. */
-pm_tensor *pm_def_k_cache(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, int32_t layer);
-pm_tensor *pm_def_v_cache(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, int32_t layer);
+/* The tails: from logits to the token chosen, and any other result. */
+void pm_def_outputs(const pm_graph_shape *shape, pm_graph *g, pm_tensor *logits, pm_graph_io *io);
+void pm_def_result(pm_graph *g, pm_tensor *result, pm_graph_io *io);
+
+/* To be called with what enters layer 0 (index 0) and with the output of each layer l (index l + 1). */
+void pm_def_layer_output(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, int32_t index,
+                         pm_tensor *x, pm_graph_io *io);
+
+/* States: caches of the decoder's layers, of what cross-attention sees, and the keys and values of one encoder layer
+ * at a time, which all its layers share. */
+typedef enum pm_cache { PM_CACHE_SELF, PM_CACHE_CROSS, PM_CACHE_ENCODER } pm_cache;
+pm_tensor *pm_def_k_cache(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, pm_cache cache,
+                          int32_t layer);
+pm_tensor *pm_def_v_cache(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, pm_cache cache,
+                          int32_t layer);
 
 #endif

@@ -267,8 +267,8 @@ static pm_tensor *attention_block(const pm_model_def *def, const pm_graph_shape 
     pm_tensor *angles = pm_def_tensor(def, g, m->rope_table);
     q = pm_rope(g, q, io->positions, angles, m->n_rot, m->interleaved);
     k = pm_rope(g, k, io->positions, angles, m->n_rot, m->interleaved);
-    pm_tensor *keys = pm_kv_store(g, pm_def_k_cache(def, shape, g, l), k, io->positions);
-    pm_tensor *values = pm_kv_store(g, pm_def_v_cache(def, shape, g, l), v, io->positions);
+    pm_tensor *keys = pm_kv_store(g, pm_def_k_cache(def, shape, g, PM_CACHE_SELF, l), k, io->positions);
+    pm_tensor *values = pm_kv_store(g, pm_def_v_cache(def, shape, g, PM_CACHE_SELF, l), v, io->positions);
     const pm_attention_args how = {.scale = 1.0f / sqrtf((float)info->head_dim), .window = m->window};
     pm_tensor *heads = pm_attention(g, q, keys, values, io->positions, NULL, how);
     const int64_t flat[2] = {(int64_t)info->head_dim * info->n_heads, shape->n_tokens};
@@ -291,18 +291,23 @@ static pm_status llama_build(const pm_model_def *def, const pm_graph_shape *shap
 {
     const llama_model *m = def->own;
     char prefix[24];
-    pm_def_inputs(shape, g, io);
+    pm_def_inputs(def, shape, g, io);
     pm_tensor *x = pm_embedding(g, pm_def_tensor(def, g, m->embedding), io->tokens);
+    pm_def_layer_output(def, shape, g, 0, x, io);
     for (int32_t l = 0; l < def->info.n_layers; l++) {
         snprintf(prefix, sizeof prefix, "blk.%d.", l);
         g->prefix = prefix;
         x = attention_block(def, shape, g, io, l, x);
         x = feed_forward_block(def, g, l, x);
+        pm_def_layer_output(def, shape, g, l + 1, x, io);
     }
     g->prefix = NULL;
     pm_tensor *last = pm_embedding(g, x, io->out_rows); /* only the rows whose logits are wanted */
     last = pm_rms_norm(g, last, pm_def_tensor(def, g, m->output_norm), m->eps);
-    pm_def_outputs(shape, g, pm_matmul(g, pm_def_tensor(def, g, m->output), last, NULL, NULL), io);
+    if (shape->head == PM_HEAD_HIDDEN)
+        pm_def_result(g, last, io);
+    else
+        pm_def_outputs(shape, g, pm_matmul(g, pm_def_tensor(def, g, m->output), last, NULL, NULL), io);
     return pm_graph_status(g, err);
 }
 

@@ -38,6 +38,7 @@ static pm_status find_family(const pm_gguf *file, pm_model_def *def, pm_error *e
         for (const char *const *name = families[f]->architectures; *name; name++)
             if (str_equal(architecture, *name)) {
                 def->family = families[f];
+                def->info.shape = families[f]->shape;
                 return PM_OK;
             }
     char known[256] = "";
@@ -65,15 +66,21 @@ static void sum_up(pm_model_def *def)
     }
 }
 
-/* How the family's graphs use each weight, found by building the smallest one. */
-static pm_status find_uses(pm_model_def *def, pm_error *err)
+bool pm_model_def_has(const pm_model_def *def, pm_pass pass, pm_head head)
 {
-    pm_graph *g;
-    PM_TRY(pm_graph_create(&g, err));
-    pm_graph_shape shape = {.n_tokens = 1, .n_outputs = 1, .n_ctx = 1, .kv_type = PM_TYPE_F16};
-    pm_graph_io io = {0};
-    pm_status status = def->family->build(def, &shape, g, &io, err);
-    for (size_t n = 0; status == PM_OK && n < g->n_nodes; n++) {
+    switch (def->info.shape) {
+    case PM_SHAPE_ENCODER_ONLY:
+        return pass == PM_PASS_ENCODE && (head == PM_HEAD_HIDDEN || def->heads >> head & 1);
+    case PM_SHAPE_ENCODER_DECODER:
+        return head == (pass == PM_PASS_ENCODE ? PM_HEAD_HIDDEN : PM_HEAD_LOGITS);
+    default:
+        return pass == PM_PASS_DECODE && head != PM_HEAD_PAIR;
+    }
+}
+
+static void note_uses(pm_model_def *def, const pm_graph *g)
+{
+    for (size_t n = 0; n < g->n_nodes; n++) {
         const pm_node *node = g->nodes[n];
         for (int i = 0; i < node->n_in; i++) {
             const pm_tensor *in = node->in[i] ? pm_tensor_storage(node->in[i]) : NULL;
@@ -84,8 +91,26 @@ static pm_status find_uses(pm_model_def *def, pm_error *err)
             def->weights[in->slot].uses |= use;
         }
     }
-    pm_graph_destroy(g);
-    return status;
+}
+
+/* How the family's graphs use each weight, found by building the smallest of each kind. */
+static pm_status find_uses(pm_model_def *def, pm_error *err)
+{
+    for (int kind = 0; kind < 6; kind++) {
+        pm_graph_shape shape = {.pass = kind / 3 ? PM_PASS_ENCODE : PM_PASS_DECODE, .head = (pm_head)(kind % 3),
+                                .n_tokens = 1, .n_outputs = 1, .n_ctx = 1, .n_source = 1, .kv_type = PM_TYPE_F16};
+        pm_graph_io io = {0};
+        pm_graph *g;
+        if (!pm_model_def_has(def, shape.pass, shape.head))
+            continue;
+        PM_TRY(pm_graph_create(&g, err));
+        pm_status status = def->family->build(def, &shape, g, &io, err);
+        if (status == PM_OK)
+            note_uses(def, g);
+        pm_graph_destroy(g);
+        PM_TRY(status);
+    }
+    return PM_OK;
 }
 
 pm_status pm_model_def_load(const pm_gguf *file, pm_model_def **out, pm_error *err)
@@ -107,6 +132,8 @@ pm_status pm_model_def_load(const pm_gguf *file, pm_model_def **out, pm_error *e
         pm_model_def_free(def);
         return status;
     }
+    def->info.has_masked_logits = def->heads >> PM_HEAD_LOGITS & 1;
+    def->info.has_next_sentence = def->heads >> PM_HEAD_PAIR & 1;
     sum_up(def);
     *out = def;
     return PM_OK;
@@ -119,23 +146,6 @@ void pm_model_def_free(pm_model_def *def)
     pm_arena_free(&def->arena);
     free(def->weights);
     free(def);
-}
-
-pm_status pm_model_def_states(const pm_model_def *def, const pm_graph_shape *shape, pm_state_desc **out, size_t *n,
-                              pm_error *err)
-{
-    *n = 2 * (size_t)def->info.n_layers;
-    *out = calloc(*n, sizeof **out);
-    if (!*out)
-        return pm_fail_memory(err, *n * sizeof **out, "the description of the KV cache");
-    for (size_t i = 0; i < *n; i++)
-        (*out)[i] = (pm_state_desc){
-            .name = i % 2 ? "v_cache" : "k_cache",
-            .type = shape->kv_type,
-            .n_dims = 3,
-            .dim = {def->info.head_dim, shape->n_ctx, def->info.n_kv_heads, 1},
-        };
-    return PM_OK;
 }
 
 /* For families -------------------------------------------------------------------------------------------------- */
@@ -279,44 +289,4 @@ pm_tensor *pm_def_tensor(const pm_model_def *def, pm_graph *g, int32_t slot)
         return NULL;
     const pm_weight *w = &def->weights[slot];
     return pm_graph_weight(g, slot, w->type, w->n_dims, w->dim, w->data, w->name);
-}
-
-void pm_def_inputs(const pm_graph_shape *shape, pm_graph *g, pm_graph_io *io)
-{
-    const int64_t tokens = shape->n_tokens, outputs = shape->n_outputs, history = shape->n_history;
-    io->tokens = pm_graph_input(g, PM_INPUT_TOKENS, PM_TYPE_I32, 1, &tokens, PM_ROWS_TOKENS, "tokens");
-    io->positions = pm_graph_input(g, PM_INPUT_POSITIONS, PM_TYPE_I32, 1, &tokens, PM_ROWS_TOKENS, "positions");
-    io->out_rows = pm_graph_input(g, PM_INPUT_OUT_ROWS, PM_TYPE_I32, 1, &outputs, PM_ROWS_OUTPUTS, "out_rows");
-    io->history = NULL;
-    if (shape->sample)
-        io->history = pm_graph_input(g, PM_INPUT_HISTORY, PM_TYPE_I32, 1, &history, PM_ROWS_FIXED, "history");
-}
-
-void pm_def_outputs(const pm_graph_shape *shape, pm_graph *g, pm_tensor *logits, pm_graph_io *io)
-{
-    io->logits = logits;
-    io->next = NULL;
-    if (shape->sample) {
-        io->next = pm_sample(g, pm_repeat_penalty(g, logits, io->history));
-        pm_graph_output(g, io->next);
-    } else {
-        pm_graph_output(g, logits);
-    }
-}
-
-static pm_tensor *cache_tensor(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, int32_t slot,
-                               const char *name)
-{
-    const int64_t dims[3] = {def->info.head_dim, shape->n_ctx, def->info.n_kv_heads};
-    return pm_graph_state(g, slot, shape->kv_type, 3, dims, name);
-}
-
-pm_tensor *pm_def_k_cache(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, int32_t layer)
-{
-    return cache_tensor(def, shape, g, 2 * layer, "k_cache");
-}
-
-pm_tensor *pm_def_v_cache(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, int32_t layer)
-{
-    return cache_tensor(def, shape, g, 2 * layer + 1, "v_cache");
 }

@@ -27,19 +27,43 @@ struct pm_session {
     pm_model *model;
     pm_session_options options; /* with the defaults filled in */
     pm_states *states;
+    uint64_t state_bytes;
     int32_t n_past;
-    int32_t *tokens;    /* [n_ctx]: the timeline */
-    int32_t *positions; /* [n_batch]: scratch for the input of a pass */
-    int32_t *rows;      /* [n_batch]: likewise */
+    int32_t n_source; /* encoder-decoder: tokens of the source; 0: none yet */
+    int32_t *tokens;  /* [n_ctx]: the timeline */
+    int32_t *scratch; /* [8 * the most tokens of a pass]: the inputs of a pass, see pm_pass_inputs */
     int32_t n_plans;
     pm_session_plan plans[PM_SESSION_MAX_PLANS];
     struct pm_check *check; /* with options.check */
 };
 
-/* The plan for a pass of n_tokens with n_outputs rows of logits, compiled at first use. */
-pm_status pm_session_plan_get(pm_session *session, int32_t n_tokens, int32_t n_outputs, bool sample,
-                              const pm_session_plan **out, pm_error *err);
+/* There is at least one token, and all are of the vocabulary. */
+pm_status pm_session_check_ids(const pm_session *session, const int32_t *tokens, size_t n, pm_error *err);
+
+/* The plan for a pass of shape->n_tokens with n_outputs rows, and its pass, head, sample and layers, compiled at first
+ * use; the rest of the shape is the session's. */
+pm_status pm_session_plan_get(pm_session *session, const pm_graph_shape *wanted, const pm_session_plan **out,
+                              pm_error *err);
 void pm_session_plans_free(pm_session *session);
+
+/* The inputs of one pass, in the session's scratch; those that the plan's graph does not have are passed over. */
+typedef struct pm_pass_inputs {
+    const int32_t *tokens;
+    int32_t *positions, *slots, *types, *spans, *source_spans, *rows;
+} pm_pass_inputs;
+pm_pass_inputs pm_session_inputs(pm_session *session);
+
+/* Writes the inputs and runs the plan with the counts of params; result: where the rows of plan->io.result go, or of
+ * plan->io.next where the plan samples; NULL: nowhere. */
+pm_status pm_session_run(pm_session *session, const pm_session_plan *plan, const pm_pass_inputs *inputs,
+                         const pm_run_params *params, void *result, size_t result_bytes, pm_error *err);
+
+/* Reads what the layers of the plan's last run gave: layers[0 .. L][total][n_embd], rows from `first` on. */
+pm_status pm_session_read_layers(pm_session *session, const pm_session_plan *plan, int32_t n_tokens, size_t first,
+                                 size_t total, float *layers, pm_error *err);
+
+/* The most tokens of one pass. */
+int32_t pm_session_max_tokens(const pm_session *session);
 
 /* The most rows of logits of one pass. */
 int32_t pm_session_max_outputs(const pm_session *session);

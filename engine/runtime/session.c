@@ -12,54 +12,74 @@
 
 #include "base/error.h"
 
-enum { DEFAULT_MAX_CTX = 4096, DEFAULT_BATCH = 512, DEFAULT_REPEAT_WINDOW = 64 };
+enum { DEFAULT_MAX_CTX = 4096, DEFAULT_SOURCE = 512, DEFAULT_BATCH = 512, DEFAULT_REPEAT_WINDOW = 64, PASS_INPUTS = 10 };
 
-static uint64_t kv_bytes(const pm_model_info *info, int64_t n_ctx, bool f32)
+static pm_graph_shape shape_of(const pm_session *session)
 {
-    return (uint64_t)info->n_layers * 2 * (uint64_t)n_ctx * (uint64_t)info->head_dim * (uint64_t)info->n_kv_heads *
-           (f32 ? 4 : 2);
+    const pm_session_options *o = &session->options;
+    return (pm_graph_shape){.n_tokens = 1,
+                            .n_outputs = 1,
+                            .n_ctx = o->n_ctx,
+                            .n_source = o->n_source,
+                            .kv_type = o->kv_f32 ? PM_TYPE_F32 : PM_TYPE_F16};
 }
 
+static uint64_t states_bytes(const pm_state_desc *descs, size_t n)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += (uint64_t)descs[i].dim[0] * (uint64_t)descs[i].dim[1] * (uint64_t)descs[i].dim[2] *
+                 (descs[i].type == PM_TYPE_F32 ? 4 : 2);
+    return bytes;
+}
+
+/* Sizes that were not given, within what the model can do. An encoder sees a sequence as a whole: its passes are as
+ * long as the context. */
 static pm_status choose_sizes(pm_session *session, pm_error *err)
 {
     const pm_model_def *def = session->model->def;
     const pm_model_info *info = &def->info;
     pm_session_options *o = &session->options;
-    if (o->n_ctx < 0 || o->n_batch < 0)
-        return pm_fail(err, PM_ERR_ARGUMENT, "a context of %d and batches of %d tokens: sizes cannot be negative",
-                       o->n_ctx, o->n_batch);
+    if (o->n_ctx < 0 || o->n_batch < 0 || o->n_source < 0)
+        return pm_fail(err, PM_ERR_ARGUMENT, "a context of %d, a source of %d and batches of %d tokens: sizes cannot be "
+                                             "negative",
+                       o->n_ctx, o->n_source, o->n_batch);
     if (o->n_ctx == 0)
         o->n_ctx = info->n_ctx_train < DEFAULT_MAX_CTX ? info->n_ctx_train : DEFAULT_MAX_CTX;
-    if (o->n_ctx > def->n_ctx_max)
+    if (o->n_source == 0)
+        o->n_source = info->n_ctx_train < DEFAULT_SOURCE ? info->n_ctx_train : DEFAULT_SOURCE;
+    int32_t longest = o->n_source > o->n_ctx && info->shape == PM_SHAPE_ENCODER_DECODER ? o->n_source : o->n_ctx;
+    if (info->shape == PM_SHAPE_ENCODER_ONLY)
+        o->n_ctx = o->n_batch = o->n_ctx < DEFAULT_BATCH ? DEFAULT_BATCH : o->n_ctx;
+    else if (longest > def->n_ctx_max)
         return pm_fail(err, PM_ERR_LIMIT, "a context of %d tokens is too long: this model was trained on %d, and "
                                           "pumice goes up to %d",
-                       o->n_ctx, info->n_ctx_train, def->n_ctx_max);
+                       longest, info->n_ctx_train, def->n_ctx_max);
     if (o->n_batch == 0)
         o->n_batch = DEFAULT_BATCH;
     if (o->n_batch > o->n_ctx)
         o->n_batch = o->n_ctx;
-
-    uint64_t need = kv_bytes(info, o->n_ctx, o->kv_f32), free_bytes = session->model->device->info.memory_free;
-    if (free_bytes && need > free_bytes)
-        return pm_fail(err, PM_ERR_LIMIT, "a context of %d tokens needs %.1f MiB for its KV cache, but device %s has "
-                                          "%.1f MiB free; at most %llu tokens fit (--ctx)",
-                       o->n_ctx, (double)need / 1048576.0, session->model->device->info.name,
-                       (double)free_bytes / 1048576.0,
-                       (unsigned long long)(free_bytes / kv_bytes(info, 1, o->kv_f32)));
     return PM_OK;
 }
 
 static pm_status create_states(pm_session *session, pm_error *err)
 {
-    const pm_backend *backend = session->model->device->backend;
-    pm_graph_shape shape = {.n_tokens = 1,
-                            .n_outputs = 1,
-                            .n_ctx = session->options.n_ctx,
-                            .kv_type = session->options.kv_f32 ? PM_TYPE_F32 : PM_TYPE_F16};
+    pm_device *device = session->model->device;
+    pm_graph_shape shape = shape_of(session);
     pm_state_desc *descs;
     size_t n;
     PM_TRY(pm_model_def_states(session->model->def, &shape, &descs, &n, err));
-    pm_status status = backend->states_create(session->model->device, descs, n, &session->states, err);
+    session->state_bytes = states_bytes(descs, n);
+    uint64_t free_bytes = device->info.memory_free;
+    pm_status status = PM_OK;
+    if (free_bytes && session->state_bytes > free_bytes)
+        status = pm_fail(err, PM_ERR_LIMIT, "a context of %d tokens needs %.1f MiB for its KV cache, but device %s has "
+                                            "%.1f MiB free; at most %llu tokens fit (--ctx)",
+                         shape.n_ctx, (double)session->state_bytes / 1048576.0, device->info.name,
+                         (double)free_bytes / 1048576.0,
+                         (unsigned long long)((double)free_bytes / (double)session->state_bytes * shape.n_ctx));
+    if (status == PM_OK)
+        status = device->backend->states_create(device, descs, n, &session->states, err);
     free(descs);
     return status;
 }
@@ -75,11 +95,10 @@ pm_status pm_session_create(pm_model *model, const pm_session_options *options, 
         session->options = *options;
     pm_status status = choose_sizes(session, err);
     if (status == PM_OK) {
-        size_t n_ctx = (size_t)session->options.n_ctx, n_batch = (size_t)session->options.n_batch;
+        size_t n_ctx = (size_t)session->options.n_ctx;
         session->tokens = calloc(n_ctx, sizeof *session->tokens);
-        session->positions = calloc(n_batch, sizeof *session->positions);
-        session->rows = calloc(n_batch, sizeof *session->rows);
-        if (!session->tokens || !session->positions || !session->rows)
+        session->scratch = calloc((size_t)pm_session_max_tokens(session), PASS_INPUTS * sizeof *session->scratch);
+        if (!session->tokens || !session->scratch)
             status = pm_fail_memory(err, n_ctx * sizeof(int32_t), "the timeline");
     }
     if (status == PM_OK && session->options.check)
@@ -103,8 +122,7 @@ void pm_session_destroy(pm_session *session)
         session->model->device->backend->states_destroy(session->model->device, session->states);
     pm_check_destroy(session->check);
     free(session->tokens);
-    free(session->positions);
-    free(session->rows);
+    free(session->scratch);
     free(session);
 }
 
@@ -125,18 +143,30 @@ const int32_t *pm_session_tokens(const pm_session *session)
 
 /* One pass ------------------------------------------------------------------------------------------------------ */
 
-static pm_status check_tokens(const pm_session *session, const int32_t *tokens, size_t n, pm_error *err)
+pm_status pm_session_check_ids(const pm_session *session, const int32_t *tokens, size_t n, pm_error *err)
 {
     if (n == 0)
         return pm_fail(err, PM_ERR_ARGUMENT, "there are no tokens to evaluate");
-    if (n > (size_t)(session->options.n_ctx - session->n_past))
-        return pm_fail(err, PM_ERR_LIMIT, "the context is full: %d of %d tokens are used and %zu more were to come "
-                                          "(a longer context: --ctx)",
-                       session->n_past, session->options.n_ctx, n);
     for (size_t i = 0; i < n; i++)
         if (tokens[i] < 0 || tokens[i] >= session->model->def->info.n_vocab)
             return pm_fail(err, PM_ERR_ARGUMENT, "token %zu has id %d, outside the vocabulary of %d", i, tokens[i],
                            session->model->def->info.n_vocab);
+    return PM_OK;
+}
+
+static pm_status check_tokens(const pm_session *session, const int32_t *tokens, size_t n, pm_error *err)
+{
+    if (session->model->def->info.shape == PM_SHAPE_ENCODER_ONLY)
+        return pm_fail(err, PM_ERR_UNSUPPORTED, "a model of architecture '%s' is an encoder: it has no next token "
+                                                "(pumice embed and pumice fill use it)",
+                       session->model->def->info.architecture);
+    if (session->model->def->info.shape == PM_SHAPE_ENCODER_DECODER && session->n_source == 0)
+        return pm_fail(err, PM_ERR_ARGUMENT, "an encoder-decoder model needs a source before its first token");
+    PM_TRY(pm_session_check_ids(session, tokens, n, err));
+    if (n > (size_t)(session->options.n_ctx - session->n_past))
+        return pm_fail(err, PM_ERR_LIMIT, "the context is full: %d of %d tokens are used and %zu more were to come "
+                                          "(a longer context: --ctx)",
+                       session->n_past, session->options.n_ctx, n);
     return PM_OK;
 }
 
@@ -162,6 +192,18 @@ static void fill_params(const pm_session *session, int32_t n_tokens, int32_t n_o
     params->seed_hi = (uint32_t)(sampling->seed >> 32);
 }
 
+pm_pass_inputs pm_session_inputs(pm_session *session)
+{
+    size_t n = (size_t)pm_session_max_tokens(session);
+    int32_t *at = session->scratch;
+    return (pm_pass_inputs){.positions = at,
+                            .slots = at + n,
+                            .types = at + 2 * n,
+                            .rows = at + 3 * n,
+                            .spans = at + 4 * n,
+                            .source_spans = at + 7 * n};
+}
+
 static pm_status write_input(pm_session *session, const pm_session_plan *plan, const pm_tensor *tensor,
                              const int32_t *values, int32_t n, pm_error *err)
 {
@@ -169,6 +211,45 @@ static pm_status write_input(pm_session *session, const pm_session_plan *plan, c
     if (!tensor || n == 0)
         return PM_OK;
     return device->backend->tensor_write(device, plan->program, tensor, 0, values, (size_t)n * sizeof *values, err);
+}
+
+pm_status pm_session_run(pm_session *session, const pm_session_plan *plan, const pm_pass_inputs *inputs,
+                         const pm_run_params *params, void *result, size_t result_bytes, pm_error *err)
+{
+    pm_device *device = session->model->device;
+    const pm_graph_io *io = &plan->io;
+    int32_t n = params->n_tokens;
+    PM_TRY(write_input(session, plan, io->tokens, inputs->tokens, n, err));
+    PM_TRY(write_input(session, plan, io->positions, inputs->positions, n, err));
+    PM_TRY(write_input(session, plan, io->slots, inputs->slots, n, err));
+    PM_TRY(write_input(session, plan, io->types, inputs->types, n, err));
+    PM_TRY(write_input(session, plan, io->spans, inputs->spans, 3 * n, err));
+    PM_TRY(write_input(session, plan, io->source_spans, inputs->source_spans, 3 * n, err));
+    PM_TRY(write_input(session, plan, io->out_rows, inputs->rows, params->n_outputs, err));
+    pm_run_options run = {.trace = session->options.trace,
+                          .should_stop = session->options.should_stop,
+                          .stop_user = session->options.stop_user};
+    if (session->check)
+        PM_TRY(pm_check_run(session->check, session, plan, params, &run, err));
+    else
+        PM_TRY(device->backend->program_run(device, plan->program, params, &run, err));
+    if (!result || result_bytes == 0)
+        return PM_OK;
+    return device->backend->tensor_read(device, plan->program, plan->shape.sample ? io->next : io->result, 0, result,
+                                        result_bytes, err);
+}
+
+pm_status pm_session_read_layers(pm_session *session, const pm_session_plan *plan, int32_t n_tokens, size_t first,
+                                 size_t total, float *layers, pm_error *err)
+{
+    pm_device *device = session->model->device;
+    size_t n_embd = (size_t)session->model->def->info.n_embd;
+    int32_t n = pm_model_def_n_layers(session->model->def, plan->shape.pass);
+    for (int32_t l = 0; l <= n; l++)
+        PM_TRY(device->backend->tensor_read(device, plan->program, plan->io.layers[l], 0,
+                                            layers + ((size_t)l * total + first) * n_embd,
+                                            (size_t)n_tokens * n_embd * sizeof *layers, err));
+    return PM_OK;
 }
 
 /* The repetition window: the last tokens of the timeline with this pass's tokens already on it. */
@@ -184,36 +265,44 @@ static pm_status write_history(pm_session *session, const pm_session_plan *plan,
                        err);
 }
 
+/* What a pass over the timeline gives: logits, or hidden states after each layer of `total` tokens. */
+typedef struct pass_result {
+    void *data;
+    size_t bytes;
+    float *layers;
+    size_t first, total;
+} pass_result;
+
 /* Evaluates n_tokens (at most n_batch) that already stand in session->tokens behind n_past, and counts them in. The
  * last n_outputs rows give logits, or a token where sampling is set. */
 static pm_status run_pass(pm_session *session, int32_t n_tokens, int32_t n_outputs, const pm_sampling *sampling,
-                          void *result, size_t result_bytes, pm_error *err)
+                          const pass_result *result, pm_error *err)
 {
-    pm_device *device = session->model->device;
     unsigned long long start = pm_trace_now_ns();
     const pm_session_plan *plan;
-    PM_TRY(pm_session_plan_get(session, n_tokens, n_outputs, sampling != NULL, &plan, err));
-    for (int32_t i = 0; i < n_tokens; i++)
-        session->positions[i] = session->n_past + i;
+    const pm_graph_shape wanted = {.pass = PM_PASS_DECODE,
+                                   .n_tokens = n_tokens,
+                                   .n_outputs = n_outputs,
+                                   .sample = sampling != NULL,
+                                   .layers = result && result->layers};
+    PM_TRY(pm_session_plan_get(session, &wanted, &plan, err));
+    pm_pass_inputs inputs = pm_session_inputs(session);
+    inputs.tokens = session->tokens + session->n_past;
+    for (int32_t i = 0; i < n_tokens; i++) {
+        int32_t at = session->n_past + i;
+        inputs.positions[i] = inputs.slots[i] = inputs.spans[3 * i] = inputs.spans[3 * i + 2] = at;
+        inputs.spans[3 * i + 1] = inputs.source_spans[3 * i] = inputs.source_spans[3 * i + 1] = 0;
+        inputs.source_spans[3 * i + 2] = session->n_source - 1;
+    }
     for (int32_t i = 0; i < n_outputs; i++)
-        session->rows[i] = n_tokens - n_outputs + i;
+        inputs.rows[i] = n_tokens - n_outputs + i;
     pm_run_params params;
     fill_params(session, n_tokens, n_outputs, sampling, &params);
-    PM_TRY(write_input(session, plan, plan->io.tokens, session->tokens + session->n_past, n_tokens, err));
-    PM_TRY(write_input(session, plan, plan->io.positions, session->positions, n_tokens, err));
-    PM_TRY(write_input(session, plan, plan->io.out_rows, session->rows, n_outputs, err));
     PM_TRY(write_history(session, plan, sampling, n_tokens, &params, err));
-
-    pm_run_options run = {.trace = session->options.trace,
-                          .should_stop = session->options.should_stop,
-                          .stop_user = session->options.stop_user};
-    if (session->check)
-        PM_TRY(pm_check_run(session->check, session, plan, &params, &run, err));
-    else
-        PM_TRY(device->backend->program_run(device, plan->program, &params, &run, err));
-    if (n_outputs > 0)
-        PM_TRY(device->backend->tensor_read(device, plan->program, sampling ? plan->io.next : plan->io.logits, 0,
-                                            result, result_bytes, err));
+    PM_TRY(pm_session_run(session, plan, &inputs, &params, n_outputs > 0 && result ? result->data : NULL,
+                          result ? result->bytes : 0, err));
+    if (wanted.layers)
+        PM_TRY(pm_session_read_layers(session, plan, n_tokens, result->first, result->total, result->layers, err));
     session->n_past += n_tokens;
     char name[48];
     snprintf(name, sizeof name, "%s %d tokens", n_tokens == 1 ? "decode" : "prefill", n_tokens);
@@ -230,7 +319,7 @@ static pm_status run_without_outputs(pm_session *session, size_t n, size_t keep,
         size_t pass = n - *done - keep;
         if (pass > (size_t)session->options.n_batch)
             pass = (size_t)session->options.n_batch;
-        PM_TRY(run_pass(session, (int32_t)pass, 0, sampling, NULL, 0, err));
+        PM_TRY(run_pass(session, (int32_t)pass, 0, sampling, NULL, err));
         *done += pass;
     }
     return PM_OK;
@@ -260,7 +349,8 @@ pm_status pm_session_next(pm_session *session, const int32_t *tokens, size_t n, 
     /* The last pass takes as much as fits: all but it have no outputs. */
     size_t batch = (size_t)session->options.n_batch, last = (n - 1) % batch + 1, done;
     PM_TRY(run_without_outputs(session, n, last, sampling, &done, err));
-    return run_pass(session, (int32_t)(n - done), 1, sampling, next, sizeof *next, err);
+    const pass_result result = {.data = next, .bytes = sizeof *next};
+    return run_pass(session, (int32_t)(n - done), 1, sampling, &result, err);
 }
 
 pm_status pm_session_logits(pm_session *session, const int32_t *tokens, size_t n, size_t n_logits, float *logits,
@@ -275,9 +365,23 @@ pm_status pm_session_logits(pm_session *session, const int32_t *tokens, size_t n
     PM_TRY(run_without_outputs(session, n, n_logits, NULL, &done, err));
     while (done < n) {
         size_t pass = n - done < most ? n - done : most;
-        PM_TRY(run_pass(session, (int32_t)pass, (int32_t)pass, NULL, logits, pass * n_vocab * sizeof *logits, err));
+        const pass_result result = {.data = logits, .bytes = pass * n_vocab * sizeof *logits};
+        PM_TRY(run_pass(session, (int32_t)pass, (int32_t)pass, NULL, &result, err));
         logits += pass * n_vocab;
         done += pass;
+    }
+    return PM_OK;
+}
+
+pm_status pm_session_layers(pm_session *session, const int32_t *tokens, size_t n, float *layers, pm_error *err)
+{
+    PM_TRY(check_tokens(session, tokens, n, err));
+    memcpy(session->tokens + session->n_past, tokens, n * sizeof *tokens);
+    size_t batch = (size_t)session->options.n_batch;
+    for (size_t done = 0, pass; done < n; done += pass) {
+        pass = n - done < batch ? n - done : batch;
+        const pass_result result = {.layers = layers, .first = done, .total = n};
+        PM_TRY(run_pass(session, (int32_t)pass, 0, NULL, &result, err));
     }
     return PM_OK;
 }
@@ -325,6 +429,18 @@ pm_status pm_session_score(pm_session *session, const int32_t *tokens, size_t n,
     return status;
 }
 
+/* The plan that pm_session_next uses for a pass of n_tokens, or that of an encoder. */
+static pm_status sampling_plan(pm_session *session, int32_t n_tokens, const pm_session_plan **plan, pm_error *err)
+{
+    bool encodes = session->model->def->info.shape == PM_SHAPE_ENCODER_ONLY;
+    const pm_graph_shape wanted = {.pass = encodes ? PM_PASS_ENCODE : PM_PASS_DECODE,
+                                   .head = encodes ? PM_HEAD_HIDDEN : PM_HEAD_LOGITS,
+                                   .n_tokens = n_tokens,
+                                   .n_outputs = 1,
+                                   .sample = !encodes};
+    return pm_session_plan_get(session, &wanted, plan, err);
+}
+
 pm_status pm_session_explain(pm_session *session, int32_t n_tokens, void (*put)(void *user, const char *line),
                              void *user, pm_error *err)
 {
@@ -332,7 +448,7 @@ pm_status pm_session_explain(pm_session *session, int32_t n_tokens, void (*put)(
         return pm_fail(err, PM_ERR_ARGUMENT, "a pass has from 1 to %d tokens, not %d", session->options.n_batch,
                        n_tokens);
     const pm_session_plan *plan;
-    PM_TRY(pm_session_plan_get(session, n_tokens, 1, true, &plan, err));
+    PM_TRY(sampling_plan(session, n_tokens, &plan, err));
     pm_device *device = session->model->device;
     device->backend->explain(device, plan->program, put, user);
     return PM_OK;
@@ -342,18 +458,18 @@ pm_status pm_session_warm_up(pm_session *session, int32_t n_tokens, pm_error *er
 {
     const pm_session_plan *plan;
     int32_t batch = session->options.n_batch;
-    PM_TRY(pm_session_plan_get(session, 1, 1, true, &plan, err));
+    PM_TRY(sampling_plan(session, 1, &plan, err));
     if (n_tokens > batch)
-        PM_TRY(pm_session_plan_get(session, batch, 1, true, &plan, err));
+        PM_TRY(sampling_plan(session, batch, &plan, err));
     if (n_tokens > 1)
-        PM_TRY(pm_session_plan_get(session, (n_tokens - 1) % batch + 1, 1, true, &plan, err));
+        PM_TRY(sampling_plan(session, (n_tokens - 1) % batch + 1, &plan, err));
     return PM_OK;
 }
 
 uint64_t pm_session_device_bytes(const pm_session *session)
 {
     const pm_backend *backend = session->model->device->backend;
-    uint64_t bytes = kv_bytes(&session->model->def->info, session->options.n_ctx, session->options.kv_f32);
+    uint64_t bytes = session->state_bytes;
     for (int32_t i = 0; i < session->n_plans; i++)
         bytes += backend->program_bytes(session->plans[i].program);
     return bytes;

@@ -15,11 +15,18 @@ static int32_t bucket_of(int32_t n, int32_t most)
     return most;
 }
 
+int32_t pm_session_max_tokens(const pm_session *session)
+{
+    const pm_session_options *o = &session->options;
+    return session->model->def->info.shape == PM_SHAPE_ENCODER_DECODER && o->n_source > o->n_batch ? o->n_source
+                                                                                                   : o->n_batch;
+}
+
 int32_t pm_session_max_outputs(const pm_session *session)
 {
     /* Logits are big: keep a pass's below 64 MiB, within any device's storage-buffer range. */
     int64_t fit = ((int64_t)64 << 20) / ((int64_t)sizeof(float) * session->model->def->info.n_vocab);
-    int64_t most = session->options.n_batch < 128 ? session->options.n_batch : 128;
+    int64_t batch = pm_session_max_tokens(session), most = batch < 128 ? batch : 128;
     return (int32_t)(fit < 1 ? 1 : fit < most ? fit : most);
 }
 
@@ -67,27 +74,34 @@ static void plan_free(pm_session *session, pm_session_plan *plan)
     memset(plan, 0, sizeof *plan);
 }
 
-pm_status pm_session_plan_get(pm_session *session, int32_t n_tokens, int32_t n_outputs, bool sample,
-                              const pm_session_plan **out, pm_error *err)
+static bool same_plan(const pm_graph_shape *a, const pm_graph_shape *b)
 {
-    int32_t most_outputs = pm_session_max_outputs(session);
+    return a->pass == b->pass && a->head == b->head && a->n_tokens == b->n_tokens && a->n_outputs == b->n_outputs &&
+           a->sample == b->sample && a->layers == b->layers;
+}
+
+pm_status pm_session_plan_get(pm_session *session, const pm_graph_shape *wanted, const pm_session_plan **out,
+                              pm_error *err)
+{
     pm_graph_shape shape = {
-        .n_tokens = bucket_of(n_tokens, session->options.n_batch),
-        .n_outputs = n_outputs <= 1 ? 1 : most_outputs,
+        .pass = wanted->pass,
+        .head = wanted->head,
+        .n_tokens = bucket_of(wanted->n_tokens, pm_session_max_tokens(session)),
+        .n_outputs = wanted->n_outputs <= 1 ? 1 : pm_session_max_outputs(session),
         .n_ctx = session->options.n_ctx,
+        .n_source = session->options.n_source,
         .kv_type = session->options.kv_f32 ? PM_TYPE_F32 : PM_TYPE_F16,
-        .sample = sample,
+        .sample = wanted->sample,
+        .layers = wanted->layers,
         .n_history = PM_SESSION_HISTORY,
     };
     if (shape.n_outputs > shape.n_tokens)
         shape.n_outputs = shape.n_tokens;
-    for (int32_t i = 0; i < session->n_plans; i++) {
-        const pm_graph_shape *have = &session->plans[i].shape;
-        if (have->n_tokens == shape.n_tokens && have->n_outputs == shape.n_outputs && have->sample == shape.sample) {
+    for (int32_t i = 0; i < session->n_plans; i++)
+        if (same_plan(&session->plans[i].shape, &shape)) {
             *out = &session->plans[i];
             return PM_OK;
         }
-    }
     if (session->n_plans == PM_SESSION_MAX_PLANS)
         return pm_fail(err, PM_ERR_INTERNAL, "a session uses more than %d plans", PM_SESSION_MAX_PLANS);
     pm_session_plan *plan = &session->plans[session->n_plans];

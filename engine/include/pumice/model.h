@@ -31,9 +31,17 @@ typedef struct pm_model_options {
     void *user;
 } pm_model_options;
 
+/* The field's three shapes: BERT; GPT, LLaMA, GLM; the original Transformer, T5. */
+typedef enum pm_model_shape { PM_SHAPE_DECODER_ONLY, PM_SHAPE_ENCODER_ONLY, PM_SHAPE_ENCODER_DECODER } pm_model_shape;
+
 typedef struct pm_model_info {
     char architecture[32]; /* "llama", "qwen3": as the file says */
     char name[128];        /* general.name; empty where the file has none */
+    pm_model_shape shape;
+    int32_t n_encoder_layers; /* of an encoder-decoder model, whose n_layers are the decoder's; else 0 */
+    int32_t n_types;          /* encoder-only: segments that tokens can belong to; else 0 */
+    int32_t start_token;      /* encoder-decoder: what the decoder starts with; else -1 */
+    uint8_t has_masked_logits, has_next_sentence; /* encoder-only: heads that the file has */
     int32_t n_vocab, n_ctx_train, n_embd, n_layers, n_heads, n_kv_heads, head_dim, n_ff;
     uint64_t n_params;     /* weights, counted once where embedding and output are tied */
     uint64_t file_bytes;   /* of the tensors in the file */

@@ -19,6 +19,7 @@ typedef struct pm_session pm_session;
 typedef struct pm_session_options {
     int32_t n_ctx;      /* most tokens of the timeline; 0: the model's training context, at most 4096 */
     int32_t n_batch;    /* most tokens evaluated in one pass; 0: 512 */
+    int32_t n_source;   /* encoder-decoder: most tokens of the source; 0: what the model was trained on, at most 512 */
     uint8_t kv_f32;     /* keep the KV cache in F32 instead of F16 */
     uint8_t check;      /* after each op, compute it on the reference too and stop at the first that diverges */
     pm_trace *trace;    /* not NULL: record host and device spans; must outlive the session */
@@ -59,6 +60,10 @@ pm_status pm_session_next(pm_session *session, const int32_t *tokens, size_t n, 
  * logits[n_logits][n_vocab], the caller's. The same errors. */
 pm_status pm_session_logits(pm_session *session, const int32_t *tokens, size_t n, size_t n_logits, float *logits,
                             pm_error *err);
+
+/* Puts n >= 1 tokens at the end of the timeline and returns what flows through the layers: layers[0][n][n_embd] is what
+ * enters the first one, layers[l + 1] the output of layer l, before any norm that follows them all. */
+pm_status pm_session_layers(pm_session *session, const int32_t *tokens, size_t n, float *layers, pm_error *err);
 
 /* Forgets the tokens from position n_past on. */
 pm_status pm_session_truncate(pm_session *session, int32_t n_past, pm_error *err);
