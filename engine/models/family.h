@@ -98,6 +98,9 @@ pm_status pm_def_i32(const pm_model_def *def, const char *suffix, int32_t min, i
 pm_status pm_def_f32(const pm_model_def *def, const char *suffix, float min, float max, bool optional, float *out,
                      pm_error *err);
 
+/* Sets info.n_vocab to the rows of token_embd.weight; a tokenizer with more tokens is refused. */
+pm_status pm_def_vocab_size(pm_model_def *def, pm_error *err);
+
 /* Declares the tensor `name` with these dims as a weight; *slot is its slot, or -1 where it is optional and missing. */
 pm_status pm_def_weight(pm_model_def *def, const char *name, int n_dims, const int64_t *dims, bool optional,
                         int32_t *slot, pm_error *err);
@@ -110,6 +113,16 @@ typedef struct pm_def_rows {
 } pm_def_rows;
 pm_status pm_def_weight_rows(pm_model_def *def, const char *name, pm_def_rows rows, bool optional, int32_t *slot,
                              pm_error *err);
+
+/* A list of weights named prefix + suffix: matrices [k, n], or vectors [k] where n is 0. */
+typedef struct pm_def_wanted {
+    const char *suffix;
+    int64_t k, n;
+    bool optional;
+    int32_t *slot;
+} pm_def_wanted;
+pm_status pm_def_weights(pm_model_def *def, const char *prefix, const pm_def_wanted *wanted, size_t n_wanted,
+                         pm_error *err);
 
 /* Declares F32 values made by the family; data must live in the def's arena. */
 pm_status pm_def_table(pm_model_def *def, const char *name, int n_dims, const int64_t *dims, const float *data,
@@ -135,6 +148,18 @@ void pm_def_layer_output(const pm_model_def *def, const pm_graph_shape *shape, p
 /* States: caches of the decoder's layers, of what cross-attention sees, and the keys and values of one encoder layer
  * at a time, which all its layers share. */
 typedef enum pm_cache { PM_CACHE_SELF, PM_CACHE_CROSS, PM_CACHE_ENCODER } pm_cache;
+
+/* q's heads over keys and values: [D * H, T] from q, k and v, each [D, heads, T] or flat. Stores k and v in the cache first
+ * (NULL: they lie there, as those of cross-attention do) and looks at what the cache is for. bias may be NULL. */
+pm_tensor *pm_def_attend(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, const pm_graph_io *io,
+                         pm_cache cache, int32_t layer, pm_tensor *q, pm_tensor *k, pm_tensor *v, pm_tensor *bias,
+                         pm_attention_args how);
+/* The store alone: what a source's keys and values are kept for. */
+void pm_def_store(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, const pm_graph_io *io,
+                  pm_cache cache, int32_t layer, pm_tensor *k, pm_tensor *v);
+
+/* W x (+ b) of weight slots; b -1: none. */
+pm_tensor *pm_def_linear(const pm_model_def *def, pm_graph *g, int32_t w, int32_t b, pm_tensor *x);
 pm_tensor *pm_def_k_cache(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, pm_cache cache,
                           int32_t layer);
 pm_tensor *pm_def_v_cache(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, pm_cache cache,

@@ -77,8 +77,9 @@ int32_t pm_model_def_n_layers(const pm_model_def *def, pm_pass pass)
                                                                                  : def->info.n_layers;
 }
 
-/* ---- States ------------------------------------------------------------------------------------------------------
- * Slots: 2 a layer for a decoder's own keys and values; then, encoder-decoder, 2 a layer for the source's; then 2 for an
+/* ---- States
+ * ------------------------------------------------------------------------------------------------------ Slots: 2
+ * a layer for a decoder's own keys and values; then, encoder-decoder, 2 a layer for the source's; then 2 for an
  * encoder. What an encoder keeps there is read in the same layer: F32, as rounding would save nothing. */
 
 static int32_t n_decoder_layers(const pm_model_def *def)
@@ -114,8 +115,11 @@ pm_status pm_model_def_states(const pm_model_def *def, const pm_graph_shape *sha
     if (!*out)
         return pm_fail_memory(err, *n * sizeof **out, "the description of the KV cache");
     for (int32_t i = 0; i < (int32_t)*n; i++)
-        (*out)[i] = cache_desc(
-            def, shape, i >= encoder ? PM_CACHE_ENCODER : i >= cross ? PM_CACHE_CROSS : PM_CACHE_SELF, i % 2);
+        (*out)[i] = cache_desc(def, shape,
+                               i >= encoder ? PM_CACHE_ENCODER
+                               : i >= cross ? PM_CACHE_CROSS
+                                            : PM_CACHE_SELF,
+                               i % 2);
     return PM_OK;
 }
 
@@ -137,4 +141,50 @@ pm_tensor *pm_def_v_cache(const pm_model_def *def, const pm_graph_shape *shape, 
                           int32_t layer)
 {
     return cache_tensor(def, shape, g, cache, layer, true);
+}
+
+/* ---- Layers ---- */
+
+pm_tensor *pm_def_linear(const pm_model_def *def, pm_graph *g, int32_t w, int32_t b, pm_tensor *x)
+{
+    return pm_matmul(g, pm_def_tensor(def, g, w), x, pm_def_tensor(def, g, b), NULL);
+}
+
+static pm_tensor *as_heads(const pm_model_def *def, pm_graph *g, pm_tensor *x, int32_t n_heads)
+{
+    const int64_t dims[3] = {def->info.head_dim, n_heads, x ? x->dim[x->n_dims - 1] : 0};
+    return x && x->n_dims == 2 ? pm_reshape(g, x, 3, dims) : x;
+}
+
+/* The caches with k and v in them; k NULL: as they are. */
+static void store(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, const pm_graph_io *io,
+                  pm_cache cache, int32_t layer, pm_tensor *k, pm_tensor *v, pm_tensor *out[2])
+{
+    pm_tensor *slots = io->slots ? io->slots : io->positions;
+    out[0] = pm_def_k_cache(def, shape, g, cache, layer);
+    out[1] = pm_def_v_cache(def, shape, g, cache, layer);
+    if (!k || !v)
+        return;
+    out[0] = pm_kv_store(g, out[0], as_heads(def, g, k, def->info.n_kv_heads), slots);
+    out[1] = pm_kv_store(g, out[1], as_heads(def, g, v, def->info.n_kv_heads), slots);
+}
+
+void pm_def_store(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, const pm_graph_io *io,
+                  pm_cache cache, int32_t layer, pm_tensor *k, pm_tensor *v)
+{
+    pm_tensor *caches[2];
+    store(def, shape, g, io, cache, layer, k, v, caches);
+}
+
+pm_tensor *pm_def_attend(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, const pm_graph_io *io,
+                         pm_cache cache, int32_t layer, pm_tensor *q, pm_tensor *k, pm_tensor *v, pm_tensor *bias,
+                         pm_attention_args how)
+{
+    pm_tensor *caches[2];
+    store(def, shape, g, io, cache, layer, k, v, caches);
+    pm_tensor *seen = cache == PM_CACHE_CROSS ? io->source_spans : io->spans ? io->spans : io->positions;
+    pm_tensor *heads =
+        pm_attention(g, as_heads(def, g, q, def->info.n_heads), caches[0], caches[1], seen, bias, how);
+    const int64_t flat[2] = {(int64_t)def->info.head_dim * def->info.n_heads, shape->n_tokens};
+    return pm_reshape(g, heads, 2, flat);
 }

@@ -203,24 +203,6 @@ static pm_status load_layer(pm_model_def *def, int32_t l, llama_layer *layer, pm
     return PM_OK;
 }
 
-/* The vocabulary's size is that of the embedding table; a tokenizer with another number of tokens is refused. */
-static pm_status read_vocab_size(pm_model_def *def, pm_error *err)
-{
-    const pm_gguf_tensor *table = pm_gguf_find_tensor(def->file, "token_embd.weight");
-    if (!table)
-        return pm_fail(err, PM_ERR_FORMAT, "%s: tensor 'token_embd.weight' is missing", pm_gguf_path(def->file));
-    if (table->dim[1] > 1 << 24)
-        return pm_fail(err, PM_ERR_LIMIT, "%s: tensor 'token_embd.weight' has %lld rows; pumice takes up to %d",
-                       pm_gguf_path(def->file), (long long)table->dim[1], 1 << 24);
-    def->info.n_vocab = (int32_t)table->dim[1];
-    const pm_gguf_entry *tokens = pm_gguf_find(def->file, "tokenizer.ggml.tokens");
-    if (tokens && tokens->count > (uint64_t)def->info.n_vocab)
-        return pm_fail(err, PM_ERR_FORMAT,
-                       "%s: key 'tokenizer.ggml.tokens' has %llu tokens, but 'token_embd.weight' only %d rows",
-                       pm_gguf_path(def->file), (unsigned long long)tokens->count, def->info.n_vocab);
-    return PM_OK;
-}
-
 static pm_status llama_load(pm_model_def *def, pm_error *err)
 {
     llama_model *m = pm_arena_alloc(&def->arena, sizeof *m);
@@ -228,7 +210,7 @@ static pm_status llama_load(pm_model_def *def, pm_error *err)
         return pm_fail_memory(err, sizeof *m, "a model description");
     def->own = m;
     PM_TRY(read_sizes(def, m, err));
-    PM_TRY(read_vocab_size(def, err));
+    PM_TRY(pm_def_vocab_size(def, err));
     m->layers = pm_arena_alloc(&def->arena, sizeof *m->layers * (size_t)def->info.n_layers);
     if (!m->layers)
         return pm_fail_memory(err, sizeof *m->layers * (size_t)def->info.n_layers, "the layers' descriptions");

@@ -192,6 +192,23 @@ pm_status pm_def_f32(const pm_model_def *def, const char *suffix, float min, flo
     return PM_OK;
 }
 
+pm_status pm_def_vocab_size(pm_model_def *def, pm_error *err)
+{
+    const pm_gguf_tensor *table = pm_gguf_find_tensor(def->file, "token_embd.weight");
+    if (!table)
+        return pm_fail(err, PM_ERR_FORMAT, "%s: tensor 'token_embd.weight' is missing", pm_gguf_path(def->file));
+    if (table->dim[1] > 1 << 24)
+        return pm_fail(err, PM_ERR_LIMIT, "%s: tensor 'token_embd.weight' has %lld rows; pumice takes up to %d",
+                       pm_gguf_path(def->file), (long long)table->dim[1], 1 << 24);
+    def->info.n_vocab = (int32_t)table->dim[1];
+    const pm_gguf_entry *tokens = pm_gguf_find(def->file, "tokenizer.ggml.tokens");
+    if (tokens && tokens->count > (uint64_t)def->info.n_vocab)
+        return pm_fail(err, PM_ERR_FORMAT,
+                       "%s: key 'tokenizer.ggml.tokens' has %llu tokens, but 'token_embd.weight' only %d rows",
+                       pm_gguf_path(def->file), (unsigned long long)tokens->count, def->info.n_vocab);
+    return PM_OK;
+}
+
 static pm_status add_weight(pm_model_def *def, const pm_weight *weight, int32_t *slot, pm_error *err)
 {
     if (def->n_weights == def->cap_weights) {
@@ -270,6 +287,19 @@ pm_status pm_def_weight_rows(pm_model_def *def, const char *name, pm_def_rows ro
     memcpy(weight.dim, tensor->dim, sizeof weight.dim);
     weight.dim[rows.n_dims - 1] = rows.n;
     return add_weight(def, &weight, slot, err);
+}
+
+pm_status pm_def_weights(pm_model_def *def, const char *prefix, const pm_def_wanted *wanted, size_t n_wanted,
+                         pm_error *err)
+{
+    for (size_t i = 0; i < n_wanted; i++) {
+        const pm_def_wanted *w = &wanted[i];
+        const int64_t dims[2] = {w->k, w->n};
+        char name[96];
+        snprintf(name, sizeof name, "%s%s", prefix, w->suffix);
+        PM_TRY(pm_def_weight(def, name, w->n ? 2 : 1, dims, w->optional, w->slot, err));
+    }
+    return PM_OK;
 }
 
 pm_status pm_def_table(pm_model_def *def, const char *name, int n_dims, const int64_t *dims, const float *data,

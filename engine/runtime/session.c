@@ -267,6 +267,7 @@ static pm_status write_history(pm_session *session, const pm_session_plan *plan,
 
 /* What a pass over the timeline gives: logits, or hidden states after each layer of `total` tokens. */
 typedef struct pass_result {
+    pm_head head;
     void *data;
     size_t bytes;
     float *layers;
@@ -281,6 +282,7 @@ static pm_status run_pass(pm_session *session, int32_t n_tokens, int32_t n_outpu
     unsigned long long start = pm_trace_now_ns();
     const pm_session_plan *plan;
     const pm_graph_shape wanted = {.pass = PM_PASS_DECODE,
+                                   .head = result ? result->head : PM_HEAD_LOGITS,
                                    .n_tokens = n_tokens,
                                    .n_outputs = n_outputs,
                                    .sample = sampling != NULL,
@@ -353,24 +355,40 @@ pm_status pm_session_next(pm_session *session, const int32_t *tokens, size_t n, 
     return run_pass(session, (int32_t)(n - done), 1, sampling, &result, err);
 }
 
-pm_status pm_session_logits(pm_session *session, const int32_t *tokens, size_t n, size_t n_logits, float *logits,
-                            pm_error *err)
+/* The last n_rows of the tokens give rows of `width` floats each. */
+static pm_status run_for_rows(pm_session *session, const int32_t *tokens, size_t n, size_t n_rows, pm_head head,
+                              size_t width, float *rows, pm_error *err)
 {
     PM_TRY(check_tokens(session, tokens, n, err));
-    if (n_logits > n)
-        return pm_fail(err, PM_ERR_ARGUMENT, "logits of %zu tokens were asked for, but there are %zu", n_logits, n);
+    if (!pm_model_def_has(session->model->def, PM_PASS_DECODE, head))
+        return pm_fail(err, PM_ERR_UNSUPPORTED, "a model of architecture '%s' has no such results",
+                       session->model->def->info.architecture);
+    if (n_rows > n)
+        return pm_fail(err, PM_ERR_ARGUMENT, "results of %zu tokens were asked for, but there are %zu", n_rows, n);
     memcpy(session->tokens + session->n_past, tokens, n * sizeof *tokens);
-    size_t done, n_vocab = (size_t)session->model->def->info.n_vocab;
-    size_t most = (size_t)pm_session_max_outputs(session);
-    PM_TRY(run_without_outputs(session, n, n_logits, NULL, &done, err));
+    size_t done, most = (size_t)pm_session_max_outputs(session);
+    PM_TRY(run_without_outputs(session, n, n_rows, NULL, &done, err));
     while (done < n) {
         size_t pass = n - done < most ? n - done : most;
-        const pass_result result = {.data = logits, .bytes = pass * n_vocab * sizeof *logits};
+        const pass_result result = {.head = head, .data = rows, .bytes = pass * width * sizeof *rows};
         PM_TRY(run_pass(session, (int32_t)pass, (int32_t)pass, NULL, &result, err));
-        logits += pass * n_vocab;
+        rows += pass * width;
         done += pass;
     }
     return PM_OK;
+}
+
+pm_status pm_session_logits(pm_session *session, const int32_t *tokens, size_t n, size_t n_logits, float *logits,
+                            pm_error *err)
+{
+    size_t n_vocab = (size_t)session->model->def->info.n_vocab;
+    return run_for_rows(session, tokens, n, n_logits, PM_HEAD_LOGITS, n_vocab, logits, err);
+}
+
+pm_status pm_session_hidden(pm_session *session, const int32_t *tokens, size_t n, float *hidden, pm_error *err)
+{
+    size_t n_embd = (size_t)session->model->def->info.n_embd;
+    return run_for_rows(session, tokens, n, n, PM_HEAD_HIDDEN, n_embd, hidden, err);
 }
 
 pm_status pm_session_layers(pm_session *session, const int32_t *tokens, size_t n, float *layers, pm_error *err)

@@ -61,6 +61,9 @@ pm_status pm_session_next(pm_session *session, const int32_t *tokens, size_t n, 
 pm_status pm_session_logits(pm_session *session, const int32_t *tokens, size_t n, size_t n_logits, float *logits,
                             pm_error *err);
 
+/* The same for the hidden states that logits are made of, after the last norm: hidden[n][n_embd]. Decoder-only. */
+pm_status pm_session_hidden(pm_session *session, const int32_t *tokens, size_t n, float *hidden, pm_error *err);
+
 /* Puts n >= 1 tokens at the end of the timeline and returns what flows through the layers: layers[0][n][n_embd] is what
  * enters the first one, layers[l + 1] the output of layer l, before any norm that follows them all. */
 pm_status pm_session_layers(pm_session *session, const int32_t *tokens, size_t n, float *layers, pm_error *err);
