@@ -220,7 +220,6 @@ static pm_status bert_build(const pm_model_def *def, const pm_graph_shape *shape
 /* ---- Hugging Face's form ---- */
 
 static const pm_hf_key hf_keys[] = {
-    {"max_position_embeddings", "context_length", PM_GGUF_UINT32, false},
     {"hidden_size", "embedding_length", PM_GGUF_UINT32, false},
     {"num_hidden_layers", "block_count", PM_GGUF_UINT32, false},
     {"intermediate_size", "feed_forward_length", PM_GGUF_UINT32, false},
@@ -233,7 +232,7 @@ static const pm_hf_key hf_keys[] = {
 static const pm_hf_tensor hf_tensors[] = {
     {"embeddings.word_embeddings.weight", "token_embd.weight", 0},
     {"embeddings.token_type_embeddings.weight", "token_types.weight", 0},
-    {"embeddings.position_embeddings.weight", "position_embd.weight", 0},
+    {"embeddings.position_embeddings.weight", "position_embd.weight", PM_HF_SKIP_ROWS},
     {"embeddings.position_ids", NULL, 0},
     {"embeddings.LayerNorm.weight", "token_embd_norm.weight", 0},
     {"embeddings.LayerNorm.bias", "token_embd_norm.bias", 0},
@@ -282,23 +281,40 @@ static const pm_hf_tensor hf_tensors[] = {
     {0},
 };
 
-static pm_status import_gelu(pm_hf_importing *import, pm_error *err)
+static pm_status import_config(pm_hf_importing *import, pm_error *err)
 {
     char key[128];
+    double n_positions;
     const json_t *value = pm_hf_config(import, "hidden_act");
     const char *name = json_is_string(value) ? json_string_value(value) : "gelu";
     bool by_tanh = strcmp(name, "gelu_new") == 0 || strcmp(name, "gelu_pytorch_tanh") == 0;
     if (!by_tanh && strcmp(name, "gelu") != 0)
         return pm_fail(err, PM_ERR_UNSUPPORTED,
-                       "%s/config.json: hidden_act '%.40s'; pumice knows gelu, gelu_new and "
-                       "gelu_pytorch_tanh",
+                       "%s/config.json: hidden_act '%.40s'; pumice knows gelu, gelu_new and gelu_pytorch_tanh",
                        import->path, name);
     pm_gguf_writer_u32(import->metadata, pm_hf_gguf_key(import, "gelu_tanh", key, sizeof key), by_tanh);
+    PM_TRY(pm_hf_number(import, "max_position_embeddings", 1, 1 << 20, 512, &n_positions, err));
+    if ((double)import->skip_rows >= n_positions)
+        return pm_fail(err, PM_ERR_FORMAT, "%s/config.json: max_position_embeddings is only %g", import->path,
+                       n_positions);
+    pm_gguf_writer_u32(import->metadata, pm_hf_gguf_key(import, "context_length", key, sizeof key),
+                       (uint32_t)n_positions - (uint32_t)import->skip_rows);
     return PM_OK;
 }
 
+/* Positions are counted from pad_token_id + 1: the table's rows before that are never used. */
+static pm_status import_roberta(pm_hf_importing *import, pm_error *err)
+{
+    double pad;
+    PM_TRY(pm_hf_number(import, "pad_token_id", 0, 1 << 20, 1, &pad, err));
+    import->skip_rows = (int64_t)pad + 1;
+    return import_config(import, err);
+}
+
 static const pm_hf_import imports[] = {
-    {"bert", "bert", hf_keys, hf_tensors, import_gelu},
+    {"bert", "bert", hf_keys, hf_tensors, import_config, "bert."},
+    {"roberta", "bert", hf_keys, hf_tensors, import_roberta, "roberta."},
+    {"xlm-roberta", "bert", hf_keys, hf_tensors, import_roberta, "roberta."},
     {0},
 };
 

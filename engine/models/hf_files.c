@@ -133,6 +133,11 @@ static bool matches(const char *pattern, pm_str name, long *layer)
 
 static const pm_hf_tensor *find_row(const pm_hf_import *table, pm_str name, long *layer)
 {
+    size_t n = table->prefix ? strlen(table->prefix) : 0;
+    if (n && name.size > n && memcmp(name.data, table->prefix, n) == 0) {
+        name.data += n;
+        name.size -= n;
+    }
     for (const pm_hf_tensor *row = table->tensors; row->hf; row++)
         if (matches(row->hf, name, layer))
             return row;
@@ -196,6 +201,13 @@ static float *widen(pm_hf_files *files, const pm_safetensor *t, size_t n)
     return out;
 }
 
+/* Memory of the import's own for the tensor's values, which are to be changed. */
+static pm_status own_values(pm_hf_importing *import, size_t n_bytes, char **out, pm_error *err)
+{
+    *out = pm_arena_alloc(&import->files->arena, n_bytes);
+    return *out ? PM_OK : pm_fail_memory(err, n_bytes, "weights in another form");
+}
+
 /* Rows of `row_bytes` bytes, head by head: the first half of a head's rows and the second one take turns. That is
  * how rotary pairs lie side by side where Hugging Face keeps their halves apart. */
 static void interleave(char *to, const char *from, size_t n_rows, size_t row_bytes, size_t rows_a_head)
@@ -215,9 +227,8 @@ static pm_status reorder(pm_hf_importing *import, const pm_safetensor *source, u
     if (n_heads < 1 || n_rows == 0 || n_rows % (size_t)n_heads || n_rows / (size_t)n_heads % 2)
         return fail_tensor(import, source, PM_ERR_FORMAT,
                            "its rows are not so many for each attention head, and an even number", err);
-    char *data = pm_arena_alloc(&import->files->arena, t->n_bytes);
-    if (!data)
-        return pm_fail_memory(err, t->n_bytes, "weights in another order");
+    char *data;
+    PM_TRY(own_values(import, t->n_bytes, &data, err));
     interleave(data, t->data, n_rows, t->n_bytes / n_rows, n_rows / (size_t)n_heads);
     t->data = data;
     t->is_mapped = 0;
@@ -243,6 +254,49 @@ static pm_status place_values(pm_hf_importing *import, const pm_safetensor *sour
         t->is_mapped = 1;
     }
     return t->data ? PM_OK : pm_fail_memory(err, source->n_bytes, "weights");
+}
+
+static pm_status transpose(pm_hf_importing *import, const pm_safetensor *source, pm_gguf_tensor *t, pm_error *err)
+{
+    if (t->n_dims != 2)
+        return fail_tensor(import, source, PM_ERR_FORMAT, "it should be a matrix", err);
+    size_t n_in = (size_t)t->dim[1], n_out = (size_t)t->dim[0], size = t->n_bytes / (n_in * n_out);
+    char *data;
+    PM_TRY(own_values(import, t->n_bytes, &data, err));
+    for (size_t row = 0; row < n_out; row++)
+        for (size_t i = 0; i < n_in; i++)
+            memcpy(data + (row * n_in + i) * size, (const char *)t->data + (i * n_out + row) * size, size);
+    t->dim[0] = (int64_t)n_in;
+    t->dim[1] = (int64_t)n_out;
+    t->data = data;
+    t->is_mapped = 0;
+    return PM_OK;
+}
+
+/* A vector, which by now is F32. */
+static pm_status plus_one(pm_hf_importing *import, const pm_safetensor *source, pm_gguf_tensor *t, pm_error *err)
+{
+    char *data;
+    if (t->n_dims != 1)
+        return fail_tensor(import, source, PM_ERR_FORMAT, "it should be a vector", err);
+    PM_TRY(own_values(import, t->n_bytes, &data, err));
+    for (int64_t i = 0; i < t->dim[0]; i++)
+        ((float *)(void *)data)[i] = ((const float *)t->data)[i] + 1.0f;
+    t->data = data;
+    t->is_mapped = 0;
+    return PM_OK;
+}
+
+static pm_status skip_rows(pm_hf_importing *import, const pm_safetensor *source, pm_gguf_tensor *t, pm_error *err)
+{
+    int64_t n = import->skip_rows;
+    if (t->n_dims != 2 || t->dim[1] <= n)
+        return fail_tensor(import, source, PM_ERR_FORMAT, "it should be a matrix with more rows", err);
+    size_t row_bytes = t->n_bytes / (size_t)t->dim[1];
+    t->data = (const char *)t->data + row_bytes * (size_t)n;
+    t->dim[1] -= n;
+    t->n_bytes -= row_bytes * (size_t)n;
+    return PM_OK;
 }
 
 static pm_status append(pm_hf_files *files, const pm_gguf_tensor *t, pm_error *err)
@@ -279,10 +333,18 @@ static pm_status take_tensor(pm_hf_importing *import, const pm_safetensor *sourc
         return fail_tensor(import, source, PM_ERR_UNSUPPORTED, "weights must be F32, F16 or BF16", err);
     for (int d = 0; d < source->n_dims; d++)
         t.dim[d] = source->shape[source->n_dims - 1 - d];
+    if (row->how & PM_HF_VECTOR && t.n_dims == 2 && t.dim[1] == 1)
+        t.n_dims = 1;
     PM_TRY(make_name(import->files, row->gguf, layer, &t.name, err));
     PM_TRY(place_values(import, source, &t, err));
     if (row->how & (PM_HF_ROPE_Q | PM_HF_ROPE_K))
         PM_TRY(reorder(import, source, row->how, &t, err));
+    if (row->how & PM_HF_TRANSPOSE)
+        PM_TRY(transpose(import, source, &t, err));
+    if (row->how & PM_HF_PLUS_ONE)
+        PM_TRY(plus_one(import, source, &t, err));
+    if (row->how & PM_HF_SKIP_ROWS)
+        PM_TRY(skip_rows(import, source, &t, err));
     return append(import->files, &t, err);
 }
 

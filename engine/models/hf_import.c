@@ -160,7 +160,8 @@ static pm_status translate_config(pm_hf_importing *import, pm_error *err)
     double n;
     pm_gguf_writer_str(import->metadata, "general.architecture", import->table->architecture);
     write_name(import);
-    PM_TRY(pm_hf_number(import, "num_attention_heads", 1, 4096, 0, &n, err));
+    PM_TRY(pm_hf_number(import, "num_attention_heads|n_head|num_heads|encoder_attention_heads|nhead", 1, 4096, 0,
+                        &n, err));
     import->n_heads = (int64_t)n;
     PM_TRY(pm_hf_number(import, "num_key_value_heads", 1, 4096, n, &n, err));
     import->n_kv_heads = (int64_t)n;
@@ -206,9 +207,10 @@ static pm_status import_all(pm_hf_importing *import, pm_error *err)
     PM_TRY(find_table(import, err));
     PM_TRY(pm_gguf_writer_create(NULL, &import->metadata, err));
     PM_TRY(translate_config(import, err));
+    if (import->table->config)
+        PM_TRY(import->table->config(import, err));
     PM_TRY(pm_hf_open_shards(import, err));
-    PM_TRY(pm_hf_take_tensors(import, err));
-    return import->table->finish ? import->table->finish(import, err) : PM_OK;
+    return pm_hf_take_tensors(import, err);
 }
 
 pm_status pm_hf_open(const char *path, pm_gguf **out, pm_error *err)

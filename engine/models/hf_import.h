@@ -28,7 +28,11 @@ typedef struct pm_hf_key {
 enum {
     PM_HF_UNLESS_TIED = 1, /* left out where config.json ties it to the embeddings */
     PM_HF_ROPE_Q = 2,      /* rows of each query head: rotary halves become pairs */
-    PM_HF_ROPE_K = 4       /* rows of each key head */
+    PM_HF_ROPE_K = 4,      /* rows of each key head */
+    PM_HF_TRANSPOSE = 8,   /* a matrix kept as [in, out] */
+    PM_HF_PLUS_ONE = 16,   /* a weight kept as what it is more than one */
+    PM_HF_SKIP_ROWS = 32,  /* the first import->skip_rows rows are not used */
+    PM_HF_VECTOR = 64      /* [1, n] is the vector [n] */
 };
 
 typedef struct pm_hf_tensor {
@@ -44,7 +48,8 @@ typedef struct pm_hf_import {
     const char *architecture; /* general.architecture of the GGUF file */
     const pm_hf_key *keys;    /* ended by one without `config` */
     const pm_hf_tensor *tensors;
-    pm_status (*finish)(pm_hf_importing *import, pm_error *err); /* what tables cannot say; may be NULL */
+    pm_status (*config)(pm_hf_importing *import, pm_error *err); /* what the keys' table cannot say; may be NULL */
+    const char *prefix; /* that the names of tensors may begin with: "bert."; or NULL */
 } pm_hf_import;
 
 struct pm_hf_importing {
@@ -54,6 +59,7 @@ struct pm_hf_importing {
     pm_gguf_writer *metadata;
     struct pm_hf_files *files;
     int64_t n_heads, n_kv_heads; /* of config.json; 0 where it does not say */
+    int64_t skip_rows;           /* for PM_HF_SKIP_ROWS; the family's config() sets it */
 };
 
 /* Opens the directory's model. Errors: PM_ERR_IO, PM_ERR_NOT_FOUND (no config.json or weights), PM_ERR_UNSUPPORTED

@@ -412,10 +412,10 @@ static pm_status import_window(pm_hf_importing *import, pm_error *err)
 }
 
 static const pm_hf_import imports[] = {
-    {"llama", "llama", hf_keys, hf_tensors_in_pairs, import_rope_scaling},
-    {"mistral", "llama", hf_keys, hf_tensors_in_pairs, import_window},
-    {"qwen2", "qwen2", hf_keys, hf_tensors, import_rope_scaling},
-    {"qwen3", "qwen3", hf_keys, hf_tensors, import_rope_scaling},
+    {"llama", "llama", hf_keys, hf_tensors_in_pairs, import_rope_scaling, NULL},
+    {"mistral", "llama", hf_keys, hf_tensors_in_pairs, import_window, NULL},
+    {"qwen2", "qwen2", hf_keys, hf_tensors, import_rope_scaling, NULL},
+    {"qwen3", "qwen3", hf_keys, hf_tensors, import_rope_scaling, NULL},
     {0},
 };
 
