@@ -19,8 +19,9 @@ PUBLIC = {
     "status.h": "base", "trace.h": "base",
     "types.h": "formats", "gguf.h": "formats", "gguf_writer.h": "formats",
     "plugin.h": "tokenizers", "tokenizer.h": "tokenizers", "conformance.h": "tokenizers", "tokenizer_train.h": "tokenizers",
+    "tokenizer_gguf.h": "tokenizers",
     "device.h": "backends", "ceilings.h": "backends",
-    "model.h": "models", "synth.h": "models",
+    "convert.h": "models", "model.h": "models", "synth.h": "models",
     "session.h": "runtime", "chat.h": "runtime",
 }
 

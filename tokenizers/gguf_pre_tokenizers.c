@@ -89,3 +89,34 @@ const pm_gguf_pre_tokenizer *pm_gguf_pre_tokenizer_find(const char *name)
             return &pre_tokenizers[i];
     return NULL;
 }
+
+static int is_same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static int cuts_alike(const pm_gguf_pre_tokenizer *a, const pm_gguf_pre_tokenizer *b)
+{
+    for (size_t i = 0; i < sizeof a->splits / sizeof a->splits[0]; i++)
+        if (!is_same_text(a->splits[i], b->splits[i]))
+            return 0;
+    return !a->single_digits == !b->single_digits && !a->use_regex == !b->use_regex;
+}
+
+const pm_gguf_pre_tokenizer *pm_gguf_pre_tokenizer_match(const pm_gguf_pre_tokenizer *wanted)
+{
+    const pm_gguf_pre_tokenizer *nearest = NULL;
+    int most = -1;
+    for (size_t i = 0; i < sizeof pre_tokenizers / sizeof pre_tokenizers[0]; i++) {
+        const pm_gguf_pre_tokenizer *one = &pre_tokenizers[i];
+        if (!cuts_alike(one, wanted))
+            continue;
+        int likeness = is_same_text(one->normalizer, wanted->normalizer) +
+                       (!one->ignore_merges == !wanted->ignore_merges);
+        if (likeness > most) {
+            most = likeness;
+            nearest = one;
+        }
+    }
+    return nearest;
+}

@@ -15,4 +15,8 @@ typedef struct pm_gguf_pre_tokenizer {
 /* NULL where the name is not known. Static storage. */
 const pm_gguf_pre_tokenizer *pm_gguf_pre_tokenizer_find(const char *name);
 
+/* The way back: the first name of one that cuts alike (names and adds_bos do not matter), best of one that is alike in
+ * all else too. NULL where there is none. */
+const pm_gguf_pre_tokenizer *pm_gguf_pre_tokenizer_match(const pm_gguf_pre_tokenizer *wanted);
+
 #endif

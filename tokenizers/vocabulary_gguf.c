@@ -285,6 +285,20 @@ static int has_kind(const gguf_reading *r, size_t id, pm_token_kind kind)
     return id < r->n && r->entries[id].kind == kind;
 }
 
+/* Those that the file names. */
+static pm_status read_ids(const gguf_reading *r)
+{
+    pm_tokenizer_spec *spec = &r->out->spec;
+    PM_TRY(read_id(r, KEY("bos_token_id"), &spec->bos));
+    PM_TRY(read_id(r, KEY("eos_token_id"), &spec->eos));
+    PM_TRY(read_id(r, KEY("unknown_token_id"), &spec->unk));
+    PM_TRY(read_id(r, KEY("padding_token_id"), &spec->pad));
+    PM_TRY(read_id(r, KEY("seperator_token_id"), &spec->sep)); /* as the specification spells it */
+    PM_TRY(read_id(r, KEY("cls_token_id"), &spec->cls));
+    PM_TRY(read_id(r, KEY("mask_token_id"), &spec->mask));
+    return read_id(r, KEY("eot_token_id"), &r->out->eot);
+}
+
 static pm_status read_special_ids(const gguf_reading *r)
 {
     pm_tokenizer_spec *spec = &r->out->spec;
@@ -295,14 +309,7 @@ static pm_status read_special_ids(const gguf_reading *r)
         spec->bos = has_kind(r, 1, PM_TOKEN_CONTROL) ? 1 : PM_NO_TOKEN;
         spec->eos = has_kind(r, 2, PM_TOKEN_CONTROL) ? 2 : PM_NO_TOKEN;
     }
-    PM_TRY(read_id(r, KEY("bos_token_id"), &spec->bos));
-    PM_TRY(read_id(r, KEY("eos_token_id"), &spec->eos));
-    PM_TRY(read_id(r, KEY("unknown_token_id"), &spec->unk));
-    PM_TRY(read_id(r, KEY("padding_token_id"), &spec->pad));
-    PM_TRY(read_id(r, KEY("seperator_token_id"), &spec->sep)); /* as the specification spells it */
-    PM_TRY(read_id(r, KEY("cls_token_id"), &spec->cls));
-    PM_TRY(read_id(r, KEY("mask_token_id"), &spec->mask));
-    PM_TRY(read_id(r, KEY("eot_token_id"), &r->out->eot));
+    PM_TRY(read_ids(r));
     if (!pm_gguf_find(r->file, KEY("token_type"))) {
         const int32_t control[] = {spec->bos, spec->eos, spec->pad, r->out->eot};
         for (size_t i = 0; i < sizeof control / sizeof control[0]; i++)
@@ -413,10 +420,23 @@ static pm_status read_model(gguf_reading *r)
                    pm_gguf_path(r->file), pm_quote(name.data, name.size, shown, sizeof shown));
 }
 
+/* A tokenizer.json within the file, with the ids and the template that stand beside it. */
+static pm_status read_json(gguf_reading *r)
+{
+    pm_str text;
+    PM_TRY(pm_gguf_get_str(r->file, GGUF_JSON_KEY, &text, r->err));
+    PM_TRY(pm_vocabulary_read_hf(r->out, text.data, text.size, r->err));
+    r->n = r->out->spec.n_entries;
+    PM_TRY(read_ids(r));
+    return read_chat_template(r);
+}
+
 pm_status pm_vocabulary_read_gguf(const pm_gguf *file, pm_vocabulary *out, pm_error *err)
 {
     gguf_reading r = {.file = file, .out = out, .err = err};
     PM_TRY(pm_vocabulary_start(out, pm_gguf_path(file), err));
+    if (pm_gguf_find(file, GGUF_JSON_KEY))
+        return read_json(&r);
     PM_TRY(read_model(&r));
     PM_TRY(read_tokens(&r));
     PM_TRY(read_special_ids(&r));

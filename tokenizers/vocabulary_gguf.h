@@ -7,6 +7,8 @@
 #include "vocabulary.h"
 
 #define KEY(name) "tokenizer.ggml." name
+/* A tokenizer.json whole; what it says goes before what the other keys say of tokens and pipeline. */
+#define GGUF_JSON_KEY "tokenizer.huggingface.json"
 
 /* By tokenizer.ggml.model. */
 typedef enum gguf_kind {

@@ -33,6 +33,7 @@ static const command_row commands[] = {
     {"detokenize", "turn token ids into text", cmd_detokenize},
     {"tokenizer-train", "train a tokenizer on texts", cmd_tokenizer_train},
     {"tokenizer-check", "check a tokenizer plugin against the rules of the plugin interface", cmd_tokenizer_check},
+    {"convert", "write a GGUF file from a model of another form or type", cmd_convert},
     {"pull", "get the default model", cmd_pull},
 };
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "pumice/gguf.h"
+#include "formats/gguf_internal.h"
 
 enum { WRITER_ALIGNMENT = 32, MAGIC = 0x46554747 /* "GGUF" */, VERSION = 3 };
 
@@ -62,10 +62,16 @@ static void put_u64(pm_gguf_writer *w, byte_buffer *b, uint64_t value)
     put(w, b, &value, sizeof value);
 }
 
+static void put_bytes(pm_gguf_writer *w, byte_buffer *b, pm_str text)
+{
+    put_u64(w, b, text.size);
+    if (text.size > 0)
+        put(w, b, text.data, text.size);
+}
+
 static void put_str(pm_gguf_writer *w, byte_buffer *b, const char *text)
 {
-    put_u64(w, b, strlen(text));
-    put(w, b, text, strlen(text));
+    put_bytes(w, b, (pm_str){text, strlen(text)});
 }
 
 pm_status pm_gguf_writer_create(const char *path, pm_gguf_writer **out, pm_error *err)
@@ -170,6 +176,48 @@ void pm_gguf_writer_i32_array(pm_gguf_writer *w, const char *key, const int32_t 
 {
     begin_array(w, key, PM_GGUF_INT32, n);
     put(w, &w->metadata, values, n * sizeof *values);
+}
+
+void pm_gguf_writer_u8_array(pm_gguf_writer *w, const char *key, const uint8_t *values, size_t n)
+{
+    begin_array(w, key, PM_GGUF_UINT8, n);
+    if (n > 0)
+        put(w, &w->metadata, values, n);
+}
+
+void pm_gguf_writer_bytes(pm_gguf_writer *w, const char *key, pm_str value)
+{
+    begin_entry(w, key, PM_GGUF_STRING);
+    put_bytes(w, &w->metadata, value);
+}
+
+void pm_gguf_writer_bytes_array(pm_gguf_writer *w, const char *key, const pm_str *values, size_t n)
+{
+    begin_array(w, key, PM_GGUF_STRING, n);
+    for (size_t i = 0; i < n; i++)
+        put_bytes(w, &w->metadata, values[i]);
+}
+
+/* Where a value ends that opening the file has checked. */
+static uint64_t end_of_value(const pm_gguf *file, const pm_gguf_entry *entry)
+{
+    uint64_t at = entry->file_offset;
+    if (entry->type == PM_GGUF_STRING)
+        return at + 8 + pm_gguf_load_u64(file->bytes + at);
+    if (entry->type != PM_GGUF_ARRAY)
+        return at + pm_gguf_scalar_bytes(entry->type);
+    if (entry->elem_type != PM_GGUF_STRING || entry->count == 0)
+        return at + 4 + 8 + entry->count * pm_gguf_scalar_bytes(entry->elem_type);
+    uint64_t last = file->string_offsets[entry - file->entries][entry->count - 1];
+    return last + 8 + pm_gguf_load_u64(file->bytes + last);
+}
+
+void pm_gguf_writer_copy(pm_gguf_writer *w, const pm_gguf *file, const pm_gguf_entry *entry)
+{
+    put_bytes(w, &w->metadata, entry->key);
+    put_u32(w, &w->metadata, (uint32_t)entry->type);
+    put(w, &w->metadata, file->bytes + entry->file_offset, (size_t)(end_of_value(file, entry) - entry->file_offset));
+    w->n_entries++;
 }
 
 static uint64_t aligned(uint64_t offset)

@@ -25,8 +25,7 @@ static int digit_of(char c)
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* SIZE_MAX where it is malformed; out has room for 3 bytes for each 4 characters. */
-static size_t decode_base64(const char *text, size_t n, unsigned char *out)
+size_t pm_charsmap_decode_base64(const char *text, size_t n, unsigned char *out)
 {
     size_t n_out = 0, n_digits = n;
     while (n_digits > 0 && n - n_digits < 2 && text[n_digits - 1] == '=')
@@ -173,7 +172,7 @@ pm_plugin_code pm_charsmap_create(const char *base64, size_t n, pm_charsmap **ou
     if (!map || !blob) {
         code = pm_plugin_fail_memory(message, "a charsmap");
     } else {
-        size_t n_blob = decode_base64(base64, n, blob);
+        size_t n_blob = pm_charsmap_decode_base64(base64, n, blob);
         code = n_blob == SIZE_MAX
                    ? pm_plugin_fail(message, PM_PLUGIN_FORMAT, "the precompiled charsmap is no base64")
                    : read_blob(map, blob, n_blob, message);

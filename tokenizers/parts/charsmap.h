@@ -27,4 +27,8 @@ int pm_charsmap_leaves(const pm_charsmap *map, unsigned char first);
 /* Whether no mapping that starts with this byte can match where an ASCII character follows it. */
 int pm_charsmap_leaves_before_ascii(const pm_charsmap *map, unsigned char first);
 
+/* The blob: returns its size, or SIZE_MAX where the text is no base64; out has room for 3 bytes for each 4
+ * characters begun. */
+size_t pm_charsmap_decode_base64(const char *base64, size_t n, unsigned char *out);
+
 #endif

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pumice/gguf.h"
 #include "pumice/status.h"
 #include "pumice/types.h"
 
@@ -31,6 +32,12 @@ void pm_gguf_writer_str(pm_gguf_writer *writer, const char *key, const char *val
 void pm_gguf_writer_str_array(pm_gguf_writer *writer, const char *key, const char *const *values, size_t n);
 void pm_gguf_writer_f32_array(pm_gguf_writer *writer, const char *key, const float *values, size_t n);
 void pm_gguf_writer_i32_array(pm_gguf_writer *writer, const char *key, const int32_t *values, size_t n);
+void pm_gguf_writer_u8_array(pm_gguf_writer *writer, const char *key, const uint8_t *values, size_t n);
+/* A string of any bytes, and an array of such. */
+void pm_gguf_writer_bytes(pm_gguf_writer *writer, const char *key, pm_str value);
+void pm_gguf_writer_bytes_array(pm_gguf_writer *writer, const char *key, const pm_str *values, size_t n);
+/* An entry of an open file as it is. */
+void pm_gguf_writer_copy(pm_gguf_writer *writer, const pm_gguf *file, const pm_gguf_entry *entry);
 
 /* Declares the next tensor; dims[0] is the contiguous one and must be whole blocks of the type. */
 void pm_gguf_writer_tensor(pm_gguf_writer *writer, const char *name, pm_type type, int n_dims, const int64_t *dims);
