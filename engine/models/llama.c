@@ -10,24 +10,25 @@
  *         h = rms_norm(x);  x = x + W_down (silu(W_gate h) * W_up h)
  *     logits = W_out rms_norm(x)        W_out is the embedding table itself where the file has no output.weight
  *
- * What differs between LLaMA 1 to 3, SmolLM2, Mistral, Qwen2 and Qwen3 is read from the file: biases, QK-norm, tied
- * output, head sizes, RoPE scaling, sliding window; only the pairing of RoPE goes by the name of the architecture.
- * Sources: Touvron et al. 2023, arXiv:2302.13971; Jiang et al. 2023 (Mistral), arXiv:2310.06825; Qwen2 technical
- * report, arXiv:2407.10671; Qwen3 technical report, arXiv:2505.09388; key names: the GGUF specification. */
+ * What differs between LLaMA 1 to 3, SmolLM2, Mistral, Qwen2 and Qwen3 is read from the file: biases, QK-norm,
+ * tied output, head sizes, RoPE scaling, sliding window; only the pairing of RoPE goes by the name of the
+ * architecture. Sources: Touvron et al. 2023, arXiv:2302.13971; Jiang et al. 2023 (Mistral), arXiv:2310.06825;
+ * Qwen2 technical report, arXiv:2407.10671; Qwen3 technical report, arXiv:2505.09388; key names: the GGUF
+ * specification. */
 #include "models/families.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "models/decoder.h"
 #include "models/hf_import.h"
 
 typedef struct llama_layer {
     int32_t attn_norm, wq, wk, wv, wo;
-    int32_t bq, bk, bv, bo;  /* -1: none */
-    int32_t q_norm, k_norm;  /* -1: none */
+    int32_t bq, bk, bv, bo; /* -1: none */
+    int32_t q_norm, k_norm; /* -1: none */
     int32_t ffn_norm, gate, up, down;
 } llama_layer;
 
@@ -39,144 +40,29 @@ typedef struct llama_model {
     llama_layer *layers;
 } llama_model;
 
-/* RoPE's pairing per architecture: LLaMA files keep Meta's interleaved pairs, the others the halves of GPT-NeoX. */
+/* RoPE's pairing per architecture: LLaMA files keep Meta's interleaved pairs, the others the halves of GPT-NeoX.
+ */
 static const char *const architectures[] = {"llama", "qwen2", "qwen3", NULL};
-
-static pm_status refuse(const pm_model_def *def, const char *suffix, const char *what, pm_error *err)
-{
-    char key[128];
-    if (!pm_gguf_find(def->file, pm_def_key(def, suffix, key, sizeof key)))
-        return PM_OK;
-    int64_t value = 0;
-    if (pm_gguf_get_i64(def->file, key, &value, NULL) == PM_OK && value == 0)
-        return PM_OK;
-    return pm_fail(err, PM_ERR_UNSUPPORTED, "%s: key '%s': pumice does not run %s yet", pm_gguf_path(def->file), key,
-                   what);
-}
-
-/* head_count_kv may be an array with one entry a layer; the graph needs the same number in each. */
-static pm_status read_kv_heads(pm_model_def *def, pm_error *err)
-{
-    char key[128];
-    const pm_gguf_entry *entry = pm_gguf_find(def->file, pm_def_key(def, "attention.head_count_kv", key, sizeof key));
-    if (!entry || entry->type != PM_GGUF_ARRAY)
-        return pm_def_i32(def, "attention.head_count_kv", 1, def->info.n_heads, true, &def->info.n_kv_heads, err);
-    for (uint64_t i = 0; i < entry->count; i++) {
-        int64_t value;
-        PM_TRY(pm_gguf_elem_i64(def->file, entry, i, &value, err));
-        if (value < 1 || value > def->info.n_heads || (i > 0 && value != def->info.n_kv_heads))
-            return pm_fail(err, PM_ERR_UNSUPPORTED,
-                           "%s: key '%s': element %llu is %lld; pumice needs the same number, from 1 to %d, for all layers",
-                           pm_gguf_path(def->file), key, (unsigned long long)i, (long long)value, def->info.n_heads);
-        def->info.n_kv_heads = (int32_t)value;
-    }
-    return PM_OK;
-}
 
 static pm_status read_sizes(pm_model_def *def, llama_model *m, pm_error *err)
 {
-    pm_model_info *info = &def->info;
-    PM_TRY(refuse(def, "expert_count", "mixtures of experts", err));
-    PM_TRY(pm_def_i32(def, "block_count", 1, 1024, false, &info->n_layers, err));
-    PM_TRY(pm_def_i32(def, "embedding_length", 1, 1 << 17, false, &info->n_embd, err));
-    PM_TRY(pm_def_i32(def, "feed_forward_length", 1, 1 << 20, false, &info->n_ff, err));
-    PM_TRY(pm_def_i32(def, "context_length", 1, 1 << 24, false, &info->n_ctx_train, err));
-    PM_TRY(pm_def_i32(def, "attention.head_count", 1, 1 << 12, false, &info->n_heads, err));
-    info->n_kv_heads = info->n_heads;
-    PM_TRY(read_kv_heads(def, err));
-    if (info->n_heads % info->n_kv_heads)
-        return pm_fail(err, PM_ERR_FORMAT, "%s: %d attention heads cannot share %d key/value heads evenly",
-                       pm_gguf_path(def->file), info->n_heads, info->n_kv_heads);
-
-    int32_t value_length = info->head_dim = info->n_embd / info->n_heads;
-    PM_TRY(pm_def_i32(def, "attention.key_length", 1, 512, true, &info->head_dim, err));
-    PM_TRY(pm_def_i32(def, "attention.value_length", 1, 512, true, &value_length, err));
-    if (info->head_dim < 1 || info->head_dim > 512 || value_length != info->head_dim)
-        return pm_fail(err, PM_ERR_UNSUPPORTED,
-                       "%s: heads of %d key and %d value dimensions; pumice needs equal ones from 1 to 512",
-                       pm_gguf_path(def->file), info->head_dim, value_length);
-
+    PM_TRY(pm_decoder_refuse(def, "expert_count", "mixtures of experts", err));
+    PM_TRY(pm_decoder_sizes(def, err));
     m->eps = 1e-5f;
     PM_TRY(pm_def_f32(def, "attention.layer_norm_rms_epsilon", 0.0f, 1.0f, false, &m->eps, err));
     PM_TRY(pm_def_i32(def, "attention.sliding_window", 0, INT32_MAX, true, &m->window, err));
-    if (strcmp(info->architecture, "llama") != 0)
+    m->interleaved = strcmp(def->info.architecture, "llama") == 0;
+    if (!m->interleaved)
         m->window = 0; /* Qwen files carry the key, but the models attend to everything */
-    m->n_rot = info->head_dim;
-    PM_TRY(pm_def_i32(def, "rope.dimension_count", 2, info->head_dim, true, &m->n_rot, err));
-    if (m->n_rot % 2)
-        return pm_fail(err, PM_ERR_FORMAT, "%s: RoPE turns pairs, but rope.dimension_count is %d",
-                       pm_gguf_path(def->file), m->n_rot);
-    m->interleaved = strcmp(info->architecture, "llama") == 0;
-    return PM_OK;
+    return pm_decoder_rotary(def, &m->n_rot, err);
 }
-
-static pm_status read_rope_scaling(const pm_model_def *def, pm_rope_scaling *s, pm_error *err)
-{
-    char key[128];
-    pm_str type = {"none", 4};
-    pm_status status = pm_gguf_get_str(def->file, pm_def_key(def, "rope.scaling.type", key, sizeof key), &type, err);
-    if (status != PM_OK && status != PM_ERR_NOT_FOUND)
-        return status;
-    PM_TRY(pm_def_f32(def, "rope.scale_linear", 1e-3f, 1e6f, true, &s->factor, err)); /* files before 2024 */
-    PM_TRY(pm_def_f32(def, "rope.scaling.factor", 1e-3f, 1e6f, true, &s->factor, err));
-    PM_TRY(pm_def_i32(def, "rope.scaling.original_context_length", 1, 1 << 24, true, &s->n_ctx_original, err));
-    PM_TRY(pm_def_f32(def, "rope.scaling.attn_factor", 1e-3f, 1e3f, true, &s->attn_factor, err));
-    if (type.size == 4 && memcmp(type.data, "yarn", 4) == 0)
-        s->form = PM_ROPE_YARN;
-    else if (type.size == 6 && memcmp(type.data, "linear", 6) == 0)
-        s->form = PM_ROPE_LINEAR;
-    else if (type.size == 4 && memcmp(type.data, "none", 4) == 0)
-        s->form = status == PM_ERR_NOT_FOUND && s->factor != 1.0f ? PM_ROPE_LINEAR : PM_ROPE_NONE;
-    else
-        return pm_fail(err, PM_ERR_UNSUPPORTED, "%s: key '%s' is '%.*s'; pumice knows none, linear and yarn",
-                       pm_gguf_path(def->file), key, (int)(type.size < 32 ? type.size : 32), type.data);
-    return PM_OK;
-}
-
-/* The angle table of RoPE, for up to four times the context that the model was trained on. */
-static pm_status load_rope(pm_model_def *def, llama_model *m, pm_error *err)
-{
-    pm_rope_scaling scaling = {.n_rot = m->n_rot, .base = 10000.0f, .factor = 1.0f, .attn_factor = 1.0f,
-                               .n_ctx_original = def->info.n_ctx_train, .beta_fast = 32.0f, .beta_slow = 1.0f};
-    PM_TRY(pm_def_f32(def, "rope.freq_base", 1.0f, 1e12f, true, &scaling.base, err));
-    PM_TRY(read_rope_scaling(def, &scaling, err));
-    const pm_gguf_tensor *factors = pm_gguf_find_tensor(def->file, "rope_freqs.weight");
-    if (factors) {
-        if (factors->type != PM_TYPE_F32 || factors->n_dims != 1 || factors->dim[0] != m->n_rot / 2)
-            return pm_fail(err, PM_ERR_FORMAT, "%s: tensor 'rope_freqs.weight' must be F32 of %d values",
-                           pm_gguf_path(def->file), m->n_rot / 2);
-        scaling.freq_factors = factors->data;
-    }
-    int64_t max_position = (int64_t)def->info.n_ctx_train * 4;
-    if (max_position > 1 << 22)
-        max_position = def->info.n_ctx_train > 1 << 22 ? def->info.n_ctx_train : 1 << 22;
-    float *table;
-    int64_t dims[3];
-    PM_TRY(pm_rope_table(&scaling, max_position, &table, dims, err));
-    size_t bytes = sizeof(float) * (size_t)(dims[0] * dims[1] * dims[2]);
-    float *kept = pm_arena_alloc(&def->arena, bytes);
-    if (kept)
-        memcpy(kept, table, bytes);
-    free(table);
-    if (!kept)
-        return pm_fail_memory(err, bytes, "the RoPE table");
-    def->n_ctx_max = (int32_t)max_position;
-    return pm_def_table(def, "rope_table", 3, dims, kept, &m->rope_table, err);
-}
-
-typedef struct layer_tensor {
-    const char *suffix;
-    int64_t k, n; /* n 0: one dimension */
-    bool optional;
-    int32_t *slot;
-} layer_tensor;
 
 static pm_status load_layer(pm_model_def *def, int32_t l, llama_layer *layer, pm_error *err)
 {
     const pm_model_info *info = &def->info;
     const int64_t c = info->n_embd, d = info->head_dim, ff = info->n_ff;
     const int64_t q = d * info->n_heads, kv = d * info->n_kv_heads;
-    const layer_tensor tensors[] = {
+    const pm_def_wanted wanted[] = {
         {"attn_norm.weight", c, 0, false, &layer->attn_norm},
         {"attn_q.weight", c, q, false, &layer->wq},
         {"attn_k.weight", c, kv, false, &layer->wk},
@@ -193,14 +79,9 @@ static pm_status load_layer(pm_model_def *def, int32_t l, llama_layer *layer, pm
         {"ffn_up.weight", c, ff, false, &layer->up},
         {"ffn_down.weight", ff, c, false, &layer->down},
     };
-    for (size_t i = 0; i < sizeof tensors / sizeof tensors[0]; i++) {
-        const layer_tensor *t = &tensors[i];
-        char name[64];
-        snprintf(name, sizeof name, "blk.%d.%s", l, t->suffix);
-        const int64_t dims[2] = {t->k, t->n};
-        PM_TRY(pm_def_weight(def, name, t->n ? 2 : 1, dims, t->optional, t->slot, err));
-    }
-    return PM_OK;
+    char prefix[24];
+    snprintf(prefix, sizeof prefix, "blk.%d.", l);
+    return pm_def_weights(def, prefix, wanted, sizeof wanted / sizeof wanted[0], err);
 }
 
 static pm_status llama_load(pm_model_def *def, pm_error *err)
@@ -223,17 +104,9 @@ static pm_status llama_load(pm_model_def *def, pm_error *err)
     PM_TRY(pm_def_weight(def, "output.weight", 2, table, true, &m->output, err));
     if (m->output < 0)
         m->output = m->embedding;
-    return load_rope(def, m, err);
-}
-
-/* A projection of h split into heads: [C, T] -> [D, heads, T], with its norm over each head where it has one. */
-static pm_tensor *project_heads(const pm_model_def *def, pm_graph *g, const pm_tensor *h, int32_t weight,
-                                int32_t bias, int32_t norm, int32_t n_heads, float eps)
-{
-    pm_tensor *y = pm_matmul(g, pm_def_tensor(def, g, weight), h, pm_def_tensor(def, g, bias), NULL);
-    const int64_t dims[3] = {def->info.head_dim, n_heads, h ? h->dim[1] : 0};
-    y = pm_reshape(g, y, 3, dims);
-    return norm < 0 ? y : pm_rms_norm(g, y, pm_def_tensor(def, g, norm), eps);
+    pm_rope_scaling scaling = pm_decoder_rope_default(def, m->n_rot);
+    PM_TRY(pm_decoder_rope_scaling(def, &scaling, err));
+    return pm_decoder_rope_table(def, &scaling, "rope_table", &m->rope_table, err);
 }
 
 static pm_tensor *attention_block(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g,
@@ -243,19 +116,15 @@ static pm_tensor *attention_block(const pm_model_def *def, const pm_graph_shape 
     const llama_layer *layer = &m->layers[l];
     const pm_model_info *info = &def->info;
     pm_tensor *h = pm_rms_norm(g, x, pm_def_tensor(def, g, layer->attn_norm), m->eps);
-    pm_tensor *q = project_heads(def, g, h, layer->wq, layer->bq, layer->q_norm, info->n_heads, m->eps);
-    pm_tensor *k = project_heads(def, g, h, layer->wk, layer->bk, layer->k_norm, info->n_kv_heads, m->eps);
-    pm_tensor *v = project_heads(def, g, h, layer->wv, layer->bv, -1, info->n_kv_heads, m->eps);
+    pm_tensor *q = pm_decoder_heads(def, g, h, layer->wq, layer->bq, layer->q_norm, info->n_heads, m->eps);
+    pm_tensor *k = pm_decoder_heads(def, g, h, layer->wk, layer->bk, layer->k_norm, info->n_kv_heads, m->eps);
+    pm_tensor *v = pm_decoder_heads(def, g, h, layer->wv, layer->bv, -1, info->n_kv_heads, m->eps);
     pm_tensor *angles = pm_def_tensor(def, g, m->rope_table);
     q = pm_rope(g, q, io->positions, angles, m->n_rot, m->interleaved);
     k = pm_rope(g, k, io->positions, angles, m->n_rot, m->interleaved);
-    pm_tensor *keys = pm_kv_store(g, pm_def_k_cache(def, shape, g, PM_CACHE_SELF, l), k, io->positions);
-    pm_tensor *values = pm_kv_store(g, pm_def_v_cache(def, shape, g, PM_CACHE_SELF, l), v, io->positions);
     const pm_attention_args how = {.scale = 1.0f / sqrtf((float)info->head_dim), .window = m->window};
-    pm_tensor *heads = pm_attention(g, q, keys, values, io->positions, NULL, how);
-    const int64_t flat[2] = {(int64_t)info->head_dim * info->n_heads, shape->n_tokens};
-    return pm_add(g, x, pm_matmul(g, pm_def_tensor(def, g, layer->wo), pm_reshape(g, heads, 2, flat),
-                                  pm_def_tensor(def, g, layer->bo), NULL));
+    pm_tensor *heads = pm_def_attend(def, shape, g, io, PM_CACHE_SELF, l, q, k, v, NULL, how);
+    return pm_add(g, x, pm_def_linear(def, g, layer->wo, layer->bo, heads));
 }
 
 static pm_tensor *feed_forward_block(const pm_model_def *def, pm_graph *g, int32_t l, pm_tensor *x)
@@ -263,9 +132,9 @@ static pm_tensor *feed_forward_block(const pm_model_def *def, pm_graph *g, int32
     const llama_model *m = def->own;
     const llama_layer *layer = &m->layers[l];
     pm_tensor *h = pm_rms_norm(g, x, pm_def_tensor(def, g, layer->ffn_norm), m->eps);
-    pm_tensor *gate = pm_matmul(g, pm_def_tensor(def, g, layer->gate), h, NULL, NULL);
-    pm_tensor *up = pm_matmul(g, pm_def_tensor(def, g, layer->up), h, NULL, NULL);
-    return pm_add(g, x, pm_matmul(g, pm_def_tensor(def, g, layer->down), pm_swiglu(g, gate, up), NULL, NULL));
+    pm_tensor *gate = pm_def_linear(def, g, layer->gate, -1, h);
+    pm_tensor *up = pm_def_linear(def, g, layer->up, -1, h);
+    return pm_add(g, x, pm_def_linear(def, g, layer->down, -1, pm_swiglu(g, gate, up)));
 }
 
 static pm_status llama_build(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, pm_graph_io *io,
@@ -286,10 +155,7 @@ static pm_status llama_build(const pm_model_def *def, const pm_graph_shape *shap
     g->prefix = NULL;
     pm_tensor *last = pm_embedding(g, x, io->out_rows); /* only the rows whose logits are wanted */
     last = pm_rms_norm(g, last, pm_def_tensor(def, g, m->output_norm), m->eps);
-    if (shape->head == PM_HEAD_HIDDEN)
-        pm_def_result(g, last, io);
-    else
-        pm_def_outputs(shape, g, pm_matmul(g, pm_def_tensor(def, g, m->output), last, NULL, NULL), io);
+    pm_decoder_outputs(def, shape, g, last, m->output, 0.0f, io);
     return pm_graph_status(g, err);
 }
 
