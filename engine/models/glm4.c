@@ -20,7 +20,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "models/decoder.h"
+#include "models/decoder_only.h"
 #include "models/hf_import.h"
 
 typedef struct glm4_layer {

@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "models/decoder.h"
+#include "models/decoder_only.h"
 #include "models/hf_import.h"
 
 typedef struct gpt2_layer {

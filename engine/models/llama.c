@@ -22,7 +22,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "models/decoder.h"
+#include "models/decoder_only.h"
 #include "models/hf_import.h"
 
 typedef struct llama_layer {

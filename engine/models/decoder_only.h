@@ -1,6 +1,6 @@
 /* What decoder-only families share in reading their files and in their graphs. */
-#ifndef PUMICE_MODELS_DECODER_H
-#define PUMICE_MODELS_DECODER_H
+#ifndef PUMICE_MODELS_DECODER_ONLY_H
+#define PUMICE_MODELS_DECODER_ONLY_H
 
 #include "models/family.h"
 

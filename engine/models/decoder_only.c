@@ -1,5 +1,5 @@
-/* What decoder-only families share: see decoder.h. */
-#include "models/decoder.h"
+/* What decoder-only families share: see decoder_only.h. */
+#include "models/decoder_only.h"
 
 #include <stdlib.h>
 #include <string.h>
