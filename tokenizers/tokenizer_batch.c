@@ -1,7 +1,8 @@
 /* Many texts at once, over threads: see pm_tokenizer_encode_batch in pumice/tokenizer.h.
  *
  * Each thread takes a few texts at a time and writes their tokens, one text after the other, into memory of its
- * own. When all are done the lengths of the rows are known, and the threads copy the rows to where they belong.
+ * own. When all are done the lengths of the rows are known, and the threads copy the rows to where they belong; a
+ * single thread's are there already if none is padded.
  * Nothing is allocated per text.
  */
 #include <stdatomic.h>
@@ -191,6 +192,25 @@ static void copy_rows(void *user, int thread, int n_threads)
         copy_row(w, i);
 }
 
+/* What one thread has written is what is wanted: its memory becomes the batch's, less what there is too much of.
+ */
+static void take_store(batch_store *store, pm_token_batch *out)
+{
+    grow_array((void **)&store->ids, store->n + 1, sizeof *store->ids);
+    if (store->spans)
+        grow_array((void **)&store->spans, store->n + 1, sizeof *store->spans);
+    if (store->type_ids) {
+        grow_array((void **)&store->type_ids, store->n + 1, 1);
+        grow_array((void **)&store->sequences, store->n + 1, 1);
+    }
+    out->ids = store->ids;
+    out->spans = store->spans;
+    out->type_ids = store->type_ids;
+    out->sequences = store->sequences;
+    memset(out->attention_mask, 1, store->n);
+    *store = (batch_store){0};
+}
+
 /* How long a row of at least n tokens is. */
 static size_t padded_length(const pm_batch_options *options, size_t n)
 {
@@ -198,7 +218,7 @@ static size_t padded_length(const pm_batch_options *options, size_t n)
     return over > 0 ? n + options->pad_multiple - over : n;
 }
 
-static pm_status make_rows(batch_work *w, pm_error *err)
+static pm_status fill_rows(batch_work *w, pm_threads *threads, pm_error *err)
 {
     const pm_batch_options *o = w->options;
     pm_token_batch *out = w->out;
@@ -215,14 +235,22 @@ static pm_status make_rows(batch_work *w, pm_error *err)
         total += length;
     }
     out->starts[w->n] = total;
-    out->ids = malloc((total + 1) * sizeof *out->ids);
     out->attention_mask = malloc(total + 1);
+    if (out->attention_mask && !threads && total == w->stores[0].n && w->stores[0].ids) {
+        take_store(&w->stores[0], out);
+        return PM_OK;
+    }
+    out->ids = malloc((total + 1) * sizeof *out->ids);
     out->spans = o->with_spans ? malloc((total + 1) * sizeof *out->spans) : NULL;
     out->type_ids = o->with_types ? malloc(total + 1) : NULL;
     out->sequences = o->with_types ? malloc(total + 1) : NULL;
     if (!out->ids || !out->attention_mask || (o->with_spans && !out->spans) ||
         (o->with_types && (!out->type_ids || !out->sequences)))
         return pm_fail_memory(err, total * sizeof *out->ids, "a batch of tokens");
+    if (threads)
+        pm_threads_run(threads, copy_rows, w);
+    else
+        copy_rows(w, 0, 1);
     return PM_OK;
 }
 
@@ -276,11 +304,7 @@ static pm_status run_batch(batch_work *w, int n_threads, pm_error *err)
         encode_texts(w, 0, 1);
     pm_status status = first_failure(w, n_threads, err);
     if (status == PM_OK)
-        status = make_rows(w, err);
-    if (status == PM_OK && threads)
-        pm_threads_run(threads, copy_rows, w);
-    else if (status == PM_OK)
-        copy_rows(w, 0, 1);
+        status = fill_rows(w, threads, err);
     pm_threads_destroy(threads);
     return status;
 }

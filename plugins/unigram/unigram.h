@@ -27,33 +27,58 @@
 #include "parts/token_model.h"
 #include "parts/utf8_read.h"
 
-/* A token inside the model: 0 is none, then id + 1, then unigram_model.unknown, an unknown character. */
+/* A token inside the model: 0 is none, then id + 1, then unigram_model.unknown, an unknown character, and .none.
+ */
 typedef uint32_t unigram_value;
+
+/* The places where a token may reach over: a bit for two bytes and, if the second one is a lead byte, the one that
+ * follows. Always so before a continuation byte, so that no character is cut. Asked for every byte of a text, and
+ * so without branches: rows of 256 bits, by the byte before. */
+enum { UNIGRAM_JOINT_ROWS = 0xC0 + 64 * 64 };
+
+typedef struct unigram_joints {
+    uint32_t rows[256]; /* times 256; of a lead byte, the first one of 64 */
+    uint8_t nexts[256]; /* what counts of the byte that follows */
+    uint64_t bits[UNIGRAM_JOINT_ROWS * 256 / 64];
+} unigram_joints;
+
+static inline size_t unigram_joint(const unigram_joints *joints, unsigned char before, unsigned char byte,
+                                   unsigned char next)
+{
+    return joints->rows[byte] + ((next & joints->nexts[byte]) << 8) + before;
+}
 
 typedef struct unigram_model {
     pm_byte_trie trie;
     const pm_token_table *table; /* borrowed */
     double *scores;              /* by unigram_value; values of type float where sums_are_float. Of 0: -infinity */
     unigram_value unknown;
+    unigram_value none;  /* a token that is not there, and adds nothing to a sum */
     float *float_scores; /* the same where sums_are_float; else NULL */
     double most;         /* no score is larger, but for the sign */
     int32_t unk;         /* or PM_NO_TOKEN */
     int sums_are_float, is_bytes, byte_fallback;
-    int splits_at_spaces; /* no token has U+2581 after another character */
+    unigram_value bytes[256];  /* of words that are one byte */
+    unigram_value *characters; /* of words that are one character, by its code; 0: unknown */
+    unigram_joints *joints;
 } unigram_model;
 
 enum {
-    UNIGRAM_WORD_BYTES = 24,  /* longer words are not remembered */
-    UNIGRAM_WORD_TOKENS = 18, /* nor are those that become more tokens */
-    UNIGRAM_CACHE_BITS = 15   /* words, of 128 bytes each: 4 MiB a thread at most */
+    UNIGRAM_CHARACTERS = 0x10000, /* those of higher codes are looked up in the trie */
+    UNIGRAM_WORD_BYTES = 16,      /* longer words are not remembered */
+    UNIGRAM_WORD_TOKENS = 8,      /* nor are those that become more tokens */
+    UNIGRAM_CACHE_BITS = 15       /* words, of 64 bytes each: 2 MiB a thread at most */
 };
+
+/* A sum of scores: in_float where sums_are_float. */
+typedef union unigram_sum {
+    double in_double;
+    float in_float;
+} unigram_sum;
 
 /* The best way to a place of a stretch of text. */
 typedef struct unigram_node {
-    union {
-        double score;
-        float float_score; /* where sums_are_float */
-    };
+    unigram_sum sum;
     unigram_value value; /* the token that ends here */
     uint32_t start;      /* where it begins; once the way is decided, where the next token ends */
 } unigram_node;
@@ -61,14 +86,20 @@ typedef struct unigram_node {
 /* In float, sums that fall below -UNIGRAM_LARGEST_SUM are counted anew from there; see unigram_search.c. */
 #define UNIGRAM_LARGEST_SUM 100000
 
+/* The bytes of a word, then zeros. */
+typedef struct unigram_key {
+    uint64_t first, second;
+} unigram_key;
+
 /* A word and what becomes of it. */
 typedef struct unigram_word {
-    uint64_t key[3];  /* its bytes; see unigram_cache.c */
-    float limit;      /* that, as long as the sum before the word is at most this, but for the sign */
-    uint8_t n_bytes;  /* 0: the entry is free */
-    uint8_t n_tokens; /* 0: too many, search anew */
-    uint8_t ends[UNIGRAM_WORD_TOKENS];
-    unigram_value values[UNIGRAM_WORD_TOKENS];
+    unigram_key key;
+    float limit;     /* that, as long as the sum before the word is at most this, but for the sign; -1: never */
+    uint8_t n_bytes; /* 0: the entry is free */
+    uint8_t n_tokens;
+    uint8_t is_plain;                          /* all tokens are known ones, and not the unknown token */
+    uint64_t padding;                          /* to the size of a cache line */
+    unigram_value values[UNIGRAM_WORD_TOKENS]; /* filled up with unigram_model.none */
 } unigram_word;
 
 typedef struct unigram_scratch {
@@ -85,7 +116,7 @@ typedef struct unigram_run {
     pm_token_sink *sink;
     const char *text;
     size_t n;
-    double sum;           /* of the scores so far */
+    unigram_sum sum;      /* of the scores so far */
     size_t unknown_begin; /* of unknown text that the next token may belong to; UNIGRAM_NONE: there is none */
     int unknown_is_token; /* all of it is one token, which happens to be the unknown one */
 } unigram_run;
@@ -111,13 +142,11 @@ pm_plugin_code unigram_encode(const void *model, void *scratch, pm_token_sink *s
                               const pm_plugin_message *message);
 void unigram_take_token(unigram_run *run, unigram_value value, size_t begin, size_t end);
 
-/* unigram_search.c: tokens of text[begin, end), where no token reaches over begin and end; 0 when out of memory.
- */
+/* unigram_search.c: tokens of text[begin, end), where no token reaches over begin and end; 0: out of memory. */
 int unigram_search(unigram_run *run, size_t begin, size_t end);
 
-/* unigram_cache.c: the entry of a word of 1 to UNIGRAM_WORD_BYTES bytes, filled in if need be. */
-const unigram_word *unigram_look_up(const unigram_model *model, unigram_scratch *scratch, const char *word,
-                                    size_t n);
+/* unigram_cache.c: fills in what becomes of a word of 1 to UNIGRAM_WORD_BYTES bytes, but for the key. */
+void unigram_fill_word(const unigram_model *model, const char *text, size_t n, unigram_word *word);
 
 extern const pm_model_kind unigram_kind;
 

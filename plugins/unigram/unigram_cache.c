@@ -1,5 +1,4 @@
-/* What short words become, remembered: a table in the scratch of a thread, two places for each hash. See
- * unigram.h.
+/* What short words become, to be remembered: see unigram.h.
  *
  * A word is decided as if nothing came before it. In the middle of a text the sum of scores is not 0, and rounds
  * otherwise; but a decision stands where the second best way to the same place is worse by more than all rounding
@@ -8,7 +7,6 @@
  */
 #include <float.h>
 #include <math.h>
-#include <string.h>
 
 #include "unigram/unigram.h"
 
@@ -19,37 +17,16 @@ typedef struct word_node {
     unsigned start;
 } word_node;
 
-static uint64_t load(const char *p, size_t n)
+/* One more way to a place. (Without branches, as which way is better cannot be foreseen.) */
+static inline void offer(word_node *node, double score, unigram_value value, size_t start)
 {
-    uint64_t x = 0;
-    memcpy(&x, p, n);
-    return x;
-}
-
-/* The bytes of a word as three numbers, which with n tell words apart. Reads no byte beyond the word. */
-static inline void make_key(const char *p, size_t n, uint64_t key[3])
-{
-    key[1] = key[2] = 0;
-    if (n >= 8) {
-        key[0] = load(p, 8);
-        key[1] = load(p + n - 8, 8);
-        if (n > 16)
-            key[2] = load(p + 8, 8);
-    } else if (n >= 4)
-        key[0] = load(p, 4) | load(p + n - 4, 4) << 32;
-    else
-        key[0] = (uint64_t)(unsigned char)p[0] | (uint64_t)(unsigned char)p[n / 2] << 8 |
-                 (uint64_t)(unsigned char)p[n - 1] << 16;
-}
-
-static void offer(word_node *node, double score, unigram_value value, size_t start)
-{
-    if (score > node->score) {
-        *node = (word_node){score, score - node->score, value, (unsigned)start};
-        return;
-    }
-    if (node->score - score < node->gap)
-        node->gap = node->score - score;
+    double more = score - node->score; /* than the best one so far */
+    unsigned is_better = -(unsigned)(more > 0);
+    double less = fabs(more);
+    node->gap = more > 0 ? more : less < node->gap ? less : node->gap;
+    node->score = more > 0 ? score : node->score;
+    node->value ^= (node->value ^ value) & is_better;
+    node->start ^= (node->start ^ (unsigned)start) & is_better;
 }
 
 /* The best way to each place of the word. */
@@ -79,7 +56,21 @@ static void find_ways(const unigram_model *model, const char *text, size_t n, wo
     }
 }
 
-static void fill_word(const unigram_model *model, const char *text, size_t n, unigram_word *word)
+/* Up to which sum before the word, but for the sign, its best way stays the best one, if it is better than others
+ * by `gap`. */
+static double find_limit(const unigram_model *model, size_t n, double gap)
+{
+    /* A way is at most n sums, each off by half a unit in the last place of the largest; so are both ways that a
+     * gap lies between, here, where the sum before is 0, and then. */
+    double unit = model->sums_are_float ? FLT_EPSILON : DBL_EPSILON, most = (double)n * model->most;
+    double limit = 0.99 * gap / ((double)n * unit) - 2 * most;
+    limit = limit > 0 ? limit : 0;
+    /* Nor may a sum become so low within the word that it is counted anew. */
+    double lowest = model->sums_are_float ? UNIGRAM_LARGEST_SUM - most : FLT_MAX;
+    return limit < lowest ? limit : lowest;
+}
+
+void unigram_fill_word(const unigram_model *model, const char *text, size_t n, unigram_word *word)
 {
     word_node nodes[UNIGRAM_WORD_BYTES + 1];
     unsigned ends[UNIGRAM_WORD_BYTES];
@@ -88,43 +79,15 @@ static void fill_word(const unigram_model *model, const char *text, size_t n, un
     find_ways(model, text, n, nodes);
     for (unsigned at = (unsigned)n; at > 0; at = nodes[at].start) {
         ends[n_tokens++] = at;
-        gap = fmin(gap, nodes[at].gap);
+        gap = nodes[at].gap < gap ? nodes[at].gap : gap;
     }
-    /* A way is at most so many sums, each off by half a unit in the last place of the largest, as is each of the
-     * two that a gap lies between, then and now. */
-    double unit = model->sums_are_float ? FLT_EPSILON : DBL_EPSILON;
-    double limit = gap / (4 * UNIGRAM_WORD_BYTES * unit) - UNIGRAM_WORD_BYTES * model->most;
-    /* Nor may a sum become so low within the word that it is counted anew. */
-    double lowest = model->sums_are_float ? UNIGRAM_LARGEST_SUM - UNIGRAM_WORD_BYTES * model->most : DBL_MAX;
-    limit = fmin(limit, lowest);
-    word->limit = limit > 0 ? (float)(limit < FLT_MAX ? limit : FLT_MAX) : 0;
-    word->n_tokens = n_tokens <= UNIGRAM_WORD_TOKENS && lowest > 0 ? (uint8_t)n_tokens : 0;
-    for (size_t i = 0; i < word->n_tokens; i++) {
-        word->ends[i] = (uint8_t)ends[n_tokens - 1 - i];
-        word->values[i] = nodes[ends[n_tokens - 1 - i]].value;
+    word->limit = n_tokens <= UNIGRAM_WORD_TOKENS ? (float)find_limit(model, n, gap) : -1;
+    word->n_bytes = (uint8_t)n;
+    word->n_tokens = n_tokens <= UNIGRAM_WORD_TOKENS ? (uint8_t)n_tokens : 0;
+    word->is_plain = 1;
+    for (size_t i = 0; i < UNIGRAM_WORD_TOKENS; i++) {
+        unigram_value value = i < word->n_tokens ? nodes[ends[n_tokens - 1 - i]].value : model->none;
+        word->values[i] = value;
+        word->is_plain &= value != model->unknown && (int32_t)value - 1 != model->unk;
     }
-}
-
-static inline int is_word(const unigram_word *word, const uint64_t key[3], size_t n)
-{
-    return word->key[0] == key[0] && word->key[1] == key[1] && word->key[2] == key[2] && word->n_bytes == n;
-}
-
-const unigram_word *unigram_look_up(const unigram_model *model, unigram_scratch *scratch, const char *text,
-                                    size_t n)
-{
-    uint64_t key[3];
-    make_key(text, n, key);
-    uint64_t hash = (key[0] ^ key[1] * 0x9E3779B97F4A7C15u ^ key[2] * 0xD6E8FEB86659FD93u ^ (uint64_t)n << 56) *
-                    0xA0761D6478BD642Fu;
-    unigram_word *words = &scratch->words[(hash >> (65 - UNIGRAM_CACHE_BITS)) * 2];
-    if (is_word(&words[0], key, n))
-        return &words[0];
-    if (is_word(&words[1], key, n))
-        return &words[1];
-    words[1] = words[0];
-    fill_word(model, text, n, &words[0]);
-    memcpy(words[0].key, key, sizeof key);
-    words[0].n_bytes = (uint8_t)n;
-    return &words[0];
 }

@@ -17,6 +17,8 @@ static void unigram_destroy(void *pointer)
     pm_byte_trie_destroy(&model->trie);
     free(model->scores);
     free(model->float_scores);
+    free(model->joints);
+    free(model->characters);
     free(model);
 }
 
@@ -57,7 +59,8 @@ static pm_plugin_code fill_scores(unigram_model *model, const pm_plugin_message 
     const double largest = model->sums_are_float ? 1e20 : 1e200; /* so that no sum can become infinite */
     double lowest = INFINITY;
     model->unknown = (unigram_value)table->n + 1;
-    model->scores = malloc((table->n + 2) * sizeof *model->scores);
+    model->none = model->unknown + 1;
+    model->scores = malloc((table->n + 3) * sizeof *model->scores);
     if (!model->scores)
         return pm_plugin_fail_memory(message, "the scores of tokens");
     model->scores[0] = -INFINITY;
@@ -74,44 +77,76 @@ static pm_plugin_code fill_scores(unigram_model *model, const pm_plugin_message 
     double unknown =
         model->sums_are_float ? (double)((float)lowest - (float)UNKNOWN_PENALTY) : lowest - UNKNOWN_PENALTY;
     model->scores[model->unknown] = unknown;
+    model->scores[model->none] = -0.0;
     model->most = fmax(model->most, fabs(unknown));
     if (!model->sums_are_float)
         return PM_PLUGIN_OK;
-    model->float_scores = malloc((table->n + 2) * sizeof *model->float_scores);
+    model->float_scores = malloc((table->n + 3) * sizeof *model->float_scores);
     if (!model->float_scores)
         return pm_plugin_fail_memory(message, "the scores of tokens");
-    for (size_t i = 0; i < table->n + 2; i++)
+    for (size_t i = 0; i < table->n + 3; i++)
         model->float_scores[i] = (float)model->scores[i];
     return PM_PLUGIN_OK;
 }
 
-/* Does the token have U+2581 after another character? */
-static int has_inner_space(const char *bytes, size_t n)
+static unigram_joints *make_joints(void)
 {
-    for (size_t i = 1; i + 3 <= n; i++)
-        if (bytes[i] == '\xE2' && memcmp(bytes + i, "\xE2\x96\x81", 3) == 0 &&
-            (i < 3 || memcmp(bytes + i - 3, "\xE2\x96\x81", 3) != 0))
-            return 1;
-    return 0;
+    unigram_joints *joints = calloc(1, sizeof *joints);
+    for (unsigned byte = 0; byte < 256 && joints; byte++) {
+        int is_lead = byte >= 0xC0;
+        joints->rows[byte] = (is_lead ? 0xC0 + (byte & 63) * 64 : byte) * 256;
+        joints->nexts[byte] = is_lead ? 63 : 0;
+    }
+    if (joints)
+        memset(joints->bits + 0x80 * 256 / 64, 0xFF, 0x40 * 256 / 8);
+    return joints;
+}
+
+static void set_joint(unigram_joints *joints, unsigned char before, unsigned char byte, unsigned char next)
+{
+    size_t joint = unigram_joint(joints, before, byte, next);
+    joints->bits[joint / 64] |= (uint64_t)1 << joint % 64;
+}
+
+/* The places inside a token. */
+static void set_joints(unigram_joints *joints, const char *token, size_t n)
+{
+    const unsigned char *bytes = (const unsigned char *)token;
+    for (size_t i = 1; i + 1 < n; i++)
+        set_joint(joints, bytes[i - 1], bytes[i], bytes[i + 1]);
+    /* What follows the last byte is not known; it matters only in tokens that end within a character. */
+    for (unsigned next = 0; n > 1 && next < (bytes[n - 1] < 0xC0 ? 1 : 64); next++)
+        set_joint(joints, bytes[n - 2], bytes[n - 1], (unsigned char)next);
 }
 
 static pm_plugin_code fill_trie(unigram_model *model, const pm_plugin_message *message)
 {
     const pm_token_table *table = model->table;
     pm_trie_key *keys = malloc((table->n + 1) * sizeof *keys);
-    if (!keys)
+    model->joints = make_joints();
+    model->characters = calloc(UNIGRAM_CHARACTERS, sizeof *model->characters);
+    if (!keys || !model->joints || !model->characters) {
+        free(keys);
         return pm_plugin_fail_memory(message, "the trie of tokens");
+    }
     size_t n = 0;
-    model->splits_at_spaces = 1;
     for (size_t i = 0; i < table->n; i++)
         if (is_in_trie(model, i)) {
             size_t size;
             const char *bytes = pm_token_bytes(table, (int32_t)i, &size);
-            model->splits_at_spaces &= !has_inner_space(bytes, size);
+            set_joints(model->joints, bytes, size);
+            pm_character c = pm_read_character(bytes, 0, size);
+            if (c.length == size && !c.malformed && c.code < UNIGRAM_CHARACTERS)
+                model->characters[c.code] = (unigram_value)i + 1;
             keys[n++] = (pm_trie_key){bytes, (uint32_t)size, (uint32_t)i};
         }
     pm_plugin_code code = pm_byte_trie_create(keys, n, &model->trie, message);
     free(keys);
+    for (unsigned byte = 0; byte < 256 && code == PM_PLUGIN_OK; byte++) {
+        pm_trie_unit unit = pm_trie_next(&model->trie, model->trie.root, (unsigned char)byte);
+        int is_token = pm_trie_is_child(unit, (unsigned char)byte) && pm_trie_has_value(unit);
+        model->bytes[byte] = is_token ? (uint32_t)unit >> 9 : model->unknown;
+    }
     return code;
 }
 

@@ -10,7 +10,7 @@
 
 #include "unigram/unigram.h"
 
-enum { DECIDE_AFTER = 1024 /* bytes */ };
+enum { DECIDE_AFTER = 1024, PREPARE_MORE = 64 /* bytes */ };
 
 /* The stretch from its last cut on: places count from there. */
 typedef struct search {
@@ -35,25 +35,26 @@ static void decide(unigram_run *run, size_t base, size_t n)
         end = nodes[at].start;
         unigram_take_token(run, nodes[end].value, base + at, base + end);
     }
-    run->sum = run->model->sums_are_float ? (double)nodes[n].float_score : nodes[n].score;
+    run->sum = nodes[n].sum;
 }
 
 /* Offers a place one more way, from a place with score `from`, which is taken if it is better. */
-static inline __attribute__((always_inline)) void
-offer(const unigram_model *model, unigram_node *node, unigram_value value, size_t start, double from, int in_float)
+static inline __attribute__((always_inline)) void offer(const unigram_model *model, unigram_node *node,
+                                                        unigram_value value, size_t start, unigram_sum from,
+                                                        int in_float)
 {
+    unsigned is_better; /* all bits, or none: without branches, as which way is better cannot be foreseen */
     if (in_float) {
-        float score = model->float_scores[value] + (float)from;
-        if (score > node->float_score) {
-            node->float_score = score;
-            node->value = value;
-            node->start = (uint32_t)start;
-        }
+        float sum = model->float_scores[value] + from.in_float;
+        is_better = -(unsigned)(sum > node->sum.in_float);
+        node->sum.in_float = sum > node->sum.in_float ? sum : node->sum.in_float;
     } else {
-        double score = model->scores[value] + from;
-        if (score > node->score)
-            *node = (unigram_node){.score = score, .value = value, .start = (uint32_t)start};
+        double sum = model->scores[value] + from.in_double;
+        is_better = -(unsigned)(sum > node->sum.in_double);
+        node->sum.in_double = sum > node->sum.in_double ? sum : node->sum.in_double;
     }
+    node->value ^= (node->value ^ value) & is_better;
+    node->start ^= (node->start ^ (uint32_t)start) & is_better;
 }
 
 /* Offers the ways that lead on from place `at`, where a character of `length` bytes begins. */
@@ -62,7 +63,7 @@ static inline __attribute__((always_inline)) void extend(search *s, size_t at, s
     const unigram_model model = *s->model;
     const unsigned char *text = s->text;
     const size_t n = s->n;
-    const double from = in_float ? (double)s->nodes[at].float_score : s->nodes[at].score;
+    const unigram_sum from = s->nodes[at].sum;
     unigram_node *nodes = s->nodes;
     pm_trie_unit unit = model.trie.root;
     unigram_value character = 0; /* the token that is this character */
@@ -89,9 +90,9 @@ static inline __attribute__((always_inline)) void extend(search *s, size_t at, s
  * it counts from there. (Found by experiment with 0.2.3.) */
 static void count_anew(search *s, size_t at)
 {
-    const float sum = s->nodes[at].float_score;
+    const float sum = s->nodes[at].sum.in_float;
     for (size_t i = at; i <= s->prepared; i++)
-        s->nodes[i].float_score -= sum; /* -infinity stays */
+        s->nodes[i].sum.in_float -= sum; /* -infinity stays */
 }
 
 /* Room for all places that can be reached from place `at`; 0 when out of memory. */
@@ -100,16 +101,17 @@ static inline __attribute__((always_inline)) int prepare(search *s, unigram_scra
 {
     size_t longest = s->model->trie.longest > 4 ? s->model->trie.longest : 4;
     size_t last = at + (s->n - at < longest ? s->n - at : longest);
+    if (last <= s->prepared)
+        return 1;
+    last += s->n - last < PREPARE_MORE ? s->n - last : PREPARE_MORE; /* so that this is done now and then */
     if (last >= scratch->nodes_capacity) {
         if (!pm_grow((void **)&scratch->nodes, &scratch->nodes_capacity, last + 1, sizeof *scratch->nodes))
             return 0;
         s->nodes = scratch->nodes;
     }
     while (s->prepared < last)
-        if (in_float)
-            s->nodes[++s->prepared].float_score = -INFINITY;
-        else
-            s->nodes[++s->prepared].score = -INFINITY;
+        s->nodes[++s->prepared] =
+            in_float ? (unigram_node){.sum.in_float = -INFINITY} : (unigram_node){.sum.in_double = -INFINITY};
     return 1;
 }
 
@@ -130,11 +132,7 @@ static inline __attribute__((always_inline)) int search_all(unigram_run *run, si
     s.nodes = run->scratch->nodes;
     if (!prepare(&s, run->scratch, 0, in_float))
         return 0;
-    s.nodes[0].start = 0;
-    if (in_float)
-        s.nodes[0].float_score = (float)run->sum;
-    else
-        s.nodes[0].score = run->sum;
+    s.nodes[0] = (unigram_node){.sum = run->sum};
     for (size_t at = 0, length; at < s.n; at += length) {
         if (at >= DECIDE_AFTER && at == s.reached && s.prepared <= 2 * at) {
             decide(run, begin, at);
@@ -144,7 +142,7 @@ static inline __attribute__((always_inline)) int search_all(unigram_run *run, si
         }
         if (!prepare(&s, run->scratch, at, in_float))
             return 0;
-        if (in_float && s.nodes[at].float_score < (float)-UNIGRAM_LARGEST_SUM)
+        if (in_float && s.nodes[at].sum.in_float < (float)-UNIGRAM_LARGEST_SUM)
             count_anew(&s, at);
         length = unigram_character_length(s.model, (const char *)s.text, at, s.n);
         extend(&s, at, length, in_float);

@@ -9,7 +9,8 @@ struct pm_charsmap {
     size_t n_units;
     char *texts; /* ends with a NUL of ours */
     size_t n_texts;
-    uint8_t leaves[256], leaves_before_ascii[256];
+    uint8_t leaves[256];
+    pm_charsmap_guide guide;
 };
 
 /* ---- Base64 (RFC 4648) ---- */
@@ -109,9 +110,9 @@ int pm_charsmap_leaves(const pm_charsmap *map, unsigned char first)
     return map->leaves[first];
 }
 
-int pm_charsmap_leaves_before_ascii(const pm_charsmap *map, unsigned char first)
+const pm_charsmap_guide *pm_charsmap_guide_of(const pm_charsmap *map)
 {
-    return map->leaves_before_ascii[first];
+    return &map->guide;
 }
 
 /* ---- Making one ---- */
@@ -125,18 +126,43 @@ static uint32_t child_of(const pm_charsmap *map, size_t node, unsigned char byte
     return map->units[node];
 }
 
-static void find_leaves(pm_charsmap *map)
+/* The kind of a character. */
+static int find_kind(pm_charsmap *map, const unsigned char *bytes, size_t n)
 {
-    for (unsigned byte = 0; byte < 256; byte++) {
-        size_t root = map->n_units ? offset_of(map->units[0]) : SIZE_MAX;
-        uint32_t unit = child_of(map, root, (unsigned char)byte);
-        map->leaves[byte] = map->leaves_before_ascii[byte] = unit == 0;
-        if (unit == 0 || unit >> 8 & 1)
-            continue;
-        size_t node = root ^ byte ^ offset_of(unit);
-        map->leaves_before_ascii[byte] = 1;
-        for (unsigned next = 1; next < 0x80; next++)
-            map->leaves_before_ascii[byte] &= child_of(map, node, (unsigned char)next) == 0;
+    size_t node = offset_of(map->units[0]);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t unit = child_of(map, node, bytes[i]);
+        if (unit == 0)
+            return PM_CHARSMAP_KEEPS;
+        if (unit >> 8 & 1)
+            return PM_CHARSMAP_MAPS;
+        node ^= bytes[i] ^ offset_of(unit);
+    }
+    int kind = PM_CHARSMAP_KEEPS;
+    for (unsigned next = 1; next < 256; next++)
+        if (child_of(map, node, (unsigned char)next) != 0) {
+            map->guide.goes_on[next] = 1;
+            kind = PM_CHARSMAP_KEEPS_MOSTLY;
+        }
+    return kind;
+}
+
+static void fill_guide(pm_charsmap *map)
+{
+    for (unsigned byte = 0; byte < 256; byte++)
+        map->leaves[byte] = map->n_units == 0 || child_of(map, offset_of(map->units[0]), (unsigned char)byte) == 0;
+    for (unsigned code = 0; code < 0x10000 && map->n_units > 0; code++) {
+        unsigned char utf8[3] = {(unsigned char)code};
+        size_t n = code < 0x80 ? 1 : code < 0x800 ? 2 : 3;
+        if (n == 2)
+            utf8[0] = (unsigned char)(0xC0 | code >> 6);
+        if (n == 3) {
+            utf8[0] = (unsigned char)(0xE0 | code >> 12);
+            utf8[1] = (unsigned char)(0x80 | (code >> 6 & 0x3F));
+        }
+        if (n > 1)
+            utf8[n - 1] = (unsigned char)(0x80 | (code & 0x3F));
+        map->guide.kinds[code] = (uint8_t)find_kind(map, utf8, n);
     }
 }
 
@@ -182,7 +208,7 @@ pm_plugin_code pm_charsmap_create(const char *base64, size_t n, pm_charsmap **ou
         pm_charsmap_destroy(map);
         return code;
     }
-    find_leaves(map);
+    fill_guide(map);
     *out = map;
     return PM_PLUGIN_OK;
 }

@@ -24,8 +24,19 @@ size_t pm_charsmap_longest(const pm_charsmap *map, const char *text, size_t n, c
 /* Whether no mapping starts with this byte. */
 int pm_charsmap_leaves(const pm_charsmap *map, unsigned char first);
 
-/* Whether no mapping that starts with this byte can match where an ASCII character follows it. */
-int pm_charsmap_leaves_before_ascii(const pm_charsmap *map, unsigned char first);
+/* What can be known of a character without a look at the text: for each code point below 0x10000. */
+typedef struct pm_charsmap_guide {
+    uint8_t kinds[0x10000];
+    uint8_t goes_on[256]; /* bytes that follow the first character in some mapping of several */
+} pm_charsmap_guide;
+
+enum {
+    PM_CHARSMAP_KEEPS,        /* no mapping starts with it */
+    PM_CHARSMAP_KEEPS_MOSTLY, /* none does where the next byte is not of goes_on */
+    PM_CHARSMAP_MAPS          /* maybe */
+};
+
+const pm_charsmap_guide *pm_charsmap_guide_of(const pm_charsmap *map); /* lives as long as the map */
 
 /* The blob: returns its size, or SIZE_MAX where the text is no base64; out has room for 3 bytes for each 4
  * characters begun. */

@@ -8,8 +8,7 @@
 
 #include "parts/normalizer_steps.h"
 
-static const char visible_space[] = "\xE2\x96\x81";
-enum { N_VISIBLE_SPACE = 3 };
+static const char visible_space[4] = "\xE2\x96\x81";
 
 typedef struct sp_symbol {
     char *bytes;
@@ -17,13 +16,13 @@ typedef struct sp_symbol {
 } sp_symbol;
 
 struct pm_sp_settings {
-    int dummy_prefix, remove_extra, escape, suffix;
+    int dummy_prefix, remove_extra, suffix;
+    char space[4]; /* what is written for a space */
+    size_t n_space;
     sp_symbol *symbols; /* the longest first */
     size_t n_symbols;
     uint8_t starts_symbol[256];
-    uint8_t is_plain[256]; /* ASCII that stays what it is, if only ASCII follows */
-    uint32_t becomes[256]; /* what a byte that stays becomes, in memory order: itself, or a visible space */
-    uint8_t n_becomes[256];
+    int signs_stay; /* ASCII from '!' to '~' stays what it is, if ASCII follows */
 };
 
 static int compare_symbols(const void *a, const void *b)
@@ -54,20 +53,15 @@ static pm_plugin_code read_symbols(const pm_json *list, struct pm_sp_settings *s
     return PM_PLUGIN_OK;
 }
 
-static void fill_byte_tables(struct pm_sp_settings *s, const pm_charsmap *map)
+static void look_at_bytes(struct pm_sp_settings *s, const pm_charsmap_guide *guide)
 {
     for (size_t i = 0; i < s->n_symbols; i++)
         s->starts_symbol[(unsigned char)*s->symbols[i].bytes] = 1;
-    for (unsigned byte = 0; byte < 256; byte++) {
-        unsigned char text[4] = {(unsigned char)byte};
-        s->n_becomes[byte] = 1;
-        if (byte == ' ' && s->escape) {
-            memcpy(text, visible_space, N_VISIBLE_SPACE);
-            s->n_becomes[byte] = N_VISIBLE_SPACE;
-        }
-        memcpy(&s->becomes[byte], text, sizeof text);
-        s->is_plain[byte] =
-            byte < 0x80 && !s->starts_symbol[byte] && pm_charsmap_leaves_before_ascii(map, (unsigned char)byte);
+    s->signs_stay = 1;
+    for (unsigned byte = 0; byte < 0x80; byte++) {
+        int is_sign = byte >= '!' && byte <= '~';
+        s->signs_stay &= !guide->goes_on[byte] &&
+                         !(is_sign && (s->starts_symbol[byte] || guide->kinds[byte] == PM_CHARSMAP_MAPS));
     }
 }
 
@@ -81,14 +75,16 @@ pm_plugin_code step_sentencepiece_create(const pm_json *json, normalizer_step *s
         return pm_plugin_fail_memory(message, "a normaliser");
     step->sentencepiece->dummy_prefix = pm_json_flag(json, "add_dummy_prefix", 1);
     step->sentencepiece->remove_extra = pm_json_flag(json, "remove_extra_whitespaces", 1);
-    step->sentencepiece->escape = pm_json_flag(json, "escape_whitespaces", 1);
+    int escape = pm_json_flag(json, "escape_whitespaces", 1);
+    memcpy(step->sentencepiece->space, escape ? visible_space : " \0\0", sizeof visible_space);
+    step->sentencepiece->n_space = escape ? 3 : 1;
     step->sentencepiece->suffix = pm_json_flag(json, "treat_whitespace_as_suffix", 0);
     if (blob && blob->type != PM_JSON_STRING)
         return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "the precompiled charsmap is no text");
     PM_PLUGIN_TRY(
         pm_charsmap_create(blob ? blob->string : "", blob ? blob->n_string : 0, &step->charsmap, message));
     PM_PLUGIN_TRY(read_symbols(pm_json_member(json, "user_defined_symbols"), step->sentencepiece, message));
-    fill_byte_tables(step->sentencepiece, step->charsmap);
+    look_at_bytes(step->sentencepiece, pm_charsmap_guide_of(step->charsmap));
     return PM_PLUGIN_OK;
 }
 
@@ -118,9 +114,7 @@ static sp_chunk next_chunk(const normalizer_step *step, const pm_piece *in, size
         if (s->symbols[i].n <= in->n - at && memcmp(text, s->symbols[i].bytes, s->symbols[i].n) == 0)
             return (sp_chunk){s->symbols[i].n, text, s->symbols[i].n, 1};
     const char *to = NULL;
-    size_t n = pm_charsmap_leaves(step->charsmap, (unsigned char)*text)
-                   ? 0
-                   : pm_charsmap_longest(step->charsmap, text, in->n - at, &to);
+    size_t n = pm_charsmap_longest(step->charsmap, text, in->n - at, &to);
     if (n > 0)
         return (sp_chunk){n, to, strlen(to), 0};
     n = pm_read_character(in->bytes, at, in->n).length;
@@ -135,8 +129,7 @@ typedef struct sp_writer {
 
 static int put_space(sp_writer *w, pm_origin origin)
 {
-    return w->settings->escape ? pm_text_buffer_append(w->out, visible_space, N_VISIBLE_SPACE, origin)
-                               : pm_text_buffer_append(w->out, " ", 1, origin);
+    return pm_text_buffer_append(w->out, w->settings->space, w->settings->n_space, origin);
 }
 
 /* Behind a space the chunk loses those it starts with; spaces within it stay. */
@@ -160,60 +153,87 @@ static int put_chunk(sp_writer *w, const sp_chunk *chunk, pm_origin origin)
     return chunk->n_to == plain || pm_text_buffer_append(w->out, chunk->to + plain, chunk->n_to - plain, origin);
 }
 
-/* The end of the text from `at` on in which each character stays what it is, but for how spaces are written:
- * nearly all text. */
-static size_t find_kept_end(const normalizer_step *step, const pm_piece *in, size_t at, int after_space)
+/* How many of 8 bytes, from the first one on, are ASCII from '!' to '~'. */
+static inline size_t count_signs(const unsigned char *p)
 {
-    const struct pm_sp_settings *s = step->sentencepiece;
-    const unsigned char *text = (const unsigned char *)in->bytes;
-    after_space &= s->remove_extra;
-    for (size_t length; at < in->n; at += length) {
-        const unsigned char c = text[at];
-        const char *to;
-        length = 1;
-        if (!s->is_plain[c] || at + 1 == in->n || text[at + 1] >= 0x80) {
-            if (s->starts_symbol[c] || (!pm_charsmap_leaves(step->charsmap, c) &&
-                                        pm_charsmap_longest(step->charsmap, in->bytes + at, in->n - at, &to) > 0))
-                break;
-            length = pm_read_character(in->bytes, at, in->n).length;
-        }
-        if (c == ' ' && after_space)
-            break;
-        after_space = c == ' ' && s->remove_extra;
-    }
-    return at;
+    const uint64_t ones = 0x0101010101010101;
+    uint64_t bytes;
+    memcpy(&bytes, p, sizeof bytes);
+    /* In the first byte for which it is not so, the highest bit is set; those before have it clear. */
+    uint64_t others = ((bytes - '!' * ones) | bytes | (bytes + ones)) & 0x80 * ones;
+    return others ? (size_t)__builtin_ctzll(others) / 8 : sizeof bytes;
 }
 
-static int put_kept(sp_writer *w, const pm_piece *in, size_t begin, size_t end)
+/* Whether the character at `at` stays what it is. */
+static inline int is_kept(const normalizer_step *step, const pm_charsmap_guide *guide, const pm_piece *in,
+                          size_t at, pm_character c)
 {
+    const char *to;
+    if (step->sentencepiece->starts_symbol[(unsigned char)in->bytes[at]])
+        return 0;
+    if (c.code < sizeof guide->kinds && !c.malformed) {
+        unsigned kind = guide->kinds[c.code];
+        if (kind == PM_CHARSMAP_KEEPS)
+            return 1;
+        size_t next = at + c.length;
+        if (kind == PM_CHARSMAP_KEEPS_MOSTLY && (next == in->n || !guide->goes_on[(unsigned char)in->bytes[next]]))
+            return 1;
+    }
+    return pm_charsmap_longest(step->charsmap, in->bytes + at, in->n - at, &to) == 0;
+}
+
+/* Takes the text from *place on as long as each character stays what it is, but for how spaces are written: nearly
+ * all text. 0 when out of memory. */
+static int put_kept(sp_writer *w, const normalizer_step *step, const pm_piece *in, size_t *place)
+{
+    enum { AT_ONCE = sizeof(uint64_t) };
+    const struct pm_sp_settings *s = w->settings;
+    const pm_charsmap_guide *guide = pm_charsmap_guide_of(step->charsmap);
+    const unsigned char *text = (const unsigned char *)in->bytes;
     pm_text_buffer *out = w->out;
-    if (!pm_text_buffer_reserve(out, (end - begin) * N_VISIBLE_SPACE + sizeof *w->settings->becomes))
+    const int skips = s->signs_stay && !out->with_origins;
+    size_t at = *place;
+    if (!pm_text_buffer_reserve(out, (in->n - at) * s->n_space + AT_ONCE))
         return 0;
     char *to = out->bytes + out->n;
-    for (size_t i = begin; i < end; i++) {
-        const unsigned char c = (unsigned char)in->bytes[i];
-        memcpy(to, &w->settings->becomes[c], sizeof *w->settings->becomes);
-        to += w->settings->n_becomes[c];
-    }
-    pm_origin *origins = out->origins + out->n;
-    for (size_t at = begin, length; out->with_origins && at < end; at += length) {
-        length = pm_read_character(in->bytes, at, in->n).length;
-        pm_origin origin = pm_piece_origin(in, at, at + length);
-        for (size_t i = 0, n = length > 1 ? length : w->settings->n_becomes[(unsigned char)in->bytes[at]]; i < n;
-             i++)
-            *origins++ = origin;
+    while (at < in->n) {
+        if (skips && text[at] < 0x80 && in->n - at > AT_ONCE) {
+            size_t n = count_signs(text + at);
+            n -= n > 0 && guide->goes_on[text[at + n]];
+            memcpy(to, text + at, AT_ONCE);
+            at += n;
+            to += n;
+            w->after_space &= n == 0;
+            if (n == AT_ONCE)
+                continue;
+        }
+        pm_character c = pm_read_character(in->bytes, at, in->n);
+        if (!is_kept(step, guide, in, at, c))
+            break;
+        size_t n = c.length;
+        if (c.code == ' ') {
+            n = w->after_space && s->remove_extra ? 0 : s->n_space;
+            memcpy(to, s->space, sizeof s->space);
+        } else if (in->n - at >= 4) {
+            memcpy(to, text + at, 4); /* faster than just n */
+        } else {
+            memcpy(to, text + at, n);
+        }
+        for (size_t i = 0; i < n && out->with_origins; i++)
+            out->origins[to - out->bytes + i] = pm_piece_origin(in, at, at + c.length);
+        w->after_space = c.code == ' ';
+        at += c.length;
+        to += n;
     }
     out->n = (size_t)(to - out->bytes);
-    w->after_space = in->bytes[end - 1] == ' ';
+    *place = at;
     return 1;
 }
 
 static void drop_spaces_at_end(const struct pm_sp_settings *s, pm_text_buffer *out)
 {
-    const char *space = s->escape ? visible_space : " ";
-    size_t n = s->escape ? N_VISIBLE_SPACE : 1;
-    while (out->n >= n && memcmp(out->bytes + out->n - n, space, n) == 0)
-        out->n -= n;
+    while (out->n >= s->n_space && memcmp(out->bytes + out->n - s->n_space, s->space, s->n_space) == 0)
+        out->n -= s->n_space;
 }
 
 int step_sentencepiece(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins,
@@ -222,7 +242,7 @@ int step_sentencepiece(const normalizer_step *step, const pm_piece *in, pm_text_
     const struct pm_sp_settings *s = step->sentencepiece;
     (void)same;
     pm_text_buffer_clear(out, with_origins);
-    if (!pm_text_buffer_reserve(out, in->n + N_VISIBLE_SPACE))
+    if (!pm_text_buffer_reserve(out, in->n + s->n_space))
         return 0;
     sp_writer writer = {s, out, 1};
     size_t at = 0;
@@ -245,12 +265,10 @@ int step_sentencepiece(const normalizer_step *step, const pm_piece *in, pm_text_
         writer.after_space = 0;
     }
     while (at < in->n) {
-        size_t end = find_kept_end(step, in, at, writer.after_space);
-        if (end > at && !put_kept(&writer, in, at, end))
+        if (!put_kept(&writer, step, in, &at))
             return 0;
-        if (end == in->n)
+        if (at == in->n)
             break;
-        at = end;
         sp_chunk chunk = next_chunk(step, in, at);
         if (with_origins)
             origin = pm_piece_origin(in, at, at + chunk.length);
