@@ -11,6 +11,7 @@
     X(LAYER_NORM, layer_norm)         \
     X(ROPE, rope)                     \
     X(KV_STORE, kv_store)             \
+    X(KV_COPY, kv_copy)               \
     X(ATTENTION, attention)           \
     X(SOFTMAX, softmax)               \
     X(SILU, silu)                     \

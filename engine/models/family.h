@@ -17,7 +17,11 @@
 typedef struct pm_model_def pm_model_def;
 
 /* What a graph does. An encoder-only model has encoding passes alone, a decoder-only model decoding passes. */
-typedef enum pm_pass { PM_PASS_DECODE, PM_PASS_ENCODE } pm_pass;
+typedef enum pm_pass {
+    PM_PASS_DECODE,
+    PM_PASS_ENCODE,
+    PM_PASS_COPY /* slots of the decoder's caches, io.positions, to others, io.slots: no family builds it */
+} pm_pass;
 
 /* What a pass ends in. */
 typedef enum pm_head {
@@ -34,6 +38,7 @@ typedef struct pm_graph_shape {
     int32_t n_outputs; /* the most rows whose logits are wanted, 1 .. n_tokens */
     int32_t n_ctx;     /* slots of the KV cache; of an encoder-only model those of one pass */
     int32_t n_source;  /* encoder-decoder: slots of the source */
+    int32_t n_beams;   /* encoder-decoder: how often the decoder's caches have n_ctx slots; 0 means 1 */
     pm_type kv_type;   /* F16 or F32 */
     bool sample;       /* choose a token from each row of logits on the device; else logits are the output */
     bool layers;       /* the hidden states after each layer are outputs as well */
@@ -144,6 +149,10 @@ void pm_def_result(pm_graph *g, pm_tensor *result, pm_graph_io *io);
 /* To be called with what enters layer 0 (index 0) and with the output of each layer l (index l + 1). */
 void pm_def_layer_output(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, int32_t index,
                          pm_tensor *x, pm_graph_io *io);
+
+/* The graph of PM_PASS_COPY. */
+pm_status pm_model_def_build_copy(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, pm_graph_io *io,
+                                  pm_error *err);
 
 /* States: caches of the decoder's layers, of what cross-attention sees, and the keys and values of one encoder layer
  * at a time, which all its layers share. */

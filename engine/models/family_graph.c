@@ -90,11 +90,12 @@ static int32_t n_decoder_layers(const pm_model_def *def)
 static pm_state_desc cache_desc(const pm_model_def *def, const pm_graph_shape *shape, pm_cache cache, bool values)
 {
     bool own = cache == PM_CACHE_SELF || def->info.shape == PM_SHAPE_ENCODER_ONLY;
+    int64_t n_slots = (int64_t)shape->n_ctx * (shape->n_beams > 1 ? shape->n_beams : 1);
     return (pm_state_desc){
         .name = values ? "v_cache" : "k_cache",
         .type = cache == PM_CACHE_ENCODER ? PM_TYPE_F32 : shape->kv_type,
         .n_dims = 3,
-        .dim = {def->info.head_dim, own ? shape->n_ctx : shape->n_source, def->info.n_kv_heads, 1},
+        .dim = {def->info.head_dim, own ? n_slots : shape->n_source, def->info.n_kv_heads, 1},
     };
 }
 
@@ -141,6 +142,19 @@ pm_tensor *pm_def_v_cache(const pm_model_def *def, const pm_graph_shape *shape, 
                           int32_t layer)
 {
     return cache_tensor(def, shape, g, cache, layer, true);
+}
+
+pm_status pm_model_def_build_copy(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, pm_graph_io *io,
+                                  pm_error *err)
+{
+    *io = (pm_graph_io){0};
+    io->positions = index_input(g, PM_INPUT_POSITIONS, shape->n_tokens, PM_ROWS_TOKENS, "from");
+    io->slots = index_input(g, PM_INPUT_SLOTS, shape->n_tokens, PM_ROWS_TOKENS, "to");
+    for (int32_t l = 0; l < def->info.n_layers; l++) {
+        pm_kv_copy(g, pm_def_k_cache(def, shape, g, PM_CACHE_SELF, l), io->positions, io->slots);
+        pm_kv_copy(g, pm_def_v_cache(def, shape, g, PM_CACHE_SELF, l), io->positions, io->slots);
+    }
+    return pm_graph_status(g, err);
 }
 
 /* ---- Layers ---- */

@@ -21,6 +21,7 @@ static pm_graph_shape shape_of(const pm_session *session)
                             .n_outputs = 1,
                             .n_ctx = o->n_ctx,
                             .n_source = o->n_source,
+                            .n_beams = o->n_beams,
                             .kv_type = o->kv_f32 ? PM_TYPE_F32 : PM_TYPE_F16};
 }
 
@@ -40,7 +41,7 @@ static pm_status choose_sizes(pm_session *session, pm_error *err)
     const pm_model_def *def = session->model->def;
     const pm_model_info *info = &def->info;
     pm_session_options *o = &session->options;
-    if (o->n_ctx < 0 || o->n_batch < 0 || o->n_source < 0)
+    if (o->n_ctx < 0 || o->n_batch < 0 || o->n_source < 0 || o->n_beams < 0)
         return pm_fail(err, PM_ERR_ARGUMENT, "a context of %d, a source of %d and batches of %d tokens: sizes cannot be "
                                              "negative",
                        o->n_ctx, o->n_source, o->n_batch);
@@ -55,6 +56,10 @@ static pm_status choose_sizes(pm_session *session, pm_error *err)
         return pm_fail(err, PM_ERR_LIMIT, "a context of %d tokens is too long: this model was trained on %d, and "
                                           "pumice goes up to %d",
                        longest, info->n_ctx_train, def->n_ctx_max);
+    if (o->n_beams == 0 || info->shape != PM_SHAPE_ENCODER_DECODER)
+        o->n_beams = 1;
+    if (o->n_beams > 1 && info->head_dim % 2)
+        o->kv_f32 = 1; /* which pm_kv_copy wants */
     if (o->n_batch == 0)
         o->n_batch = DEFAULT_BATCH;
     if (o->n_batch > o->n_ctx)

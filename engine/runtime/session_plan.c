@@ -55,7 +55,10 @@ static pm_status compile(pm_session *session, pm_session_plan *plan, pm_error *e
     pm_device *device = model->device;
     unsigned long long start = pm_trace_now_ns();
     PM_TRY(pm_graph_create(&plan->graph, err));
-    PM_TRY(model->def->family->build(model->def, &plan->shape, plan->graph, &plan->io, err));
+    if (plan->shape.pass == PM_PASS_COPY)
+        PM_TRY(pm_model_def_build_copy(model->def, &plan->shape, plan->graph, &plan->io, err));
+    else
+        PM_TRY(model->def->family->build(model->def, &plan->shape, plan->graph, &plan->io, err));
     PM_TRY(pm_graph_fuse(plan->graph, supports, device, err));
     PM_TRY(check_supported(device, plan->graph, err));
     pm_program_options options = {.by_node = session->options.check};
@@ -90,6 +93,7 @@ pm_status pm_session_plan_get(pm_session *session, const pm_graph_shape *wanted,
         .n_outputs = wanted->n_outputs <= 1 ? 1 : pm_session_max_outputs(session),
         .n_ctx = session->options.n_ctx,
         .n_source = session->options.n_source,
+        .n_beams = session->options.n_beams,
         .kv_type = session->options.kv_f32 ? PM_TYPE_F32 : PM_TYPE_F16,
         .sample = wanted->sample,
         .layers = wanted->layers,

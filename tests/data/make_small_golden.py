@@ -8,7 +8,8 @@ A file is a safetensors container of F32 and I32 arrays; i counts sequences, l l
     decoder-only     tokens [T], hidden.l [T, C], logits [T, V]; prompt.i, greedy.i: prompts and their greedy continuations
     encoder-only     tokens.i, types.i, hidden.i.l, masked.i [T, V], next.i [2], as the model has them
     encoder-decoder  source.i, target.i, encoder.i.l, encoded.i, decoder.i.l, logits.i [T, V]; greedy.i; beam.i (4 beams)
-                     and short_beam.i (3 beams, length penalty 0.4, early stopping), each with its score
+                     and short_beam.i (3 beams, length penalty 0.4, early stopping), each with its score; ends, banned:
+                     tokens that end a text and that are never chosen
 Greedy choices with a runner-up closer than 0.0002 are refused: give the model another seed.
 """
 import json
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 import transformers
 from safetensors.numpy import save_file
+from safetensors.torch import load_file
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "models"))
 import small_models  # noqa: E402
@@ -136,6 +138,9 @@ def encoder_decoder(name, folder, out):
             for l, hidden in enumerate(seen):
                 out.put(f"{kind}.{i}.{l}", hidden)
     banned = [config.pad_token_id] if name == "marian" else []
+    out.put("ends", [config.eos_token_id])
+    if banned:
+        out.put("banned", banned)
     for i, n in enumerate((2, 5, 9, 17, 30)):
         source = torch.tensor([ids(f"{name} prompt {i}", n, config.vocab_size - 1)])
         text = [config.decoder_start_token_id]
@@ -164,13 +169,12 @@ class Original(torch.nn.Module):
         super().__init__()
         c = self.config = transformers.PretrainedConfig(**json.loads((folder / "config.json").read_text()))
         self.shared = torch.nn.Embedding(c.vocab_size, c.d_model)
+        self.generator = torch.nn.Linear(c.d_model, c.vocab_size)
         self.body = torch.nn.Transformer(c.d_model, c.nhead, c.num_encoder_layers, c.num_decoder_layers,
                                          c.dim_feedforward, dropout=0.0, activation="relu", batch_first=True,
                                          layer_norm_eps=c.layer_norm_eps)
-        state = transformers.utils.safetensors.torch.load_file(folder / "model.safetensors") \
-            if hasattr(transformers.utils, "safetensors") else __import__("safetensors.torch").torch.load_file(
-                folder / "model.safetensors")
-        self.load_state_dict({k if k.startswith("shared") else f"body.{k}": v for k, v in state.items()})
+        state = load_file(folder / "model.safetensors")
+        self.load_state_dict({k if k.startswith(("shared", "generator")) else f"body.{k}": v for k, v in state.items()})
         self.double()
         self.train()  # in eval, torch takes fused paths around the hooks; there is no dropout to turn off
         for layer in (*self.body.encoder.layers, *self.body.decoder.layers):
@@ -189,7 +193,7 @@ class Original(torch.nn.Module):
 
     def decode(self, encoded, target):
         mask = torch.nn.Transformer.generate_square_subsequent_mask(target.shape[1], dtype=torch.float64)
-        return self.body.decoder(self.embed(target), encoded, tgt_mask=mask) @ self.shared.weight.T
+        return self.generator(self.body.decoder(self.embed(target), encoded, tgt_mask=mask))
 
 
 def beam_search(model, encoded, n_beams, length_penalty=1.0, early_stopping=False, most=40):
@@ -235,6 +239,7 @@ def original(name, folder, out):
         for kind, seen in (("encoder", encoder.seen), ("decoder", decoder.seen)):
             for l, hidden in enumerate(seen):
                 out.put(f"{kind}.{i}.{l}", hidden)
+    out.put("ends", [config.eos_token_id])
     for i, n in enumerate((2, 5, 9, 17, 30)):
         source = ids(f"{name} prompt {i}", n, config.vocab_size)
         encoded, text = model.encode(torch.tensor([source])), [config.decoder_start_token_id]
@@ -260,6 +265,9 @@ def main():
             small_models.write_model(folder / f"{name}.hf", name)
             out = Golden()
             KINDS.get(name, decoder_only)(name, folder, out)
+        texts = [a for key, a in out.arrays.items() if key.startswith("greedy")]
+        variety = [f"{len(set(text.tolist()))}/{len(text)}" for text in texts]
+        print(name, "distinct tokens of the greedy texts:", variety)
         if out.gap < LEAST_GAP:
             print(f"{name}: a greedy choice is a near-tie ({out.gap:.2g}): not written")
             continue

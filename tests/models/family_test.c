@@ -15,6 +15,7 @@
 
 #include "formats/safetensors.h"
 #include "pumice/encode.h"
+#include "pumice/search.h"
 
 static const double LIMIT = 1e-4;
 
@@ -221,6 +222,34 @@ static void check_encoder_only(family *f)
     check_packed(f, sequences, (size_t)n);
 }
 
+/* The settings of make_small_golden.py; the model's own tokens stand in the golden file's "ends" and "banned". */
+static void check_beams(family *f, int i)
+{
+    static const struct {
+        const char *name, *score;
+        pm_beam_options options;
+    } searches[] = {
+        {"beam", "beam_score", {.n_beams = 4}},
+        {"short_beam", "short_beam_score", {.n_beams = 3, .length_penalty = 0.4f, .early_stopping = 1}},
+    };
+    for (size_t k = 0; k < sizeof searches / sizeof searches[0]; k++) {
+        pm_error err = {PM_OK, ""};
+        pm_beam_options options = searches[k].options;
+        pm_hypothesis *list;
+        size_t n;
+        options.max_tokens = 40;
+        options.ends = ids(array(f, "ends", -1, -1), &options.n_ends);
+        options.banned = ids(array(f, "banned", -1, -1), &options.n_banned);
+        if (!ok(f, searches[k].name,
+                pm_session_beam_search(f->session, &f->info->start_token, 1, &options, &list, &n, &err), &err))
+            continue;
+        float score = n ? (float)list[0].score : 0;
+        compare_text(f, searches[k].name, i, n ? list[0].tokens : NULL, n ? list[0].n : 0);
+        compare(f, searches[k].score, i, -1, &score, 1);
+        pm_hypotheses_free(list, n);
+    }
+}
+
 static void check_encoder_decoder(family *f)
 {
     pm_error err = {PM_OK, ""};
@@ -245,6 +274,7 @@ static void check_encoder_decoder(family *f)
         const int32_t *source = ids(array(f, "prompt", i, -1), &n);
         if (ok(f, "source", pm_session_set_source(f->session, source, n, NULL, &err), &err))
             check_greedy(f, i, &f->info->start_token, 1);
+        check_beams(f, i);
     }
 }
 
@@ -253,7 +283,7 @@ static void test_family(pm_device *device, const char *models, const char *golde
     char path[4096];
     pm_error err = {PM_OK, ""};
     family f = {.name = name, .device = device};
-    const pm_session_options options = {.kv_f32 = 1};
+    const pm_session_options options = {.kv_f32 = 1, .n_beams = 4};
     snprintf(path, sizeof path, "%s/%s.golden", golden, name);
     bool opened = ok(&f, "golden file", pm_safetensors_open(path, &f.golden, &err), &err);
     snprintf(path, sizeof path, "%s/%s.hf", models, name);

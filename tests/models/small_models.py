@@ -219,13 +219,14 @@ def bart():
 
 
 def transformer():
-    """The original, in torch.nn.Transformer's state with one table for source, target and output."""
+    """The original, in torch.nn.Transformer's state, with one table for source and target."""
     c, ff, vocab, layers, decoder_layers = 48, 96, 113, 3, 2
     config = {"model_type": "transformer", "vocab_size": vocab, "d_model": c, "nhead": 4, "num_encoder_layers": layers,
               "num_decoder_layers": decoder_layers, "dim_feedforward": ff, "layer_norm_eps": 1e-5,
               "max_position_embeddings": 64, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
               "decoder_start_token_id": 1, "is_encoder_decoder": True}
-    shapes = {"shared.weight": (vocab, c), **norm("encoder.norm", c), **norm("decoder.norm", c)}
+    shapes = {"shared.weight": (vocab, c), **linear("generator", c, vocab), **norm("encoder.norm", c),
+              **norm("decoder.norm", c)}
     for stack, n in (("encoder", layers), ("decoder", decoder_layers)):
         for i in range(n):
             layer = f"{stack}.layers.{i}."
@@ -240,25 +241,27 @@ def transformer():
 
 MODELS = {f.__name__: f for f in (gpt2, gpt2_prefixed, gemma2, gemma3, glm, glm4, bert, bert_plain, roberta, t5, t5_gated,
                                   marian, bart, transformer)}
-SEEDS = {}  # chosen so that no greedy choice of the golden texts is a near-tie
+SEEDS = {"gpt2": 2, "gpt2_prefixed": 1, "t5": 3}  # chosen so that no greedy choice of the golden texts is a near-tie
 BF16, SHARDED = ("glm",), ("t5",)
 
 
 # ---- Values ----------------------------------------------------------------------------------------------------------
 
 def values(model, name, shape):
-    """Normal numbers: norms about 1 (about 0 where the family adds 1), tables so that logits are of the order of 3."""
+    """Normal numbers: norms about 1 (about 0 where the family adds 1), tables so that texts vary."""
     r = random.Random(f"{model}/{SEEDS.get(model, 0)}/{name}")
     n = math.prod(shape)
     is_norm = len(shape) == 1 and name.endswith("weight")
     centre = 0.0 if not is_norm or model.startswith("gemma") else 1.0
     if len(shape) == 1 or shape[0] == 1:
-        spread = 0.2
-    elif any(part in name for part in ("embed", "wte", "wpe", "shared", "lm_head", "relative")):
+        spread = 0.2 if is_norm else 0.05
+    elif any(part in name for part in ("wte", "embed_tokens", "shared", "word_embeddings")):
+        spread = 0.1  # small, or a model whose output is tied to its table would only repeat its last token
+    elif any(part in name for part in ("embed", "wpe", "lm_head", "generator", "relative")):
         spread = 0.5
     else:
-        n_in = shape[0] if model.startswith("gpt2") else shape[1]
-        spread = 1.3 / math.sqrt(n_in)
+        gain = 0.7 if any(part in name for part in ("out_proj", ".o.weight", ".q.weight")) else 2.0
+        spread = gain / math.sqrt(shape[0] if model.startswith("gpt2") else shape[1])
     return [centre + spread * r.gauss(0, 1) for _ in range(n)]
 
 

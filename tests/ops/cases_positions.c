@@ -1,4 +1,4 @@
-/* Cases of ops that know positions: rope, kv_store, attention. */
+/* Cases of ops that know positions: rope, kv_store, kv_copy, attention. */
 #include "op_case.h"
 
 #include <math.h>
@@ -103,6 +103,35 @@ static void kv_case(op_run *run, pm_type type, const kv_row *r, bool shuffled)
     c->params.n_kv = r->first + r->t_now;
     op_case_output(c, pm_kv_store(c->g, cache, rows, positions), type == PM_TYPE_F16 ? 1e-6 : 0);
     op_case_end(run, c);
+}
+
+/* ---- kv_copy ------------------------------------------------------------------------------------------------ */
+
+/* The first n slots, in another order, to the last ones. Bits are copied. */
+static void kv_copy_case(op_run *run, pm_type type, int d, int heads, int ctx, int n, int n_now)
+{
+    op_case *c = op_case_begin(run, PM_OP_KV_COPY, "%s d=%d h=%d ctx=%d n=%d now=%d", pm_type_name(type), d, heads,
+                               ctx, n, n_now);
+    if (!c)
+        return;
+    pm_tensor *cache = op_case_state(c, type, FILL_NORMAL, 3, d, ctx, heads);
+    pm_tensor *from = op_case_positions(c, n, 0), *to = op_case_positions(c, n, ctx - n);
+    int32_t *at = op_case_data(c, to);
+    for (int i = 0; at && i < n_now; i++)
+        at[i] = ctx - 1 - i;
+    c->params.n_tokens = n_now;
+    op_case_output(c, pm_kv_copy(c->g, cache, from, to), 0);
+    op_case_end(run, c);
+}
+
+static void cases_kv_copy(op_run *run)
+{
+    kv_copy_case(run, PM_TYPE_F32, 1, 1, 2, 1, 1);
+    kv_copy_case(run, PM_TYPE_F32, 11, 3, 40, 20, 20);
+    kv_copy_case(run, PM_TYPE_F32, 64, 8, 300, 128, 77);
+    kv_copy_case(run, PM_TYPE_F16, 2, 1, 2, 1, 1);
+    kv_copy_case(run, PM_TYPE_F16, 64, 4, 100, 32, 32);
+    kv_copy_case(run, PM_TYPE_F16, 10, 5, 70, 33, 3);
 }
 
 /* ---- attention ---------------------------------------------------------------------------------------------- */
@@ -240,6 +269,7 @@ void op_cases_positions(op_run *run)
                 kv_case(run, cache_types[type], &kv_rows[i], true);
         }
     }
+    cases_kv_copy(run);
     for (int type = 0; type < 2; type++) {
         for (size_t i = 0; i < sizeof attention_rows / sizeof *attention_rows; i++)
             attention_case(run, cache_types[type], &attention_rows[i]);

@@ -62,6 +62,8 @@ static pm_tensor *build(op_case *c, golden_case *k)
         return pm_rope(c->g, t[0], t[1], t[2], h->ints[0], h->ints[1]);
     case PM_OP_KV_STORE:
         return pm_kv_store(c->g, t[0], t[1], t[2]);
+    case PM_OP_KV_COPY:
+        return pm_kv_copy(c->g, t[0], t[1], t[2]);
     case PM_OP_ATTENTION:
         return pm_attention(
             c->g, t[0], t[1], t[2], t[3], t[4],

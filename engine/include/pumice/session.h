@@ -20,6 +20,7 @@ typedef struct pm_session_options {
     int32_t n_ctx;      /* most tokens of the timeline; 0: the model's training context, at most 4096 */
     int32_t n_batch;    /* most tokens evaluated in one pass; 0: 512 */
     int32_t n_source;   /* encoder-decoder: most tokens of the source; 0: what the model was trained on, at most 512 */
+    int32_t n_beams;    /* encoder-decoder: hypotheses that a beam search has room for; 0: 1 */
     uint8_t kv_f32;     /* keep the KV cache in F32 instead of F16 */
     uint8_t check;      /* after each op, compute it on the reference too and stop at the first that diverges */
     pm_trace *trace;    /* not NULL: record host and device spans; must outlive the session */
