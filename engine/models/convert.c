@@ -7,6 +7,7 @@
 #include "pumice/convert.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,7 @@ static const float largest_half = 65504.0f; /* also of the scales of blocks */
 typedef struct conversion {
     const pm_convert_options *options;
     const pm_gguf *file;
+    pm_hf_stream *stream; /* of a directory */
     pm_gguf_writer *writer;
     pm_threads *threads;
     float *values;         /* PIECE_ELEMS for each thread */
@@ -157,6 +159,21 @@ static int is_key(const pm_gguf_entry *entry, const char *key)
     return entry->key.size == strlen(key) && memcmp(entry->key.data, key, entry->key.size) == 0;
 }
 
+/* "<architecture>.vocab_size", which the keys of a directory lack: programs that have no use for the vocabulary's
+ * kind look here. */
+static void write_n_rows(const conversion *c)
+{
+    char key[128];
+    pm_str architecture;
+    const pm_gguf_tensor *embeddings = pm_gguf_find_tensor(c->file, "token_embd.weight");
+    if (!c->stream || !embeddings ||
+        pm_gguf_get_str(c->file, "general.architecture", &architecture, NULL) != PM_OK)
+        return;
+    snprintf(key, sizeof key, "%.*s.vocab_size", (int)architecture.size, architecture.data);
+    if (!pm_gguf_find(c->file, key))
+        pm_gguf_writer_u32(c->writer, key, (uint32_t)embeddings->dim[1]);
+}
+
 static pm_status write_metadata(const conversion *c, pm_error *err)
 {
     int64_t n_parts = 1;
@@ -175,6 +192,7 @@ static pm_status write_metadata(const conversion *c, pm_error *err)
     }
     for (int type = 0; type < PM_TYPE_COUNT; type++)
         has_blocks |= c->result.n_tensors[type] > 0 && is_quantised((pm_type)type);
+    write_n_rows(c);
     pm_gguf_writer_u32(c->writer, "general.file_type", file_type(c));
     if (has_blocks)
         pm_gguf_writer_u32(c->writer, "general.quantization_version", QUANTIZATION_VERSION);
@@ -308,8 +326,10 @@ static pm_status write_data(conversion *c, pm_error *err)
         return pm_fail_memory(err, packed, "converting a model");
     PM_TRY(pm_gguf_writer_begin_data(c->writer, err));
     for (size_t i = 0; i < pm_gguf_n_tensors(c->file); i++) {
-        const pm_gguf_tensor *t = pm_gguf_tensor_at(c->file, i);
-        PM_TRY(t->type == c->types[i] ? copy_values(c, t, err) : convert_values(c, t, c->types[i], err));
+        pm_gguf_tensor t = *pm_gguf_tensor_at(c->file, i);
+        if (!t.data)
+            PM_TRY(pm_hf_stream_read(c->stream, i, &t.data, err));
+        PM_TRY(t.type == c->types[i] ? copy_values(c, &t, err) : convert_values(c, &t, c->types[i], err));
     }
     return PM_OK;
 }
@@ -335,7 +355,8 @@ pm_status pm_convert(const char *input, const char *output, const pm_convert_opt
     pm_gguf *file = NULL;
     if (!options->keeps_types && (!pm_type_get(options->type) || options->type == PM_TYPE_I32))
         return pm_fail(err, PM_ERR_ARGUMENT, "weights cannot be of type %s", pm_type_name(options->type));
-    PM_TRY(pm_hf_is_directory(input) ? pm_hf_open(input, &file, err) : pm_gguf_open(input, &file, err));
+    PM_TRY(pm_hf_is_directory(input) ? pm_hf_open_stream(input, &file, &c.stream, err)
+                                     : pm_gguf_open(input, &file, err));
     c.file = file;
     pm_status status = convert_file(&c, output, err);
     pm_gguf_writer_destroy(c.writer);
@@ -345,6 +366,7 @@ pm_status pm_convert(const char *input, const char *output, const pm_convert_opt
     free(c.types);
     if (status == PM_OK && result)
         *result = c.result;
+    pm_hf_stream_close(c.stream);
     pm_gguf_close(file);
     return status;
 }

@@ -10,10 +10,11 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/mapped_file.h"
 #include "base/utf8.h"
 #include "formats/block_types.h"
 
-enum { PATH_BYTES = 4096, MAX_SHARDS = 4096 };
+enum { PATH_BYTES = 4096, MAX_SHARDS = 4096, LARGE_BYTES = 1 << 16 /* vectors are less */ };
 
 void pm_hf_files_close(void *pointer)
 {
@@ -24,7 +25,9 @@ void pm_hf_files_close(void *pointer)
         pm_safetensors_close(files->shards[i]);
     free(files->shards);
     free(files->tensors);
+    free(files->sources);
     pm_arena_free(&files->arena);
+    pm_arena_free(&files->one);
     free(files);
 }
 
@@ -180,10 +183,16 @@ static bool type_of(const pm_safetensor *t, pm_type *out)
     return false;
 }
 
-/* The values as F32 in the arena; n of them. */
+/* Memory for values in another form. */
+static void *value_memory(pm_hf_files *files, size_t n_bytes)
+{
+    return pm_arena_alloc(files->is_stream && n_bytes > LARGE_BYTES ? &files->one : &files->arena, n_bytes);
+}
+
+/* The values as F32; n of them. */
 static float *widen(pm_hf_files *files, const pm_safetensor *t, size_t n)
 {
-    float *out = n <= SIZE_MAX / sizeof *out ? pm_arena_alloc(&files->arena, n * sizeof *out) : NULL;
+    float *out = n <= SIZE_MAX / sizeof *out ? value_memory(files, n * sizeof *out) : NULL;
     const char *bytes = t->data;
     for (size_t i = 0; out && i < n; i++) {
         uint16_t half;
@@ -204,7 +213,7 @@ static float *widen(pm_hf_files *files, const pm_safetensor *t, size_t n)
 /* Memory of the import's own for the tensor's values, which are to be changed. */
 static pm_status own_values(pm_hf_importing *import, size_t n_bytes, char **out, pm_error *err)
 {
-    *out = pm_arena_alloc(&import->files->arena, n_bytes);
+    *out = value_memory(import->files, n_bytes);
     return *out ? PM_OK : pm_fail_memory(err, n_bytes, "weights in another form");
 }
 
@@ -245,7 +254,7 @@ static pm_status place_values(pm_hf_importing *import, const pm_safetensor *sour
         t->data = widen(files, source, n);
         t->n_bytes = n * sizeof(float);
     } else if ((uintptr_t)source->data % source->element_bytes) {
-        char *copy = pm_arena_alloc(&files->arena, source->n_bytes);
+        char *copy = value_memory(files, source->n_bytes);
         if (copy)
             memcpy(copy, source->data, source->n_bytes);
         t->data = copy;
@@ -299,28 +308,34 @@ static pm_status skip_rows(pm_hf_importing *import, const pm_safetensor *source,
     return PM_OK;
 }
 
-static pm_status append(pm_hf_files *files, const pm_gguf_tensor *t, pm_error *err)
+static pm_status append(pm_hf_files *files, const pm_gguf_tensor *t, const pm_safetensor *source, pm_error *err)
 {
     if (files->n_tensors == files->capacity) {
         size_t capacity = files->capacity ? 2 * files->capacity : 64;
         pm_gguf_tensor *grown = realloc(files->tensors, capacity * sizeof *grown);
-        if (!grown)
+        files->tensors = grown ? grown : files->tensors;
+        const pm_safetensor **sources = realloc(files->sources, capacity * sizeof *sources);
+        files->sources = sources ? sources : files->sources;
+        if (!grown || !sources)
             return pm_fail_memory(err, capacity * sizeof *grown, "the list of tensors");
-        files->tensors = grown;
         files->capacity = capacity;
     }
+    files->sources[files->n_tensors] = source;
     files->tensors[files->n_tensors++] = *t;
     return PM_OK;
 }
 
-static pm_status take_tensor(pm_hf_importing *import, const pm_safetensor *source, pm_error *err)
+/* The tensor as it becomes; *is_wanted is 0 where it is left out. */
+static pm_status make_tensor(pm_hf_importing *import, const pm_safetensor *source, pm_gguf_tensor *out,
+                             int *is_wanted, pm_error *err)
 {
     long layer;
     const pm_hf_tensor *row = find_row(import->table, source->name, &layer);
     if (!row)
         return fail_tensor(import, source, PM_ERR_UNSUPPORTED, "the family has no tensor of this name", err);
     const json_t *tied = pm_hf_config(import, "tie_word_embeddings");
-    if (!row->gguf || (row->how & PM_HF_UNLESS_TIED && json_is_true(tied)))
+    *is_wanted = row->gguf && !(row->how & PM_HF_UNLESS_TIED && json_is_true(tied));
+    if (!*is_wanted)
         return PM_OK;
     pm_gguf_tensor t = {.dim = {1, 1, 1, 1},
                         .n_dims = source->n_dims,
@@ -345,7 +360,37 @@ static pm_status take_tensor(pm_hf_importing *import, const pm_safetensor *sourc
         PM_TRY(plus_one(import, source, &t, err));
     if (row->how & PM_HF_SKIP_ROWS)
         PM_TRY(skip_rows(import, source, &t, err));
-    return append(import->files, &t, err);
+    *out = t;
+    return PM_OK;
+}
+
+static pm_status take_tensor(pm_hf_importing *import, const pm_safetensor *source, pm_error *err)
+{
+    pm_hf_files *files = import->files;
+    pm_gguf_tensor t;
+    int is_wanted;
+    PM_TRY(make_tensor(import, source, &t, &is_wanted, err));
+    if (!is_wanted)
+        return PM_OK;
+    int is_made_again = files->is_stream && !t.is_mapped && source->n_bytes > LARGE_BYTES / 2;
+    if (is_made_again) {
+        t.data = NULL;
+        pm_mapped_drop(source->data, source->n_bytes);
+    }
+    pm_arena_free(&files->one);
+    return append(files, &t, is_made_again ? source : NULL, err);
+}
+
+pm_status pm_hf_make_tensor(pm_hf_importing *import, size_t index, const void **data, pm_error *err)
+{
+    const pm_safetensor *source = import->files->sources[index];
+    pm_gguf_tensor t = {0};
+    int is_wanted;
+    pm_arena_free(&import->files->one);
+    PM_TRY(make_tensor(import, source, &t, &is_wanted, err));
+    pm_mapped_drop(source->data, source->n_bytes); /* what is wanted of it has been copied */
+    *data = t.data;
+    return PM_OK;
 }
 
 pm_status pm_hf_take_tensors(pm_hf_importing *import, pm_error *err)
@@ -366,5 +411,5 @@ pm_status pm_hf_add_f32(pm_hf_importing *import, const char *name, const float *
     memcpy(copy, values, bytes);
     t.data = copy;
     PM_TRY(make_name(import->files, name, 0, &t.name, err));
-    return append(import->files, &t, err);
+    return append(import->files, &t, NULL, err);
 }

@@ -213,20 +213,64 @@ static pm_status import_all(pm_hf_importing *import, pm_error *err)
     return pm_hf_take_tensors(import, err);
 }
 
+/* What is left of the import when the file has been made of it: the configuration. */
+static pm_status open_import(pm_hf_importing *import, pm_gguf **out, pm_error *err)
+{
+    *out = NULL;
+    pm_status status =
+        import->files ? import_all(import, err) : pm_fail_memory(err, sizeof *import->files, "a model");
+    if (status == PM_OK) {
+        const pm_gguf_parts parts = {import->files->tensors, import->files->n_tensors, pm_hf_files_close,
+                                     import->files};
+        status = pm_gguf_assemble(import->path, import->metadata, &parts, out, err);
+    }
+    if (status != PM_OK)
+        pm_hf_files_close(import->files);
+    pm_gguf_writer_destroy(import->metadata);
+    import->metadata = NULL;
+    return status;
+}
+
 pm_status pm_hf_open(const char *path, pm_gguf **out, pm_error *err)
 {
     pm_hf_importing import = {.path = path, .files = calloc(1, sizeof *import.files)};
-    *out = NULL;
-    pm_status status =
-        import.files ? import_all(&import, err) : pm_fail_memory(err, sizeof *import.files, "a model");
-    if (status == PM_OK) {
-        const pm_gguf_parts parts = {import.files->tensors, import.files->n_tensors, pm_hf_files_close,
-                                     import.files};
-        status = pm_gguf_assemble(path, import.metadata, &parts, out, err);
-    }
-    if (status != PM_OK)
-        pm_hf_files_close(import.files);
-    pm_gguf_writer_destroy(import.metadata);
+    pm_status status = open_import(&import, out, err);
     json_decref(import.config);
     return status;
+}
+
+struct pm_hf_stream {
+    pm_hf_importing import;
+};
+
+pm_status pm_hf_open_stream(const char *path, pm_gguf **out, pm_hf_stream **stream, pm_error *err)
+{
+    pm_hf_stream *s = calloc(1, sizeof *s);
+    *out = NULL;
+    *stream = NULL;
+    if (!s)
+        return pm_fail_memory(err, sizeof *s, "a model");
+    s->import = (pm_hf_importing){.path = path, .files = calloc(1, sizeof *s->import.files)};
+    if (s->import.files)
+        s->import.files->is_stream = true;
+    pm_status status = open_import(&s->import, out, err);
+    if (status != PM_OK) {
+        pm_hf_stream_close(s);
+        return status;
+    }
+    s->import.path = pm_gguf_path(*out);
+    *stream = s;
+    return PM_OK;
+}
+
+void pm_hf_stream_close(pm_hf_stream *stream)
+{
+    if (stream)
+        json_decref(stream->import.config);
+    free(stream);
+}
+
+pm_status pm_hf_stream_read(pm_hf_stream *stream, size_t index, const void **data, pm_error *err)
+{
+    return pm_hf_make_tensor(&stream->import, index, data, err);
 }

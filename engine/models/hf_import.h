@@ -66,6 +66,15 @@ struct pm_hf_importing {
  * (a model_type or feature that pumice does not run), PM_ERR_FORMAT, PM_ERR_LIMIT, PM_ERR_MEMORY. */
 pm_status pm_hf_open(const char *path, pm_gguf **out, pm_error *err);
 
+/* The same for one pass over the tensors: those that are large and have to be in another form are made one at a time,
+ * when they are asked for. Until then their data are NULL. Close the stream before the file. */
+typedef struct pm_hf_stream pm_hf_stream;
+pm_status pm_hf_open_stream(const char *path, pm_gguf **out, pm_hf_stream **stream, pm_error *err);
+void pm_hf_stream_close(pm_hf_stream *stream); /* NULL is fine */
+
+/* The data of tensor `index` of the file where they are NULL; valid until the next call. */
+pm_status pm_hf_stream_read(pm_hf_stream *stream, size_t index, const void **data, pm_error *err);
+
 /* 1 where the path is a directory. */
 int pm_hf_is_directory(const char *path);
 
