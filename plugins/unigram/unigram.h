@@ -39,6 +39,8 @@ enum { UNIGRAM_JOINT_ROWS = 0xC0 + 64 * 64 };
 typedef struct unigram_joints {
     uint32_t rows[256]; /* times 256; of a lead byte, the first one of 64 */
     uint8_t nexts[256]; /* what counts of the byte that follows */
+    uint8_t
+        strange[64 * 64]; /* by a lead byte and the next one: no token has any character that begins with them */
     uint64_t bits[UNIGRAM_JOINT_ROWS * 256 / 64];
 } unigram_joints;
 

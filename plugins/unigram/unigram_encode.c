@@ -245,34 +245,63 @@ static inline __attribute__((always_inline)) int encode_words(unigram_run *run, 
     return 1;
 }
 
-/* Where words end, of some places, of which the last one is not the text's. */
-static inline void find_ends(const unigram_run *run, size_t from, size_t to, word_block *block)
+/* Characters that are sure to be unknown; returns where they end. */
+static inline __attribute__((always_inline)) size_t take_strangers(unigram_run *run, size_t begin, int in_float)
+{
+    const unigram_model *model = run->model;
+    unigram_sum sum = run->sum;
+    size_t at = begin;
+    while (at < run->n && model->joints->strange[(unsigned char)run->text[at]]) {
+        pm_character c = pm_read_character(run->text, at, run->n);
+        if (c.malformed)
+            break;
+        if (in_float && sum.in_float < (float)-UNIGRAM_LARGEST_SUM)
+            sum.in_float = 0;
+        add_score(model, model->unknown, &sum, in_float);
+        at += c.length;
+    }
+    if (at > begin)
+        take_token(run, model->unknown, begin, at);
+    run->sum = sum;
+    return at;
+}
+
+/* Where words end, from a place on up to the next stranger, or for a block; returns the place that was not looked
+ * at. The last place of the text is never one. */
+static inline size_t find_ends(const unigram_run *run, size_t from, word_block *block)
 {
     const unsigned char *text = (const unsigned char *)run->text;
     const unigram_joints *joints = run->model->joints;
-    size_t n = 0;
-    for (size_t at = from; at < to; at++) {
-        size_t joint = unigram_joint(joints, text[at - 1], text[at], text[at + 1]);
-        block->ends[n] = (uint32_t)at;
+    size_t n = 0, at = from, to = run->n - from <= BLOCK ? run->n - 1 : from + BLOCK;
+    while (at < to) {
+        const unsigned char byte = text[at];
+        size_t joint = unigram_joint(joints, text[at - 1], byte, text[at + 1]);
+        block->ends[n] = (uint32_t)at++;
         n += ~joints->bits[joint / 64] >> joint % 64 & 1;
+        if (joints->strange[byte])
+            break;
     }
     block->n = n;
+    return at;
 }
 
 static inline __attribute__((always_inline)) int encode_piece(unigram_run *run, int in_float)
 {
     word_block block;
-    size_t begin = 0, at = 1;
-    while (run->n > UNIGRAM_WORD_BYTES && at < run->n - 1) {
-        size_t to = run->n - 1 - at < BLOCK ? run->n - 1 : at + BLOCK;
-        find_ends(run, at, to, &block);
+    size_t begin = take_strangers(run, 0, in_float),
+           at = begin + 1; /* the word at hand, and what to look at next */
+    while (run->n > UNIGRAM_WORD_BYTES && at + 1 < run->n) {
+        at = find_ends(run, at, &block);
         find_words(run, begin, &block);
         if (!encode_words(run, begin, &block, in_float))
             return 0;
         begin = block.n > 0 ? block.ends[block.n - 1] : begin;
-        at = to;
+        if (begin + 1 == at) {
+            begin = take_strangers(run, begin, in_float);
+            at = begin + 1;
+        }
     }
-    block.n = 1;
+    block.n = begin < run->n;
     block.ends[0] = (uint32_t)run->n;
     find_words(run, begin, &block);
     return encode_words(run, begin, &block, in_float);

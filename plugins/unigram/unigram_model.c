@@ -89,13 +89,14 @@ static pm_plugin_code fill_scores(unigram_model *model, const pm_plugin_message 
     return PM_PLUGIN_OK;
 }
 
-static unigram_joints *make_joints(void)
+static unigram_joints *make_joints(int is_bytes)
 {
     unigram_joints *joints = calloc(1, sizeof *joints);
     for (unsigned byte = 0; byte < 256 && joints; byte++) {
         int is_lead = byte >= 0xC0;
         joints->rows[byte] = (is_lead ? 0xC0 + (byte & 63) * 64 : byte) * 256;
         joints->nexts[byte] = is_lead ? 63 : 0;
+        joints->strange[byte] = is_lead && !is_bytes;
     }
     if (joints)
         memset(joints->bits + 0x80 * 256 / 64, 0xFF, 0x40 * 256 / 8);
@@ -108,10 +109,12 @@ static void set_joint(unigram_joints *joints, unsigned char before, unsigned cha
     joints->bits[joint / 64] |= (uint64_t)1 << joint % 64;
 }
 
-/* The places inside a token. */
+/* The places inside a token, and its characters. */
 static void set_joints(unigram_joints *joints, const char *token, size_t n)
 {
     const unsigned char *bytes = (const unsigned char *)token;
+    for (size_t i = 0; i < n; i++)
+        joints->strange[bytes[i]] = 0;
     for (size_t i = 1; i + 1 < n; i++)
         set_joint(joints, bytes[i - 1], bytes[i], bytes[i + 1]);
     /* What follows the last byte is not known; it matters only in tokens that end within a character. */
@@ -123,7 +126,7 @@ static pm_plugin_code fill_trie(unigram_model *model, const pm_plugin_message *m
 {
     const pm_token_table *table = model->table;
     pm_trie_key *keys = malloc((table->n + 1) * sizeof *keys);
-    model->joints = make_joints();
+    model->joints = make_joints(model->is_bytes);
     model->characters = calloc(UNIGRAM_CHARACTERS, sizeof *model->characters);
     if (!keys || !model->joints || !model->characters) {
         free(keys);

@@ -164,22 +164,25 @@ static inline size_t count_signs(const unsigned char *p)
     return others ? (size_t)__builtin_ctzll(others) / 8 : sizeof bytes;
 }
 
-/* Whether the character at `at` stays what it is. */
-static inline int is_kept(const normalizer_step *step, const pm_charsmap_guide *guide, const pm_piece *in,
-                          size_t at, pm_character c)
+/* Whether the character at `at` stays what it is for sure. */
+static inline int stays(const normalizer_step *step, const pm_charsmap_guide *guide, const pm_piece *in, size_t at,
+                        pm_character c)
+{
+    size_t next = at + c.length;
+    if (c.malformed || c.code >= sizeof guide->kinds ||
+        step->sentencepiece->starts_symbol[(unsigned char)in->bytes[at]])
+        return 0;
+    unsigned kind = guide->kinds[c.code];
+    return kind == PM_CHARSMAP_KEEPS || (kind == PM_CHARSMAP_KEEPS_MOSTLY &&
+                                         (next == in->n || !guide->goes_on[(unsigned char)in->bytes[next]]));
+}
+
+/* The same, of the characters of which more must be seen. */
+static int stays_here(const normalizer_step *step, const pm_piece *in, size_t at)
 {
     const char *to;
-    if (step->sentencepiece->starts_symbol[(unsigned char)in->bytes[at]])
-        return 0;
-    if (c.code < sizeof guide->kinds && !c.malformed) {
-        unsigned kind = guide->kinds[c.code];
-        if (kind == PM_CHARSMAP_KEEPS)
-            return 1;
-        size_t next = at + c.length;
-        if (kind == PM_CHARSMAP_KEEPS_MOSTLY && (next == in->n || !guide->goes_on[(unsigned char)in->bytes[next]]))
-            return 1;
-    }
-    return pm_charsmap_longest(step->charsmap, in->bytes + at, in->n - at, &to) == 0;
+    return !step->sentencepiece->starts_symbol[(unsigned char)in->bytes[at]] &&
+           pm_charsmap_longest(step->charsmap, in->bytes + at, in->n - at, &to) == 0;
 }
 
 /* Takes the text from *place on as long as each character stays what it is, but for how spaces are written: nearly
@@ -208,7 +211,14 @@ static int put_kept(sp_writer *w, const normalizer_step *step, const pm_piece *i
                 continue;
         }
         pm_character c = pm_read_character(in->bytes, at, in->n);
-        if (!is_kept(step, guide, in, at, c))
+        while (c.code >= 0x80 && !out->with_origins && in->n - at > 4 && stays(step, guide, in, at, c)) {
+            memcpy(to, text + at, 4); /* faster than just the character */
+            at += c.length;
+            to += c.length;
+            w->after_space = 0;
+            c = pm_read_character(in->bytes, at, in->n);
+        }
+        if (!stays(step, guide, in, at, c) && !stays_here(step, in, at))
             break;
         size_t n = c.length;
         if (c.code == ' ') {
