@@ -5,6 +5,9 @@
 
 int cmd_run(int argc, char **argv);
 int cmd_score(int argc, char **argv);
+int cmd_embed(int argc, char **argv);
+int cmd_fill(int argc, char **argv);
+int cmd_translate(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_devices(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);

@@ -24,6 +24,9 @@ typedef struct command_row {
 static const command_row commands[] = {
     {"run", "answer a prompt, or chat", cmd_run},
     {"score", "how probable a text is: log-probabilities and perplexity", cmd_score},
+    {"embed", "turn texts into vectors", cmd_embed},
+    {"fill", "what stands in place of a masked token; whether a sentence follows", cmd_fill},
+    {"translate", "give texts to an encoder-decoder model", cmd_translate},
 #ifdef PUMICE_WITH_BENCH
     {"bench", "measure the speed of this machine's devices", cmd_bench},
 #endif

@@ -188,6 +188,8 @@ int cli_engine_start(cli_engine *engine)
     const pm_session_options session_options = {
         .n_ctx = options->n_ctx,
         .n_batch = options->n_batch,
+        .n_source = options->n_ctx,
+        .n_beams = options->n_beams,
         .kv_f32 = options->kv_f32 != 0,
         .check = options->check != 0,
         .trace = engine->trace,

@@ -15,6 +15,7 @@ typedef struct cli_engine_options {
     const char *device; /* the device group */
     int tier, n_threads, no_self_test, no_cache, quiet;
     int n_ctx, n_batch, kv_f32, check; /* the session group */
+    int n_beams;                       /* of translate */
     const char *trace;
 } cli_engine_options;
 

@@ -19,7 +19,7 @@ int32_t pm_session_max_sequence(const pm_session *session)
                : session->options.n_ctx;
 }
 
-static pm_status check_sequence(const pm_session *session, const pm_sequence *s, pm_error *err)
+static pm_status check_sequence(const pm_session *session, const pm_token_sequence *s, pm_error *err)
 {
     const pm_model_info *info = &session->model->def->info;
     PM_TRY(pm_session_check_ids(session, s->tokens, s->n, err));
@@ -48,7 +48,7 @@ static pm_status check_head(const pm_session *session, pm_head head, const char 
 
 /* One pass over `sequences`, whose tokens stand one after the other in `tokens`. */
 typedef struct encoding {
-    const pm_sequence *sequences;
+    const pm_token_sequence *sequences;
     size_t n;
     const int32_t *tokens;
     int32_t n_tokens;
@@ -105,7 +105,7 @@ static pm_status run_encoding(pm_session *session, const encoding *e, pm_error *
 }
 
 /* As many of the first n sequences as one pass takes, at least one. */
-static size_t fit(const pm_session *session, const pm_sequence *sequences, size_t n, int32_t *n_tokens)
+static size_t fit(const pm_session *session, const pm_token_sequence *sequences, size_t n, int32_t *n_tokens)
 {
     size_t taken = 0, sum = 0, most = (size_t)pm_session_max_tokens(session);
     while (taken < n && sum + sequences[taken].n <= most)
@@ -115,7 +115,7 @@ static size_t fit(const pm_session *session, const pm_sequence *sequences, size_
 }
 
 /* The tokens of n sequences in one array, the caller's to free. */
-static pm_status join_tokens(const pm_sequence *sequences, size_t n, int32_t n_tokens, int32_t **out,
+static pm_status join_tokens(const pm_token_sequence *sequences, size_t n, int32_t n_tokens, int32_t **out,
                              pm_error *err)
 {
     int32_t *at = *out = malloc((size_t)n_tokens * sizeof **out);
@@ -126,7 +126,7 @@ static pm_status join_tokens(const pm_sequence *sequences, size_t n, int32_t n_t
     return PM_OK;
 }
 
-pm_status pm_session_encode(pm_session *session, const pm_sequence *sequences, size_t n, float *hidden,
+pm_status pm_session_encode(pm_session *session, const pm_token_sequence *sequences, size_t n, float *hidden,
                             pm_error *err)
 {
     size_t n_embd = (size_t)session->model->def->info.n_embd;
@@ -151,7 +151,7 @@ pm_status pm_session_encode(pm_session *session, const pm_sequence *sequences, s
 }
 
 /* One sequence in one pass. */
-static pm_status encode_one(pm_session *session, const pm_sequence *sequence, encoding e, pm_error *err)
+static pm_status encode_one(pm_session *session, const pm_token_sequence *sequence, encoding e, pm_error *err)
 {
     PM_TRY(check_sequence(session, sequence, err));
     e.sequences = sequence;
@@ -168,7 +168,7 @@ pm_status pm_session_set_source(pm_session *session, const int32_t *tokens, size
         return pm_fail(err, PM_ERR_UNSUPPORTED,
                        "a model of architecture '%s' has no encoder and decoder to translate with",
                        info->architecture);
-    const pm_sequence sequence = {.tokens = tokens, .n = n};
+    const pm_token_sequence sequence = {.tokens = tokens, .n = n};
     session->n_source = session->n_past = 0;
     PM_TRY(encode_one(session, &sequence,
                       (encoding){.head = PM_HEAD_HIDDEN,
@@ -179,7 +179,7 @@ pm_status pm_session_set_source(pm_session *session, const int32_t *tokens, size
     return PM_OK;
 }
 
-pm_status pm_session_encode_layers(pm_session *session, const pm_sequence *sequence, float *layers, pm_error *err)
+pm_status pm_session_encode_layers(pm_session *session, const pm_token_sequence *sequence, float *layers, pm_error *err)
 {
     if (session->model->def->info.shape == PM_SHAPE_DECODER_ONLY)
         return pm_fail(err, PM_ERR_UNSUPPORTED, "a model of architecture '%s' has no encoder",
@@ -187,7 +187,7 @@ pm_status pm_session_encode_layers(pm_session *session, const pm_sequence *seque
     return encode_one(session, sequence, (encoding){.head = PM_HEAD_HIDDEN, .layers = layers}, err);
 }
 
-pm_status pm_session_masked_logits(pm_session *session, const pm_sequence *sequence, const int32_t *rows,
+pm_status pm_session_masked_logits(pm_session *session, const pm_token_sequence *sequence, const int32_t *rows,
                                    size_t n_rows, float *logits, pm_error *err)
 {
     size_t most = (size_t)pm_session_max_outputs(session), n_vocab = (size_t)session->model->def->info.n_vocab;
@@ -209,7 +209,7 @@ pm_status pm_session_masked_logits(pm_session *session, const pm_sequence *seque
     return PM_OK;
 }
 
-pm_status pm_session_next_sentence(pm_session *session, const pm_sequence *pair, float logits[2], pm_error *err)
+pm_status pm_session_next_sentence(pm_session *session, const pm_token_sequence *pair, float logits[2], pm_error *err)
 {
     static const int32_t first_row;
     PM_TRY(check_head(session, PM_HEAD_PAIR, "next-sentence prediction", err));
@@ -247,7 +247,7 @@ static void to_length_one(float *vector, size_t n)
 }
 
 /* Hidden states of `n` sequences that fit one pass, or of one where the model's shape takes no more. */
-static pm_status hidden_of(pm_session *session, const pm_sequence *sequences, size_t n, float *hidden,
+static pm_status hidden_of(pm_session *session, const pm_token_sequence *sequences, size_t n, float *hidden,
                            pm_error *err)
 {
     switch (session->model->def->info.shape) {
@@ -261,7 +261,7 @@ static pm_status hidden_of(pm_session *session, const pm_sequence *sequences, si
     }
 }
 
-pm_status pm_session_embed(pm_session *session, const pm_sequence *sequences, size_t n, pm_pooling pooling,
+pm_status pm_session_embed(pm_session *session, const pm_token_sequence *sequences, size_t n, pm_pooling pooling,
                            int normalize, float *embeddings, pm_error *err)
 {
     const pm_model_info *info = &session->model->def->info;

@@ -418,40 +418,6 @@ pm_status pm_session_truncate(pm_session *session, int32_t n_past, pm_error *err
     return PM_OK;
 }
 
-/* log P(target) under the softmax of one row of logits, in double. */
-static double log_prob(const float *logits, int32_t n_vocab, int32_t target)
-{
-    double max = -INFINITY, sum = 0;
-    for (int32_t i = 0; i < n_vocab; i++)
-        if (logits[i] > max)
-            max = logits[i];
-    for (int32_t i = 0; i < n_vocab; i++)
-        sum += exp(logits[i] - max);
-    return logits[target] - max - log(sum);
-}
-
-pm_status pm_session_score(pm_session *session, const int32_t *tokens, size_t n, double *log_probs, pm_error *err)
-{
-    PM_TRY(pm_session_truncate(session, 0, err));
-    PM_TRY(check_tokens(session, tokens, n, err));
-    int32_t n_vocab = session->model->def->info.n_vocab;
-    size_t most = (size_t)pm_session_max_outputs(session), bytes = most * (size_t)n_vocab * sizeof(float);
-    float *logits = malloc(bytes);
-    if (!logits)
-        return pm_fail_memory(err, bytes, "logits");
-    log_probs[0] = 0;
-    pm_status status = PM_OK;
-    for (size_t done = 0; done < n && status == PM_OK;) {
-        size_t pass = n - done < most ? n - done : most;
-        status = pm_session_logits(session, tokens + done, pass, pass, logits, err);
-        for (size_t i = 0; status == PM_OK && i < pass && done + i + 1 < n; i++)
-            log_probs[done + i + 1] = log_prob(logits + i * (size_t)n_vocab, n_vocab, tokens[done + i + 1]);
-        done += pass;
-    }
-    free(logits);
-    return status;
-}
-
 /* The plan that pm_session_next uses for a pass of n_tokens, or that of an encoder. */
 static pm_status sampling_plan(pm_session *session, int32_t n_tokens, const pm_session_plan **plan, pm_error *err)
 {

@@ -173,7 +173,7 @@ static void check_decoder_only(family *f)
 }
 
 /* All sequences packed into one call must give what each gave alone. */
-static void check_packed(family *f, const pm_sequence *sequences, size_t n_sequences)
+static void check_packed(family *f, const pm_token_sequence *sequences, size_t n_sequences)
 {
     pm_error err = {PM_OK, ""};
     size_t n_embd = (size_t)f->info->n_embd, total = 0;
@@ -186,7 +186,7 @@ static void check_packed(family *f, const pm_sequence *sequences, size_t n_seque
     free(hidden);
 }
 
-static void check_masked(family *f, int i, const pm_sequence *s)
+static void check_masked(family *f, int i, const pm_token_sequence *s)
 {
     pm_error err = {PM_OK, ""};
     size_t size = s->n * (size_t)f->info->n_vocab;
@@ -202,12 +202,12 @@ static void check_masked(family *f, int i, const pm_sequence *s)
 
 static void check_encoder_only(family *f)
 {
-    pm_sequence sequences[16];
+    pm_token_sequence sequences[16];
     int n = 0;
     for (size_t m, m2; n < 16 && array(f, "tokens", n, -1); n++) {
         pm_error err = {PM_OK, ""};
-        pm_sequence *s = &sequences[n];
-        *s = (pm_sequence){.tokens = ids(array(f, "tokens", n, -1), &m),
+        pm_token_sequence *s = &sequences[n];
+        *s = (pm_token_sequence){.tokens = ids(array(f, "tokens", n, -1), &m),
                            .types = ids(array(f, "types", n, -1), &m2)};
         s->n = m;
         float *layers = floats(f, (size_t)(f->info->n_layers + 1) * m * (size_t)f->info->n_embd), pair[2];
@@ -258,7 +258,7 @@ static void check_encoder_decoder(family *f)
         const int32_t *source = ids(array(f, "source", i, -1), &n);
         const int32_t *target = ids(array(f, "target", i, -1), &n_target);
         size_t n_embd = (size_t)f->info->n_embd;
-        const pm_sequence sequence = {.tokens = source, .n = n};
+        const pm_token_sequence sequence = {.tokens = source, .n = n};
         float *layers = floats(f, (size_t)(f->info->n_encoder_layers + 1) * n * n_embd);
         float *encoded = floats(f, n * n_embd);
         if (layers && ok(f, "encoder", pm_session_encode_layers(f->session, &sequence, layers, &err), &err))

@@ -72,9 +72,20 @@ pm_status pm_session_layers(pm_session *session, const int32_t *tokens, size_t n
 /* Forgets the tokens from position n_past on. */
 pm_status pm_session_truncate(pm_session *session, int32_t n_past, pm_error *err);
 
+typedef struct pm_token_prob {
+    int32_t id;      /* -1: none */
+    double log_prob; /* natural logarithm */
+} pm_token_prob;
+
 /* The language model as a probability: log_probs[i] = log P(tokens[i] | tokens before it), natural logarithm, for
- * i = 1 .. n-1; log_probs[0] is set to 0 (nothing comes before it). Starts from an empty timeline. */
-pm_status pm_session_score(pm_session *session, const int32_t *tokens, size_t n, double *log_probs, pm_error *err);
+ * i = 1 .. n-1; log_probs[0] is set to 0 (nothing comes before it). Of an encoder-decoder model also given the source,
+ * with the decoder's start token first. top[i][n_top]: the most probable tokens there, best first; n_top 0: not wanted.
+ * Starts from an empty timeline. */
+pm_status pm_session_score(pm_session *session, const int32_t *tokens, size_t n, double *log_probs, size_t n_top,
+                           pm_token_prob *top, pm_error *err);
+
+/* The n_top most probable tokens under the softmax of logits[n_vocab], best first; how many there are (NaN are none). */
+size_t pm_top_tokens(const float *logits, int32_t n_vocab, pm_token_prob *top, size_t n_top);
 
 /* Describes the compiled plan for a pass of n_tokens, line by line. */
 pm_status pm_session_explain(pm_session *session, int32_t n_tokens, void (*put)(void *user, const char *line),
