@@ -1,5 +1,6 @@
 /* `pumice run`: a prompt answered, a text continued (--raw), or a chat. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -9,6 +10,7 @@
 #include "conversation.h"
 #include "open_model.h"
 #include "options.h"
+#include "pumice/encode.h"
 #include "text.h"
 
 typedef struct run_options {
@@ -64,9 +66,8 @@ static float given_or(float given, float otherwise)
     return given >= 0 ? given : otherwise;
 }
 
-static pm_sampling choose_sampling(const run_options *options)
+static pm_sampling choose_sampling(const run_options *options, int raw)
 {
-    int raw = options->raw;
     pm_sampling sampling = {
         .temperature = given_or(options->temperature, raw ? 0.0f : 0.3f),
         .top_k = options->top_k >= 0 ? options->top_k : raw ? 0 : 40,
@@ -85,9 +86,16 @@ static pm_sampling choose_sampling(const run_options *options)
     return sampling;
 }
 
+static bool is_translator(const cli_engine *engine)
+{
+    return pm_model_get_info(engine->model)->shape == PM_SHAPE_ENCODER_DECODER;
+}
+
+/* The text goes on, or, of an encoder-decoder model, it is the source and the answer its target. */
 static int continue_text(cli_engine *engine, const cli_answer_options *options, const cli_text *prompt,
                          cli_answer *answer)
 {
+    int32_t start = pm_model_get_info(engine->model)->start_token;
     pm_error err = {0};
     pm_tokens tokens = {0};
     int status;
@@ -96,8 +104,12 @@ static int continue_text(cli_engine *engine, const cli_answer_options *options, 
         status = cli_report("run", &err);
     else if (tokens.n == 0)
         status = cli_error("run", "the prompt is empty, and this model does not start texts with a token of its own");
-    else
+    else if (!is_translator(engine))
         status = cli_make_answer(engine, options, tokens.ids, tokens.n, answer);
+    else if (pm_session_set_source(engine->session, tokens.ids, tokens.n, NULL, &err) != PM_OK)
+        status = cli_report("run", &err);
+    else
+        status = cli_make_answer(engine, options, &start, 1, answer);
     pm_tokens_free(&tokens);
     return status;
 }
@@ -133,24 +145,27 @@ static int answer_once(cli_engine *engine, cli_conversation *conversation, const
 
 static int run(cli_engine *engine, const run_options *options, const cli_text *prompt)
 {
+    int raw = options->raw || is_translator(engine);
+    if (is_translator(engine) && (options->chat || options->system))
+        return cli_error("run", "an encoder-decoder model answers a text with a text: there is no %s with it",
+                         options->chat ? "chat" : "system message");
     cli_answer_options answer_options = {
-        .sampling = choose_sampling(options),
+        .sampling = choose_sampling(options, raw),
         .max_tokens = options->max_tokens,
         .stops = &options->stops,
         /* A continuation goes on where its prompt ended; an answer begins a text of its own. */
-        .decode_flags = PM_DECODE_SKIP_SPECIAL | (options->raw ? PM_DECODE_CONTINUATION : 0),
+        .decode_flags = PM_DECODE_SKIP_SPECIAL | (options->raw && !is_translator(engine) ? PM_DECODE_CONTINUATION : 0),
     };
     cli_conversation conversation = {0};
     pm_error err = {0};
     int status = CLI_OK;
-    if (!options->raw &&
-        cli_conversation_open(&conversation, engine->tokenizer, options->chat_template, &err) != PM_OK)
+    if (!raw && cli_conversation_open(&conversation, engine->tokenizer, options->chat_template, &err) != PM_OK)
         status = cli_report("run", &err);
     if (status == CLI_OK && options->system &&
         cli_conversation_add(&conversation, "system", options->system, strlen(options->system), &err) != PM_OK)
         status = cli_report("run", &err);
     if (status == CLI_OK && prompt->data)
-        status = answer_once(engine, &conversation, &answer_options, options->raw, prompt);
+        status = answer_once(engine, &conversation, &answer_options, raw, prompt);
     if (status == CLI_OK && options->chat)
         status = cli_chat_loop(&conversation, engine, &answer_options);
     cli_conversation_close(&conversation);
@@ -194,8 +209,9 @@ int cmd_run(int argc, char **argv)
         .command = "run",
         .synopsis = "[OPTION]... [PROMPT]",
         .about = "Answers a prompt, and streams the answer to standard output. The prompt is put into the model's chat\n"
-                 "template, unless --raw is given. Without a prompt it is read from standard input, or a chat begins\n"
-                 "where that is a terminal. Ctrl-C stops the answer; what has come so far is kept.",
+                 "template, unless --raw is given; an encoder-decoder model takes it as the source. Without a prompt it is\n"
+                 "read from standard input, or a chat begins where that is a terminal. Ctrl-C stops the answer; what has\n"
+                 "come so far is kept.",
         .examples = "  pumice run \"What is the capital of France?\"\n"
                     "  pumice run --raw --prompt \"Once upon a time\" --max-tokens 100\n"
                     "  pumice run --device vulkan --system \"Answer in rhymes.\"",

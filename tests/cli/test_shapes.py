@@ -63,7 +63,6 @@ class Shapes(CliCase):
         for pooling in ("mean", "cls", "last"):
             result = self.json("embed", "--model", folder, "--format", "json", "--pooling", pooling, "--no-normalize", *texts)
             self.assertEqual((result["dimensions"], result["pooling"]), (48, pooling))
-            # Golden hidden states have segments that the command does not give: the first half's tokens are of segment 0.
             self.assertEqual(len(result["embeddings"]), 4)
         one = self.json("embed", "--model", folder, "--format", "json", texts[0])["embeddings"][0]
         self.assertAlmostEqual(sum(x * x for x in one), 1, places=5)
@@ -135,6 +134,17 @@ class Shapes(CliCase):
                 self.assertAlmostEqual(found[0]["score"], golden[f"beam_score.{i}"][0], places=4)
             lines = self.pumice("translate", "--model", folder, "--max-tokens", 40, "--kv-f32", text="\n".join(texts)).stdout
             self.assertEqual(lines.decode().splitlines(), [found[0]["text"] for found in got["translations"]])
+
+    def test_run_takes_the_prompt_as_the_source(self):
+        golden, _ = read_golden("t5_gated")
+        folder = self.model("t5_gated", special={golden["ends"][0]: ("eos_token", "</s>")})
+        for i in range(5):
+            want = [t for t in golden[f"greedy.{i}"] if t != golden["ends"][0]]
+            got = self.pumice("run", "--model", folder, "--max-tokens", 40, "--kv-f32", "--temp", 0,
+                              self.words(golden[f"prompt.{i}"])).stdout.decode()
+            self.assertEqual(got.split(), self.words(want).split())
+        self.assertIn(b"no system message", self.pumice("run", "--model", folder, "--system", "t5", "t6",
+                                                        status=FAILURE).stderr)
 
     def test_score_of_a_target(self):
         golden, shapes = read_golden("bart")
