@@ -1,5 +1,5 @@
 /* fuzz.hf_mutations: Hugging Face directories whose config.json or safetensors header is damaged, opened as models
- * and, where they still are some, run for two tokens. Each is refused with a message or evaluated to the end.
+ * and, where they still are some, evaluated and converted. Each is refused with a message or evaluated to the end.
  *
  * usage: mutate_hf DIRECTORY [FILES [SEQUENCE]], where DIRECTORY is a small model that is as it should be. */
 #include <stdio.h>
@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "pumice/session.h"
+#include "pumice/convert.h"
+#include "pumice/encode.h"
+#include "pumice/search.h"
 #include "tests/fuzz/damage.h"
 
 static const char *const words[] = {"\"",
@@ -38,6 +40,17 @@ static const char *const words[] = {"\"",
                                     "llama",
                                     "mistral",
                                     "qwen3",
+                                    "gpt2",
+                                    "gemma3_text",
+                                    "glm4",
+                                    "bert",
+                                    "t5",
+                                    "marian",
+                                    "bart",
+                                    "\"norm_first\":true",
+                                    "\"layer_types\":[]",
+                                    "\"relative_attention_num_buckets\":4",
+                                    "\"pad_token_id\":40",
                                     "\"rope_type\":\"yarn\"",
                                     "\"rope_type\":\"llama3\"",
                                     "\"sliding_window\":3",
@@ -75,15 +88,40 @@ static void write_whole(const char *name, const uint8_t *bytes, size_t n)
     }
 }
 
+/* Two tokens, or what models of another shape do. */
 static pm_status evaluate(pm_model *model, pm_error *err)
 {
+    static const int32_t text[] = {3, 1, 2};
+    const pm_token_sequence sequence = {.tokens = text, .n = 3};
+    const pm_model_info *info = pm_model_get_info(model);
     pm_session *session;
-    pm_status status = pm_session_create(model, &(pm_session_options){.n_ctx = 4}, &session, err);
-    const pm_sampling greedy = {0};
-    int32_t next = 0;
-    for (int i = 0; i < 2 && status == PM_OK; i++)
-        status = pm_session_next(session, &next, 1, &greedy, &next, err);
+    pm_hypothesis *found = NULL;
+    size_t n_found = 0;
+    int32_t next = info->shape == PM_SHAPE_ENCODER_DECODER ? info->start_token : 0;
+    float *vector = malloc(sizeof *vector * (size_t)info->n_embd);
+    if (!vector)
+        return PM_ERR_INTERNAL;
+    pm_status status = pm_session_create(model, &(pm_session_options){.n_ctx = 4, .n_beams = 2}, &session, err);
+    if (status == PM_OK && info->shape != PM_SHAPE_DECODER_ONLY)
+        status = pm_session_embed(session, &sequence, 1, PM_POOLING_MEAN, 0, vector, err);
+    if (status == PM_OK && info->shape == PM_SHAPE_ENCODER_DECODER)
+        status = pm_session_beam_search(session, &next, 1, NULL, &found, &n_found, err);
+    for (int i = 0; i < 2 && status == PM_OK && info->shape != PM_SHAPE_ENCODER_ONLY; i++)
+        status = pm_session_next(session, &next, 1, NULL, &next, err);
+    pm_hypotheses_free(found, n_found);
     pm_session_destroy(session);
+    free(vector);
+    return status;
+}
+
+/* Converted: to the end, or refused with a message (weights that are no numbers), and then nothing is left. */
+static pm_status convert(pm_error *err)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/converted.gguf", folder);
+    pm_status status = pm_convert(folder, path, &(pm_convert_options){.type = PM_TYPE_Q8_0, .n_threads = 1}, NULL, err);
+    if (status == PM_OK && remove(path) != 0)
+        return PM_ERR_INTERNAL;
     return status;
 }
 
@@ -97,6 +135,8 @@ static int check(pm_device *device, unsigned index)
     if (taken)
         status = evaluate(model, &err);
     pm_model_close(model);
+    if (taken && status == PM_OK)
+        status = convert(&err);
     if ((status != PM_OK && !err.message[0]) || status == PM_ERR_INTERNAL) {
         printf("number %u: %s\n", index, err.message[0] ? err.message : "refused without a message");
         return -1;
