@@ -165,10 +165,18 @@ static pm_status compare(const char *path, const pm_vocabulary *v, const pm_gguf
     pm_tokenizer *original = NULL, *written = NULL;
     out->is_exact = 1;
     PM_TRY(pm_tokenizer_open_file(path, options, &original, err));
-    pm_status status = pm_tokenizer_open_gguf(header, options, &written, err);
+    pm_error refused = {0};
+    pm_status status = pm_tokenizer_open_gguf(header, options, &written, &refused);
     comparison c = {original, written, out, 1};
-    if (status == PM_OK)
+    if (status == PM_OK) {
         status = compare_all(&c, v, n_rows, err);
+    } else if (status == PM_ERR_FORMAT || status == PM_ERR_UNSUPPORTED) {
+        out->is_exact = 0;
+        snprintf(out->difference, sizeof out->difference, "as they are refused: %.120s", refused.message);
+        status = PM_OK;
+    } else {
+        status = pm_fail(err, status, "%s", refused.message);
+    }
     *needs_json = !out->is_exact || !c.decodes_alike;
     pm_tokenizer_close(original);
     pm_tokenizer_close(written);

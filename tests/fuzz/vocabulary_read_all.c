@@ -8,6 +8,7 @@
 
 #include "parts/json_tree.h"
 #include "vocabulary.h"
+#include "vocabulary_to_gguf.h"
 
 const char *const vocabulary_kind_names[N_VOCABULARY_KINDS] = {"tokenizer_json", "sentencepiece", "tiktoken",
                                                                "wordlist", "gguf_vocabulary"};
@@ -73,6 +74,36 @@ static int is_good(const pm_vocabulary *v, const char *name)
     return entries_are_good(spec, name) && merges_are_good(spec, name) && pipeline_is_good(spec, name);
 }
 
+/* Written as GGUF's keys and read again: whatever the vocabulary, the keys are well-formed, and a reader says what
+ * it does not like. */
+static int written_is_good(const pm_vocabulary *v, const char *name)
+{
+    pm_gguf_settings settings;
+    pm_plugin_message message = {NULL, 0};
+    pm_json_tree *tree = NULL;
+    pm_gguf_writer *writer = NULL;
+    pm_gguf *file = NULL;
+    pm_vocabulary again = {0};
+    void *header = NULL;
+    size_t size;
+    pm_error err = {PM_OK, ""};
+    if (pm_json_tree_parse(v->spec.pipeline, v->spec.n_pipeline, &tree, &message) != PM_PLUGIN_OK ||
+        pm_gguf_writer_create(NULL, &writer, NULL) != PM_OK)
+        return complain(name, "out of memory");
+    pm_gguf_settings_find(v, pm_json_root(tree), &settings);
+    int is_good = pm_vocabulary_to_gguf(v, &settings, v->spec.n_entries + 3, writer, &err) == PM_OK &&
+                  pm_gguf_writer_header(writer, &header, &size, &err) == PM_OK &&
+                  pm_gguf_open_memory(header, size, "written", &file, &err) == PM_OK;
+    if (is_good && pm_vocabulary_read_gguf(file, &again, &err) != PM_OK)
+        is_good = err.message[0] != '\0' && err.status != PM_ERR_INTERNAL;
+    pm_vocabulary_free(&again);
+    pm_gguf_close(file);
+    free(header);
+    pm_gguf_writer_destroy(writer);
+    pm_json_tree_destroy(tree);
+    return is_good ? 1 : complain(name, err.message[0] ? err.message : "refused without a reason");
+}
+
 static pm_status read_kind(vocabulary_kind kind, const char *bytes, size_t size, pm_gguf **file, pm_vocabulary *v,
                            pm_error *err)
 {
@@ -108,7 +139,7 @@ read_verdict vocabulary_read_all(vocabulary_kind kind, const uint8_t *bytes, siz
     pm_status status = read_kind(kind, copy, size, &file, &v, &err);
     read_verdict verdict = READ_REJECTED;
     if (status == PM_OK)
-        verdict = is_good(&v, name) ? READ_ACCEPTED : READ_BROKEN;
+        verdict = is_good(&v, name) && written_is_good(&v, name) ? READ_ACCEPTED : READ_BROKEN;
     else if (!err.message[0] || err.status != status || status == PM_ERR_INTERNAL)
         verdict = complain(name, "refused without a reason") ? READ_REJECTED : READ_BROKEN;
     pm_vocabulary_free(&v);
