@@ -13,6 +13,7 @@
 layout(constant_id = 2) const uint PM_ALIGNED = 1; // D is a multiple of 8
 layout(constant_id = 3) const uint PM_SPANS = 0;   // positions are triples
 layout(constant_id = 4) const uint PM_HAS_BIAS = 0;
+layout(constant_id = 5) const uint PM_PAGED = 0; // positions are pairs (position, sequence), slots by the table of pages
 
 layout(push_constant) uniform push_block { pm_attention_push push; };
 layout(set = 1, binding = 0) readonly restrict buffer q_block { float q[]; };
@@ -21,7 +22,7 @@ layout(set = 1, binding = 2) readonly restrict buffer v_block { uvec2 values[]; 
 layout(set = 1, binding = 3) readonly restrict buffer positions_block { int positions[]; };
 layout(set = 1, binding = 4) writeonly restrict buffer out_block { float result[]; };
 layout(set = 1, binding = 5) writeonly restrict buffer parts_block { float parts[]; }; // D values, maximum, total
-layout(set = 1, binding = 6) readonly restrict buffer bias_block { float bias[]; };
+layout(set = 1, binding = 6) readonly restrict buffer table_block { int table[]; }; // bits of the bias, or pages
 
 #include "common/kv_range.glsl"
 
@@ -33,6 +34,7 @@ const uint MAX_HEAD = 512, ACCS = 4; // ACCS pairs an invocation: the local size
 
 shared vec4 q_shared[MAX_HEAD / 4];
 shared float p_shared[PM_MAX_LOCAL];
+shared uint slot_shared[PM_MAX_LOCAL]; // with pages: where the values of p_shared lie
 
 uint key_word(uint i)
 {
@@ -98,6 +100,7 @@ void main()
         return;
     uvec3 span = pm_kv_span(t);
     uvec2 range = pm_kv_range(span, split);
+    uint sequence = pm_kv_sequence(t);
     uint cache = (head - push.first_head) / push.per_kv * push.n_ctx;
     uint row = t * push.n_heads + head;
 
@@ -112,8 +115,12 @@ void main()
     for (uint base = range.x; base < range.y; base += size) {
         bool mine = base + lane < range.y;
         float s = LOWEST;
-        if (mine)
-            s = pm_kv_adjust(score((cache + base + lane) * n_head), head, span.x, base + lane);
+        if (mine) {
+            uint slot = pm_kv_slot(sequence, base + lane);
+            s = pm_kv_adjust(score((cache + slot) * n_head), head, span.x, base + lane);
+            if (PM_PAGED != 0)
+                slot_shared[lane] = slot;
+        }
         float now = max(highest, pm_highest(s));
         float zero = now == LOWEST ? 0.0 : now; // nothing but -Inf so far
         float keep = exp(highest - zero), p = mine ? exp(s - zero) : 0.0;
@@ -128,7 +135,7 @@ void main()
             uint d = 2 * (lane + a * size);
             if (d < n_head)
                 for (uint j = 0; j < n; j++)
-                    acc[a] += p_shared[j] * value_pair((cache + base + j) * n_head, d);
+                    acc[a] += p_shared[j] * value_pair((cache + (PM_PAGED != 0 ? slot_shared[j] : base + j)) * n_head, d);
         }
         barrier();
     }

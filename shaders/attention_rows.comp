@@ -14,6 +14,7 @@
 
 layout(constant_id = 3) const uint PM_SPANS = 0; // positions are triples
 layout(constant_id = 4) const uint PM_HAS_BIAS = 0;
+layout(constant_id = 5) const uint PM_PAGED = 0; // positions are pairs (position, sequence), slots by the table of pages
 
 layout(push_constant) uniform push_block { pm_attention_push push; };
 layout(set = 1, binding = 0) readonly restrict buffer q_block { vec4 q[]; };
@@ -22,7 +23,7 @@ layout(set = 1, binding = 2) readonly restrict buffer v_block { uvec4 values[]; 
 layout(set = 1, binding = 3) readonly restrict buffer positions_block { int positions[]; };
 layout(set = 1, binding = 4) writeonly restrict buffer out_block { vec4 result[]; };
 layout(set = 1, binding = 5) writeonly restrict buffer parts_block { float parts[]; }; // D values, maximum, total
-layout(set = 1, binding = 6) readonly restrict buffer bias_block { float bias[]; };
+layout(set = 1, binding = 6) readonly restrict buffer table_block { int table[]; }; // bits of the bias, or pages
 
 #include "common/kv_range.glsl"
 
@@ -73,7 +74,6 @@ void main()
     uint t = r / push.per_kv, head = push.first_head + kv * push.per_kv + r % push.per_kv, row = t * push.n_heads + head;
     uvec3 span = pm_kv_span(t);
     uvec2 range = pm_kv_range(span, split);
-    uint begin = subgroupMin(range.x < range.y ? range.x : 0xffffffffu), end = subgroupMax(range.y);
     uint cache = kv * push.n_ctx;
 
     vec4 qs[2 * N_OCTETS], acc[2 * N_OCTETS];
@@ -83,44 +83,51 @@ void main()
             qs[i] = q[(row * push.n_head) / 4 + i] * push.scale;
     }
     float highest = LOWEST, total = 0.0;
-    for (uint base = begin; base < end; base += STEP) {
-        vec4 low[N_SHARES], high[N_SHARES];
-        float s[STEP], p[STEP], now = highest;
-        [[unroll]] for (int k = 0; k < STEP; k++) {
-            uint j = min(base + k, end - 1);
-            [[unroll]] for (int share = 0; share < N_SHARES; share++) {
-                LOAD_OCTET(keys, cache + j, lane8 + 8 * share, low[share], high[share])
-            }
-            vec4 sum = vec4(0.0);
+    // One sequence after another: all rows are of one, where there are no pages or many tokens of each.
+    uint own_sequence = pm_kv_sequence(t);
+    for (uint sequence = subgroupMin(own_sequence); sequence != 0xffffffffu;
+         sequence = subgroupMin(own_sequence > sequence ? own_sequence : 0xffffffffu)) {
+        uvec2 now_range = own_sequence == sequence ? range : uvec2(0);
+        uint begin = subgroupMin(now_range.x < now_range.y ? now_range.x : 0xffffffffu), end = subgroupMax(now_range.y);
+        for (uint base = begin; base < end; base += STEP) {
+            vec4 low[N_SHARES], high[N_SHARES];
+            float s[STEP], p[STEP], now = highest;
+            [[unroll]] for (int k = 0; k < STEP; k++) {
+                uint j = min(base + k, end - 1), slot = cache + pm_kv_slot(sequence, j);
+                [[unroll]] for (int share = 0; share < N_SHARES; share++) {
+                    LOAD_OCTET(keys, slot, lane8 + 8 * share, low[share], high[share])
+                }
+                vec4 sum = vec4(0.0);
 #define ADD_SCORE(i)                                                                                               \
     sum += qs[2 * (i)] * subgroupShuffle(low[(i) / 8], (i) % 8);                                                   \
     sum += qs[2 * (i) + 1] * subgroupShuffle(high[(i) / 8], (i) % 8);
-            EACH_OCTET(ADD_SCORE)
-            bool seen = base + k >= range.x && base + k < range.y;
-            s[k] = seen ? pm_kv_adjust(sum.x + sum.y + sum.z + sum.w, head, span.x, j) : LOWEST;
-            now = max(now, s[k]);
-        }
-        float zero = now == LOWEST ? 0.0 : now, keep = exp(highest - zero); // nothing but -Inf so far
-        highest = now;
-        total *= keep;
-        [[unroll]] for (int k = 0; k < STEP; k++) {
-            bool seen = base + k >= range.x && base + k < range.y;
-            p[k] = seen ? exp(s[k] - zero) : 0.0;
-            total += p[k];
-        }
-        [[unroll]] for (int i = 0; i < 2 * N_OCTETS; i++)
-            acc[i] *= keep;
-        [[unroll]] for (int k = 0; k < STEP; k++) {
-            uint j = min(base + k, end - 1);
-            [[unroll]] for (int share = 0; share < N_SHARES; share++) {
-                LOAD_OCTET(values, cache + j, lane8 + 8 * share, low[share], high[share])
+                EACH_OCTET(ADD_SCORE)
+                bool seen = base + k >= now_range.x && base + k < now_range.y;
+                s[k] = seen ? pm_kv_adjust(sum.x + sum.y + sum.z + sum.w, head, span.x, j) : LOWEST;
+                now = max(now, s[k]);
             }
-            bvec4 seen = bvec4(base + k >= range.x && base + k < range.y); // 0 * NaN of a position not seen is NaN
+            float zero = now == LOWEST ? 0.0 : now, keep = exp(highest - zero); // nothing but -Inf so far
+            highest = now;
+            total *= keep;
+            [[unroll]] for (int k = 0; k < STEP; k++) {
+                bool seen = base + k >= now_range.x && base + k < now_range.y;
+                p[k] = seen ? exp(s[k] - zero) : 0.0;
+                total += p[k];
+            }
+            [[unroll]] for (int i = 0; i < 2 * N_OCTETS; i++)
+                acc[i] *= keep;
+            [[unroll]] for (int k = 0; k < STEP; k++) {
+                uint j = min(base + k, end - 1), slot = cache + pm_kv_slot(sequence, j);
+                [[unroll]] for (int share = 0; share < N_SHARES; share++) {
+                    LOAD_OCTET(values, slot, lane8 + 8 * share, low[share], high[share])
+                }
+                bvec4 seen = bvec4(base + k >= now_range.x && base + k < now_range.y); // 0 * NaN of a position not seen is NaN
 #define SEEN_VALUE(part, i) mix(vec4(0.0), subgroupShuffle(part[(i) / 8], (i) % 8), seen)
 #define ADD_VALUE(i)                                                                                               \
     acc[2 * (i)] += p[k] * SEEN_VALUE(low, i);                                                                     \
-    acc[2 * (i) + 1] += p[k] * SEEN_VALUE(high, i);
-            EACH_OCTET(ADD_VALUE)
+        acc[2 * (i) + 1] += p[k] * SEEN_VALUE(high, i);
+                EACH_OCTET(ADD_VALUE)
+            }
         }
     }
     if (!mine)

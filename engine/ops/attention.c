@@ -1,4 +1,5 @@
-/* attention over a KV cache: causal, with a sliding window, or over spans; grouped-query. Contract: ops.h. */
+/* attention over a KV cache: causal, with a sliding window, over spans, or over pages; grouped-query. Contract:
+ * ops.h. */
 #include "ops/op_checks.h"
 
 #include <math.h>
@@ -6,6 +7,7 @@
 #include "formats/block_types.h"
 
 enum { MAX_HEAD = 512 };
+enum { Q, K_CACHE, V_CACHE, POSITIONS, BIAS, PAGES };
 
 static bool is_cache(const pm_tensor *t)
 {
@@ -20,13 +22,43 @@ static bool is_spans(const pm_tensor *positions, const pm_tensor *q)
 
 pm_attention_span pm_attention_span_of(const pm_node *node, const int32_t *positions, int64_t t)
 {
-    int64_t n_ctx = node->in[1]->dim[1], window = PM_ARGS(node, pm_attention_args)->window;
-    if (node->in[3]->n_dims == 2) {
+    const pm_attention_args *args = PM_ARGS(node, pm_attention_args);
+    const pm_tensor *pages = node->in[PAGES];
+    int64_t n_ctx = node->in[K_CACHE]->dim[1], window = args->window;
+    if (node->in[POSITIONS]->n_dims == 2 && !pages) {
         int64_t last = pm_op_clamp(positions[3 * t + 2], n_ctx), first = pm_op_clamp(positions[3 * t + 1], n_ctx);
-        return (pm_attention_span){pm_op_clamp(positions[3 * t], n_ctx), first < last ? first : last, last};
+        return (pm_attention_span){pm_op_clamp(positions[3 * t], n_ctx), first < last ? first : last, last, 0};
     }
-    int64_t p = pm_op_clamp(positions[t], n_ctx);
-    return (pm_attention_span){p, window > 0 && p >= window ? p - window + 1 : 0, p};
+    int64_t p =
+        pages ? pm_op_clamp(positions[2 * t], pages->dim[0] * args->page) : pm_op_clamp(positions[t], n_ctx);
+    return (pm_attention_span){.own = p,
+                               .first = window > 0 && p >= window ? p - window + 1 : 0,
+                               .last = p,
+                               .sequence = pages ? pm_op_clamp(positions[2 * t + 1], pages->dim[1]) : 0};
+}
+
+int64_t pm_attention_slot(const pm_node *node, const int32_t *pages, int64_t sequence, int64_t j)
+{
+    int64_t page = PM_ARGS(node, pm_attention_args)->page;
+    if (!node->in[PAGES])
+        return j;
+    int64_t at = pages[sequence * node->in[PAGES]->dim[0] + j / page];
+    return pm_op_clamp(at, node->in[K_CACHE]->dim[1] / page) * page + j % page;
+}
+
+/* What is wrong with q, the caches and the numbers; NULL: nothing. */
+static const char *mistake(const pm_tensor *q, const pm_tensor *k_cache, const pm_tensor *v_cache,
+                           pm_attention_args args)
+{
+    if (q->type != PM_TYPE_F32 || q->n_dims != 3 || q->dim[0] > MAX_HEAD)
+        return "q must be F32 [D, H, T] with D at most 512";
+    if (!is_cache(k_cache) || !pm_op_same_shape(k_cache, v_cache) || k_cache->dim[0] != q->dim[0])
+        return "the caches must be F16 or F32 [D, ctx, H_kv], both alike";
+    if (q->dim[1] % k_cache->dim[2] != 0)
+        return "H must be a multiple of H_kv";
+    if (!isfinite(args.scale) || args.window < 0 || !(args.softcap >= 0) || isinf(args.softcap))
+        return "the scale must be finite, the window and the soft cap not negative";
+    return NULL;
 }
 
 pm_tensor *pm_attention(pm_graph *g, const pm_tensor *q, const pm_tensor *k_cache, const pm_tensor *v_cache,
@@ -35,23 +67,40 @@ pm_tensor *pm_attention(pm_graph *g, const pm_tensor *q, const pm_tensor *k_cach
     const pm_tensor *in[] = {q, k_cache, v_cache, positions, bias};
     if (!pm_op_begin(g, PM_OP_ATTENTION, 5, in, 4))
         return NULL;
-    if (q->type != PM_TYPE_F32 || q->n_dims != 3 || q->dim[0] > MAX_HEAD)
-        return pm_op_reject(g, PM_OP_ATTENTION, 5, in, "q must be F32 [D, H, T] with D at most 512");
-    if (!is_cache(k_cache) || !pm_op_same_shape(k_cache, v_cache) || k_cache->dim[0] != q->dim[0])
-        return pm_op_reject(g, PM_OP_ATTENTION, 5, in, "the caches must be F16 or F32 [D, ctx, H_kv], both alike");
-    if (q->dim[1] % k_cache->dim[2] != 0)
-        return pm_op_reject(g, PM_OP_ATTENTION, 5, in, "H must be a multiple of H_kv");
+    const char *why = mistake(q, k_cache, v_cache, args);
+    if (why)
+        return pm_op_reject(g, PM_OP_ATTENTION, 5, in, why);
     if (!pm_op_is_index_of(positions, q) && !is_spans(positions, q))
         return pm_op_reject(g, PM_OP_ATTENTION, 5, in,
                             "the positions must be I32 [T] or [3, T], counted as the rows of q");
     if (bias &&
         (bias->type != PM_TYPE_F32 || bias->n_dims != 2 || bias->dim[0] % 2 == 0 || bias->dim[1] != q->dim[1]))
         return pm_op_reject(g, PM_OP_ATTENTION, 5, in, "the bias must be F32 [2 M + 1, H]");
-    if (!isfinite(args.scale) || args.window < 0 || !(args.softcap >= 0) || isinf(args.softcap))
-        return pm_op_reject(g, PM_OP_ATTENTION, 5, in,
-                            "the scale must be finite, the window and the soft cap not negative");
+    args.page = 0;
     pm_tensor *out = pm_graph_activation(g, PM_TYPE_F32, 3, q->dim, q->rows, "attention");
     return pm_op_finish(g, PM_OP_ATTENTION, out, 5, in, &args, sizeof args);
+}
+
+pm_tensor *pm_attention_paged(pm_graph *g, const pm_tensor *q, const pm_tensor *k_cache, const pm_tensor *v_cache,
+                              const pm_tensor *places, const pm_tensor *pages, pm_attention_args args)
+{
+    const pm_tensor *in[] = {q, k_cache, v_cache, places, pages};
+    if (!pm_op_begin(g, PM_OP_ATTENTION, 5, in, 5))
+        return NULL;
+    const char *why = mistake(q, k_cache, v_cache, args);
+    if (why)
+        return pm_op_reject(g, PM_OP_ATTENTION, 5, in, why);
+    if (places->type != PM_TYPE_I32 || places->n_dims != 2 || places->dim[0] != 2 || places->rows != q->rows ||
+        places->dim[1] != q->dim[2])
+        return pm_op_reject(g, PM_OP_ATTENTION, 5, in, "the places must be I32 [2, T], counted as the rows of q");
+    if (pages->type != PM_TYPE_I32 || pages->n_dims != 2 || pages->rows != PM_ROWS_FIXED)
+        return pm_op_reject(g, PM_OP_ATTENTION, 5, in, "the pages must be I32 [N, S]");
+    if (args.page < 1 || k_cache->dim[1] % args.page != 0 || pages->dim[0] > INT32_MAX / args.page)
+        return pm_op_reject(g, PM_OP_ATTENTION, 5, in,
+                            "a page must have at least one slot, the caches whole pages");
+    const pm_tensor *node_in[] = {q, k_cache, v_cache, places, NULL, pages};
+    pm_tensor *out = pm_graph_activation(g, PM_TYPE_F32, 3, q->dim, q->rows, "attention");
+    return pm_op_finish(g, PM_OP_ATTENTION, out, 6, node_in, &args, sizeof args);
 }
 
 static double cache_value(const void *data, pm_type type, int64_t at)
@@ -68,13 +117,22 @@ typedef struct query {
     pm_attention_span span;
 } query;
 
+/* Where position j of what the query sees begins in a cache. */
+static int64_t value_at(const query *u, int64_t j)
+{
+    const pm_node *node = u->call->node;
+    return (u->cache + pm_attention_slot(node, u->call->in[PAGES], u->span.sequence, j)) *
+           node->in[K_CACHE]->dim[0];
+}
+
 static double score(const query *u, int64_t j)
 {
-    const pm_tensor *k = u->call->node->in[1], *table = u->call->node->in[4];
+    const pm_tensor *k = u->call->node->in[K_CACHE], *table = u->call->node->in[BIAS];
+    int64_t at = value_at(u, j);
     const pm_attention_args *args = PM_ARGS(u->call->node, pm_attention_args);
     double sum = 0;
     for (int64_t i = 0; i < k->dim[0]; i++)
-        sum += (double)u->q[i] * cache_value(u->call->in[1], k->type, (u->cache + j) * k->dim[0] + i);
+        sum += (double)u->q[i] * cache_value(u->call->in[K_CACHE], k->type, at + i);
     sum *= (double)args->scale;
     if (args->softcap > 0)
         sum = (double)args->softcap * tanh(sum / (double)args->softcap);
@@ -87,16 +145,17 @@ static double score(const query *u, int64_t j)
 
 static void attend(const query *u, float *out)
 {
-    const pm_tensor *v = u->call->node->in[2];
+    const pm_tensor *v = u->call->node->in[V_CACHE];
     int64_t n = v->dim[0];
     double highest = -INFINITY, sum = 0, mixed[MAX_HEAD] = {0};
     for (int64_t j = u->span.first; j <= u->span.last; j++)
         highest = fmax(highest, score(u, j)); /* passes over NaN, which comes back in the second pass */
     for (int64_t j = u->span.first; j <= u->span.last; j++) {
         double weight = exp(score(u, j) - highest);
+        int64_t at = value_at(u, j);
         sum += weight;
         for (int64_t i = 0; i < n; i++)
-            mixed[i] += weight * cache_value(u->call->in[2], v->type, (u->cache + j) * n + i);
+            mixed[i] += weight * cache_value(u->call->in[V_CACHE], v->type, at + i);
     }
     for (int64_t i = 0; i < n; i++)
         out[i] = (float)(mixed[i] / sum);
@@ -104,17 +163,17 @@ static void attend(const query *u, float *out)
 
 void pm_ref_attention(const pm_op_call *call)
 {
-    const pm_tensor *q = call->node->in[0], *k = call->node->in[1], *table = call->node->in[4];
+    const pm_tensor *q = call->node->in[Q], *k = call->node->in[K_CACHE], *table = call->node->in[BIAS];
     int64_t n_heads = q->dim[1], begin, end;
     pm_op_share(call, pm_tensor_rows_now(q, call->params), &begin, &end);
     for (int64_t row = begin; row < end; row++) {
         int64_t head = row % n_heads;
         const query u = {
             .call = call,
-            .q = pm_op_row(call->in[0], q, row),
-            .bias = table ? (const float *)call->in[4] + head * table->dim[0] : NULL,
+            .q = pm_op_row(call->in[Q], q, row),
+            .bias = table ? (const float *)call->in[BIAS] + head * table->dim[0] : NULL,
             .cache = head / (n_heads / k->dim[2]) * k->dim[1],
-            .span = pm_attention_span_of(call->node, call->in[3], row / n_heads),
+            .span = pm_attention_span_of(call->node, call->in[POSITIONS], row / n_heads),
         };
         attend(&u, (float *)call->out + row * q->dim[0]);
     }

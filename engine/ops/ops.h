@@ -75,9 +75,9 @@ pm_status pm_rope_table(const pm_rope_scaling *scaling, int64_t max_position, fl
  * rows [D, H, T]; cache: state, F16 or F32, [D, ctx, H]. Returns the cache. */
 pm_tensor *pm_kv_store(pm_graph *g, pm_tensor *cache, const pm_tensor *rows, const pm_tensor *positions);
 
-/* Copies slots within a KV cache: cache[:, to[n], h] = cache[:, from[n], h] for every head. from and to: I32 [N], counted
- * alike; no slot of `to` may occur twice, or in `from`. cache: state, [D, ctx, H], of F32, or of F16 with an even D.
- * Returns the cache. */
+/* Copies slots within a KV cache: cache[:, to[n], h] = cache[:, from[n], h] for every head. from and to: I32 [N],
+ * counted alike; no slot of `to` may occur twice, or in `from`. cache: state, [D, ctx, H], of F32, or of F16 with
+ * an even D. Returns the cache. */
 pm_tensor *pm_kv_copy(pm_graph *g, pm_tensor *cache, const pm_tensor *from, const pm_tensor *to);
 
 /* Attention over the cache. Row t has a slot p of its own and sees the slots first .. last:
@@ -91,17 +91,28 @@ pm_tensor *pm_kv_copy(pm_graph *g, pm_tensor *cache, const pm_tensor *from, cons
  * Vaswani et al. 2017, arXiv:1706.03762; Raffel et al. 2019 (T5), arXiv:1910.10683; Gemma 2, arXiv:2408.00118. */
 typedef struct pm_attention_args {
     float scale;
-    int32_t window; /* 0: none; with positions [T] only */
+    int32_t window; /* 0: none; with positions [T], and with pages */
     float softcap;  /* 0: none */
+    int32_t page;   /* with pages: slots of one; else 0 */
 } pm_attention_args;
 pm_tensor *pm_attention(pm_graph *g, const pm_tensor *q, const pm_tensor *k_cache, const pm_tensor *v_cache,
                         const pm_tensor *positions, const pm_tensor *bias, pm_attention_args args);
 
-/* What row t sees, all within the cache's slots. positions: the data of node->in[3]. */
+/* The same over caches that several sequences share page by page: position j of sequence s lies in slot
+ * pages[j / page, s] * page + j % page. places: I32 [2, T], (p, s) of each row, which sees its own sequence
+ * causally, as positions [T] do. pages: I32 [N, S]; a sequence has up to N * page positions. args.page: at least
+ * 1, ctx a multiple of it. Source: Kwon et al. 2023 (PagedAttention), arXiv:2309.06180. */
+pm_tensor *pm_attention_paged(pm_graph *g, const pm_tensor *q, const pm_tensor *k_cache, const pm_tensor *v_cache,
+                              const pm_tensor *places, const pm_tensor *pages, pm_attention_args args);
+
+/* What row t sees: slots of the cache; with pages, positions of its sequence, whose slots are pm_attention_slot's.
+ * positions: the data of node->in[3]; pages: of node->in[5]. */
 typedef struct pm_attention_span {
     int64_t own, first, last;
+    int64_t sequence; /* with pages; else 0 */
 } pm_attention_span;
 pm_attention_span pm_attention_span_of(const pm_node *node, const int32_t *positions, int64_t t);
+int64_t pm_attention_slot(const pm_node *node, const int32_t *pages, int64_t sequence, int64_t j);
 
 /* Softmax over dim[0] with the maximum subtracted. A row of -Inf only gives NaN. x: [C, ...]. */
 pm_tensor *pm_softmax(pm_graph *g, const pm_tensor *x);

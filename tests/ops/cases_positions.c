@@ -237,6 +237,54 @@ static void attention_span_case(op_run *run, pm_type type, const span_row *r)
     op_case_end(run, c);
 }
 
+/* Several sequences over pages in any order: rows of the table that are not used hold numbers outside. */
+typedef struct paged_row {
+    int d, heads, kv_heads, page, n_pages, n_sequences, most; /* most: pages of a sequence */
+    int t, t_now, run;                                        /* tokens of a sequence that follow each other */
+    int window;
+    float softcap;
+} paged_row;
+
+static const paged_row paged_rows[] = {
+    {64, 9, 3, 16, 20, 4, 6, 1, 1, 1, 0, 0},      {64, 9, 3, 16, 20, 4, 6, 8, 4, 1, 0, 0},
+    {64, 9, 3, 64, 12, 3, 5, 32, 20, 7, 0, 0},    {64, 4, 4, 1, 90, 5, 30, 9, 9, 2, 0, 0},
+    {32, 6, 2, 7, 30, 6, 9, 33, 33, 11, 0, 0},    {128, 8, 2, 32, 40, 16, 9, 16, 16, 1, 0, 0},
+    {33, 3, 3, 5, 25, 3, 8, 12, 9, 3, 0, 0},      {64, 8, 2, 16, 64, 3, 20, 128, 100, 33, 40, 0},
+    {256, 2, 1, 16, 10, 2, 4, 3, 3, 1, 0, 30.0f}, {80, 5, 1, 64, 30, 7, 8, 8, 8, 1, 100, 0},
+    {64, 71, 1, 16, 6, 2, 3, 4, 4, 1, 0, 0},      {16, 8, 8, 128, 24, 2, 12, 2, 2, 1, 0, 0},
+};
+
+static void attention_paged_case(op_run *run, pm_type type, const paged_row *r)
+{
+    op_case *c =
+        op_case_begin(run, PM_OP_ATTENTION, "%s paged d=%d h=%d/%d page=%d n=%d s=%d t=%d now=%d run=%d window=%d",
+                      pm_type_name(type), r->d, r->heads, r->kv_heads, r->page, r->n_pages, r->n_sequences, r->t,
+                      r->t_now, r->run, r->window);
+    if (!c)
+        return;
+    pm_tensor *q = op_case_input(c, FILL_NORMAL, PM_ROWS_TOKENS, 3, r->d, r->heads, r->t);
+    pm_tensor *places = op_case_integers(c, PM_ROWS_TOKENS, 2, r->t);
+    pm_tensor *pages = op_case_integers(c, PM_ROWS_FIXED, r->most, r->n_sequences);
+    pm_tensor *k = op_case_state(c, type, FILL_NORMAL, 3, r->d, r->page * r->n_pages, r->kv_heads);
+    pm_tensor *v = op_case_state(c, type, FILL_NORMAL, 3, r->d, r->page * r->n_pages, r->kv_heads);
+    int32_t *at = op_case_data(c, places), *table = op_case_data(c, pages);
+    for (int i = 0; table && i < r->most * r->n_sequences; i++)
+        table[i] = op_random(c) % 8 ? (int32_t)(op_random(c) % (uint32_t)r->n_pages) : (int32_t)op_random(c);
+    for (int i = 0, s = 0, p = 0; at && i < r->t; i++) {
+        if (i % r->run == 0) {
+            s = (s + 1) % r->n_sequences;
+            p = (int)(op_random(c) % (uint32_t)(r->most * r->page));
+        }
+        at[2 * i] = p + i % r->run; /* the last may be outside, and is clamped */
+        at[2 * i + 1] = s;
+    }
+    c->params.n_tokens = r->t_now;
+    const pm_attention_args how = {
+        .scale = 1 / sqrtf((float)r->d), .window = r->window, .softcap = r->softcap, .page = r->page};
+    op_case_output(c, pm_attention_paged(c->g, q, k, v, places, pages, how), type == PM_TYPE_F16 ? 1e-6 : 1e-10);
+    op_case_end(run, c);
+}
+
 /* NaN in slots behind a token's position, as unused parts of a cache may hold anything: they must not be looked
  * at. */
 static void attention_unused_slots(op_run *run, int t, int first)
@@ -275,6 +323,8 @@ void op_cases_positions(op_run *run)
             attention_case(run, cache_types[type], &attention_rows[i]);
         for (size_t i = 0; i < sizeof span_rows / sizeof *span_rows; i++)
             attention_span_case(run, cache_types[type], &span_rows[i]);
+        for (size_t i = 0; i < sizeof paged_rows / sizeof *paged_rows; i++)
+            attention_paged_case(run, cache_types[type], &paged_rows[i]);
         attention_scattered(run, cache_types[type]);
     }
     attention_unused_slots(run, 1, 0);

@@ -229,6 +229,14 @@ pm_tensor *op_case_spans(op_case *c, pm_rows rows, int64_t n, int64_t n_ctx)
     return tensor;
 }
 
+pm_tensor *op_case_integers(op_case *c, pm_rows counted, int64_t n, int64_t rows)
+{
+    const int64_t dims[2] = {n, rows};
+    pm_tensor *tensor = new_input(c, PM_TYPE_I32, counted, 2, dims);
+    keep(c, c->inputs, &c->n_inputs, CASE_INPUTS, tensor);
+    return tensor;
+}
+
 void *op_case_data(op_case *c, const pm_tensor *tensor)
 {
     for (int i = 0; i < c->n_weights; i++)

@@ -87,6 +87,8 @@ pm_tensor *op_case_positions(op_case *c, int64_t n, int64_t first);
 /* I32 [3, n]: for each row a slot of its own below n_ctx and the first and last of those it sees; some rows
  * outside. */
 pm_tensor *op_case_spans(op_case *c, pm_rows rows, int64_t n, int64_t n_ctx);
+/* I32 [n, rows] of zeros, for the case to fill in. */
+pm_tensor *op_case_integers(op_case *c, pm_rows counted, int64_t n, int64_t rows);
 /* A weight with data of the caller's, which is copied: tables. */
 pm_tensor *op_case_table(op_case *c, const float *data, int n_dims, const int64_t *dims);
 /* The data of a weight, input or state, to be changed before op_case_end. NULL when memory has run out. */

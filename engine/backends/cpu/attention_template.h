@@ -51,6 +51,17 @@ static void lane_products(const float *a, int64_t row_step, int64_t k_step, cons
         lane_product(a + r * row_step, row_step, k_step, b, n_k, keep, c + r * LANES, 1);
 }
 
+/* Where slot (with pages: position) `at` lies, and how many of at most `n` follow it there. */
+static inline int64_t slot_of(const pm_cpu_attention *job, int64_t at, int64_t *n)
+{
+    if (!job->pages)
+        return at;
+    int64_t within = at % job->page, left = job->page - within;
+    *n = *n < left ? *n : left;
+    int64_t page = job->pages[at / job->page];
+    return (page < 0 ? 0 : page < job->n_pages ? page : job->n_pages - 1) * job->page + within;
+}
+
 /* n_slots rows of the cache from `slot` on as floats: where they lie, or converted into scratch. */
 static const float *cache_rows(const pm_cpu_attention *job, const void *cache, int64_t slot, int64_t n_slots,
                                float *scratch)
@@ -161,14 +172,16 @@ static void attention_tile(const pm_cpu_attention *job, int64_t first, int64_t n
     lane_state state;
     take_queries(job, first, n, queries, &state);
     memset(mixed, 0, (size_t)head_dim * LANES * sizeof *mixed);
-    for (int64_t slot = state.all_first; slot <= state.all_last; slot += PM_CPU_KEYS) {
-        int64_t left = state.all_last - slot + 1, n_slots = left < PM_CPU_KEYS ? left : PM_CPU_KEYS;
+    for (int64_t slot = state.all_first, n_slots; slot <= state.all_last; slot += n_slots) {
+        int64_t left = state.all_last - slot + 1;
+        n_slots = left < PM_CPU_KEYS ? left : PM_CPU_KEYS;
+        int64_t at = slot_of(job, slot, &n_slots);
         vf keep[2];
-        const float *keys = cache_rows(job, job->keys, slot, n_slots, rows);
+        const float *keys = cache_rows(job, job->keys, at, n_slots, rows);
         lane_products(keys, head_dim, 1, queries, head_dim, NULL, scores, n_slots);
         adjust_lanes(job, &state, first, n, slot, n_slots, scores);
         weigh(&state, scores, slot, n_slots, keep);
-        const float *values = cache_rows(job, job->values, slot, n_slots, rows);
+        const float *values = cache_rows(job, job->values, at, n_slots, rows);
         lane_products(values, 1, head_dim, scores, n_slots, keep, mixed, head_dim);
     }
     float inverse[LANES];
@@ -251,9 +264,10 @@ SIMD void part_heads(const pm_cpu_attention *job, int64_t head, int n_heads, int
         memset(partial + h * stride, 0, (size_t)stride * sizeof *partial);
         partial[h * stride + head_dim] = -INFINITY;
     }
-    for (int64_t slot = begin; slot < end; slot += PM_CPU_KEYS) {
-        int64_t n_slots = end - slot < PM_CPU_KEYS ? end - slot : PM_CPU_KEYS;
-        part_scores(job, q, n_heads, slot, n_slots, scores);
+    for (int64_t slot = begin, n_slots; slot < end; slot += n_slots) {
+        n_slots = end - slot < PM_CPU_KEYS ? end - slot : PM_CPU_KEYS;
+        int64_t at = slot_of(job, slot, &n_slots);
+        part_scores(job, q, n_heads, at, n_slots, scores);
         for (int h = 0; h < n_heads && (job->softcap > 0 || job->bias); h++)
             adjust_head(job, head + h, slot, n_slots, scores[h]);
         for (int h = 0; h < n_heads; h++) {
@@ -270,9 +284,9 @@ SIMD void part_heads(const pm_cpu_attention *job, int64_t head, int n_heads, int
         }
         int64_t d = 0;
         for (; d + 4 * VF_N <= head_dim; d += 4 * VF_N)
-            part_values(job, n_heads, slot, n_slots, scores, keep, partial, 4, d);
+            part_values(job, n_heads, at, n_slots, scores, keep, partial, 4, d);
         for (; d < head_dim; d += VF_N)
-            part_values(job, n_heads, slot, n_slots, scores, keep, partial, 1, d);
+            part_values(job, n_heads, at, n_slots, scores, keep, partial, 1, d);
     }
 }
 

@@ -104,7 +104,10 @@ typedef struct pm_cpu_attention {
     bool f16;
     const pm_node *node; /* for pm_attention_span_of */
     const int32_t *positions;
-    const float *bias; /* of the kv head's first query head: n_bias values a head, by distance; or NULL */
+    const int32_t
+        *pages; /* page numbers of the one sequence that all queries see; NULL: slots follow each other */
+    int64_t page, n_pages; /* slots of a page; pages of the caches */
+    const float *bias;     /* of the kv head's first query head: n_bias values a head, by distance; or NULL */
     int64_t n_bias;
     int64_t head_dim, group, n_tokens;
     float scale, softcap;
@@ -140,9 +143,9 @@ typedef struct pm_cpu_kernels {
     int attention_lanes; /* queries that attention_tile takes */
     /* Queries [first, first + n), n at most attention_lanes. scratch: pm_cpu_attention_scratch floats. */
     void (*attention_tile)(const pm_cpu_attention *job, int64_t first, int64_t n, float *scratch);
-    /* One token (number 0), all heads of the group, over the slots [begin, end): for each head D sums weighted by
-     * exp(score - highest), then the highest score and the sum of weights. NULL result where D is no multiple of
-     * attention_vector. */
+    /* One token (number 0), all heads of the group, over the slots (with pages: positions) [begin, end): for each
+     * head D sums weighted by exp(score - highest), then the highest score and the sum of weights. NULL result
+     * where D is no multiple of attention_vector. */
     void (*attention_part)(const pm_cpu_attention *job, int64_t begin, int64_t end, float *partial);
     int attention_vector;
 

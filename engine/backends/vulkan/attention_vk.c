@@ -9,7 +9,7 @@
 #include "backends/vulkan/op_lowering.h"
 #include "ops/ops.h"
 
-enum { Q, K_CACHE, V_CACHE, POSITIONS, BIAS };
+enum { Q, K_CACHE, V_CACHE, POSITIONS, BIAS, PAGES };
 enum { PARTS_MOST = 32, PART_POSITIONS = 256, ENOUGH_WORKGROUPS = 256, LOOP_STEPS = 32768 };
 
 bool pm_vk_supports_attention(const pm_vk_caps *caps, const pm_node *node)
@@ -59,8 +59,10 @@ static variant choose(const pm_vk_caps *caps, const pm_tensor *k)
 }
 
 /* Parts of the range, so that a token with a long context still fills the device. */
-static uint32_t choose_splits(const pm_vk_caps *caps, const variant *v, const pm_tensor *q, int64_t n_ctx)
+static uint32_t choose_splits(const pm_vk_caps *caps, const variant *v, const pm_node *node)
 {
+    const pm_tensor *q = node->in[Q], *pages = node->in[PAGES];
+    int64_t n_ctx = pages ? pages->dim[0] * PM_ARGS(node, pm_attention_args)->page : node->in[K_CACHE]->dim[1];
     int64_t n_workgroups = (q->dim[1] * q->dim[2] + v->rows_each - 1) / v->rows_each;
     int64_t enough = caps->software ? 8 : ENOUGH_WORKGROUPS;
     int64_t splits = (enough + n_workgroups - 1) / n_workgroups,
@@ -68,6 +70,10 @@ static uint32_t choose_splits(const pm_vk_caps *caps, const variant *v, const pm
     splits = splits < most ? splits : most;
     if (caps->software) { /* the loops of one invocation must end before lavapipe ends them: see pm_vk_team_of */
         int64_t n_pairs = (q->dim[0] + 1) / 2, sums = v->rows_each > 1 ? 1 : (n_pairs + v->local - 1) / v->local;
+        if (pages && v->rows_each > 1) { /* each sequence of a subgroup's rows has its own turn */
+            int64_t per_kv = q->dim[1] / node->in[K_CACHE]->dim[2], most_sequences = v->rows_each / per_kv + 2;
+            sums *= most_sequences < pages->dim[1] ? most_sequences : pages->dim[1];
+        }
         int64_t least = (n_ctx * (sums + 1) + LOOP_STEPS - 1) / LOOP_STEPS;
         splits = splits < least ? least : splits;
         return (uint32_t)splits;
@@ -80,7 +86,8 @@ static pm_status emit_rows(pm_vk_lowering *l, const pm_node *node, const variant
                            struct pm_attention_push *push, pm_error *err)
 {
     const pm_vk_caps *caps = pm_vk_lowering_caps(l);
-    double seen = push->window && push->window < push->n_ctx ? push->window : push->n_ctx;
+    double reach = node->in[PAGES] ? (double)push->n_pages * push->page : push->n_ctx;
+    double seen = push->window && push->window < reach ? push->window : reach;
     double flops_of_row = 4.0 * push->n_head * seen * push->count;
     double most = pm_vk_work_limit(l) / flops_of_row;
     uint32_t piece = most < 1 ? 1 : most < push->n_rows ? (uint32_t)most : push->n_rows;
@@ -127,6 +134,7 @@ pm_status pm_vk_lower_attention(pm_vk_lowering *l, const pm_node *node, pm_error
 {
     const pm_vk_caps *caps = pm_vk_lowering_caps(l);
     const pm_tensor *q = node->in[Q], *k = node->in[K_CACHE], *v = node->in[V_CACHE], *bias = node->in[BIAS];
+    const pm_tensor *pages = node->in[PAGES], *table = bias ? bias : pages;
     const pm_attention_args *args = PM_ARGS(node, pm_attention_args);
     variant chosen = choose(caps, k);
     struct pm_attention_push push = {
@@ -135,8 +143,11 @@ pm_status pm_vk_lower_attention(pm_vk_lowering *l, const pm_node *node, pm_error
         .per_kv = (uint32_t)(q->dim[1] / k->dim[2]),
         .n_ctx = (uint32_t)k->dim[1],
         .window = (uint32_t)args->window,
-        .n_splits = choose_splits(caps, &chosen, q, k->dim[1]),
+        .n_splits = choose_splits(caps, &chosen, node),
         .least = PART_POSITIONS / 4,
+        .page = (uint32_t)args->page,
+        .n_pages = pages ? (uint32_t)pages->dim[0] : 0,
+        .n_sequences = pages ? (uint32_t)pages->dim[1] : 0,
         .n_bias = bias ? (uint32_t)bias->dim[0] : 0,
         .scale = args->scale,
         .softcap = args->softcap,
@@ -148,9 +159,9 @@ pm_status pm_vk_lower_attention(pm_vk_lowering *l, const pm_node *node, pm_error
         split ? pm_vk_scratch(l, part_bytes * push.n_splits * push.n_heads * push.n_rows) : pm_vk_slice_none(l);
     pm_vk_dispatch d = {
         .shader = chosen.shader,
-        .spec = {chosen.local, chosen.one_subgroup, q->dim[0] % 8 == 0, node->in[POSITIONS]->n_dims == 2,
-                 bias != NULL},
-        .n_spec = 5,
+        .spec = {chosen.local, chosen.one_subgroup, q->dim[0] % 8 == 0, node->in[POSITIONS]->n_dims == 2 && !pages,
+                 bias != NULL, pages != NULL},
+        .n_spec = 6,
         .push = &push,
         .push_size = sizeof push,
         .n_bind = 7,
@@ -168,7 +179,7 @@ pm_status pm_vk_lower_attention(pm_vk_lowering *l, const pm_node *node, pm_error
                                       {pm_vk_tensor_slice(l, node->in[POSITIONS]), PM_VK_READ},
                                       {split ? pm_vk_slice_none(l) : out, split ? PM_VK_READ : PM_VK_WRITE},
                                       {parts, split ? PM_VK_WRITE : PM_VK_READ},
-                                      {bias ? pm_vk_tensor_slice(l, bias) : pm_vk_slice_none(l), PM_VK_READ}};
+                                      {table ? pm_vk_tensor_slice(l, table) : pm_vk_slice_none(l), PM_VK_READ}};
         for (uint32_t b = 0; b < d.n_bind; b++)
             d.bind[b] = bind[b];
         PM_TRY(emit_rows(l, node, &chosen, &d, &push, err));
