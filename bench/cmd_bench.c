@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -13,6 +12,7 @@
 #include "pumice/synth.h"
 #include "terminal.h"
 #include "text.h"
+#include "weight_types.h"
 
 typedef struct bench_options {
     const char *model, *shape, *type, *prompts, *output;
@@ -71,16 +71,6 @@ static int parse_prompts(const cli_spec *spec, const char *text, bench_settings 
     return CLI_OK;
 }
 
-static int parse_type(const char *name, pm_type *type)
-{
-    for (int t = 0; t < PM_TYPE_COUNT; t++)
-        if (strcasecmp(pm_type_name((pm_type)t), name) == 0 && t != PM_TYPE_I32) {
-            *type = (pm_type)t;
-            return 1;
-        }
-    return 0;
-}
-
 /* The path of the synthetic model, writing it where it is not there yet. */
 static int synthetic_model(const char *shape, pm_type type, char *path, size_t capacity)
 {
@@ -106,7 +96,7 @@ static int choose_model(const cli_spec *spec, const bench_options *o, char *path
         pm_type type = PM_TYPE_Q4_0;
         if (o->model)
             return cli_usage(spec, "--model and --shape exclude each other");
-        if (o->type && !parse_type(o->type, &type))
+        if (o->type && !cli_weight_type(o->type, &type))
             return cli_usage(spec, "--type: there is no weight type '%s'", o->type);
         return synthetic_model(o->shape, type, path, capacity);
     }

@@ -16,6 +16,7 @@ int cmd_detokenize(int argc, char **argv);
 int cmd_tokenizer_train(int argc, char **argv);
 int cmd_tokenizer_check(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
+int cmd_synth(int argc, char **argv);
 int cmd_pull(int argc, char **argv);
 
 #endif

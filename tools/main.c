@@ -37,6 +37,7 @@ static const command_row commands[] = {
     {"tokenizer-train", "train a tokenizer on texts", cmd_tokenizer_train},
     {"tokenizer-check", "check a tokenizer plugin against the rules of the plugin interface", cmd_tokenizer_check},
     {"convert", "write a GGUF file from a model of another form or type", cmd_convert},
+    {"synth", "write a model with random weights in the shape of a known one", cmd_synth},
     {"pull", "get the default model", cmd_pull},
 };
 

@@ -91,8 +91,13 @@ pm_status pm_gguf_writer_create(const char *path, pm_gguf_writer **out, pm_error
         pm_gguf_writer_destroy(w);
         return pm_fail_memory(err, size, "a GGUF writer");
     }
-    snprintf(w->temporary, size, "%s.%ld.part", path, (long)getpid());
-    w->file = fopen(w->temporary, "wb");
+    bool in_place = strncmp(path, "/dev/fd/", 8) == 0; /* nothing can be renamed to a file that is open already */
+    if (in_place) {
+        free(w->temporary);
+        w->temporary = NULL;
+    } else
+        snprintf(w->temporary, size, "%s.%ld.part", path, (long)getpid());
+    w->file = fopen(in_place ? path : w->temporary, "wb");
     if (!w->file) {
         pm_status status = pm_fail(err, PM_ERR_IO, "%s: the file cannot be created: %s", path, strerror(errno));
         free(w->temporary);
@@ -330,7 +335,7 @@ pm_status pm_gguf_writer_finish(pm_gguf_writer *w, pm_error *err)
     w->file = NULL;
     if (fclose(file) != 0 && status == PM_OK)
         status = pm_fail(err, PM_ERR_IO, "%s: writing failed: %s", w->path, strerror(errno));
-    if (status == PM_OK && rename(w->temporary, w->path) != 0)
+    if (status == PM_OK && w->temporary && rename(w->temporary, w->path) != 0)
         status = pm_fail(err, PM_ERR_IO, "%s: the finished file could not be put in place: %s", w->path,
                          strerror(errno));
     if (status == PM_OK) {

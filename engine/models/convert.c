@@ -135,14 +135,20 @@ static pm_status choose_types(conversion *c, pm_error *err)
 
 /* ---- Metadata ---- */
 
-/* general.file_type: by the type of most weights. Source: the GGUF specification's list. */
-static uint32_t file_type(const conversion *c)
+/* Source: the GGUF specification's list. */
+uint32_t pm_convert_file_type(pm_type type)
 {
     static const uint32_t numbers[PM_TYPE_COUNT] = {
         [PM_TYPE_F32] = 0,   [PM_TYPE_F16] = 1,   [PM_TYPE_BF16] = 32, [PM_TYPE_Q8_0] = 7,
         [PM_TYPE_Q4_0] = 2,  [PM_TYPE_Q4_1] = 3,  [PM_TYPE_Q5_0] = 8,  [PM_TYPE_Q5_1] = 9,
         [PM_TYPE_Q4_K] = 14, [PM_TYPE_Q5_K] = 16, [PM_TYPE_Q6_K] = 18,
     };
+    return numbers[type];
+}
+
+/* The type of most weights. */
+static pm_type main_type(const conversion *c)
+{
     double counts[PM_TYPE_COUNT] = {0};
     int most = 0;
     for (size_t i = 0; i < pm_gguf_n_tensors(c->file); i++) {
@@ -151,7 +157,7 @@ static uint32_t file_type(const conversion *c)
     for (int type = 0; type < PM_TYPE_COUNT; type++)
         if (counts[type] > counts[most])
             most = type;
-    return numbers[most];
+    return (pm_type)most;
 }
 
 static int is_key(const pm_gguf_entry *entry, const char *key)
@@ -193,7 +199,7 @@ static pm_status write_metadata(const conversion *c, pm_error *err)
     for (int type = 0; type < PM_TYPE_COUNT; type++)
         has_blocks |= c->result.n_tensors[type] > 0 && is_quantised((pm_type)type);
     write_n_rows(c);
-    pm_gguf_writer_u32(c->writer, "general.file_type", file_type(c));
+    pm_gguf_writer_u32(c->writer, "general.file_type", pm_convert_file_type(main_type(c)));
     if (has_blocks)
         pm_gguf_writer_u32(c->writer, "general.quantization_version", QUANTIZATION_VERSION);
     return c->options->describe ? c->options->describe(c->options->describe_user, c->file, c->writer, err) : PM_OK;

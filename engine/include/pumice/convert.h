@@ -46,6 +46,9 @@ typedef struct pm_convert_result {
  * smaller blocks: Q5_0 for Q4_K, Q5_1 for Q5_K, Q8_0 for Q6_K, F16 where even they do not fit. */
 pm_type pm_convert_type(const pm_gguf_tensor *tensor, pm_type type, int is_tied);
 
+/* The number that stands in general.file_type of a file whose weights are mostly of this type. */
+uint32_t pm_convert_file_type(pm_type type);
+
 /* `input` is what pm_model_read takes. Errors: those; PM_ERR_FORMAT (weights that are no numbers), PM_ERR_LIMIT
  * (weights beyond the range of the type), PM_ERR_UNSUPPORTED (one of several parts of a file), PM_ERR_IO,
  * PM_ERR_CANCELLED. `result` may be NULL. */

@@ -1,7 +1,8 @@
 /* Writing GGUF files (version 3, little-endian): metadata first, then tensors in the order they were declared.
  *
  * Nothing is readable at `path` until pm_gguf_writer_finish: the file grows under a temporary name beside it and is
- * renamed at the end, so that an interrupted write never leaves half a model. Source: the GGUF specification.
+ * renamed at the end, so that an interrupted write never leaves half a model. A path /dev/fd/N, a file that is open
+ * already and may have no name, is emptied and written in place. Source: the GGUF specification.
  */
 #ifndef PUMICE_GGUF_WRITER_H
 #define PUMICE_GGUF_WRITER_H
