@@ -14,6 +14,8 @@
 enum { TRACE_MAX_TRACKS = 128, TRACE_TRACK_NAME = 64 };
 
 struct pm_trace {
+    pm_trace_sink_fn sink; /* in place of the file */
+    void *user;
     FILE *file;
     char *path;
     pthread_mutex_t lock;
@@ -53,14 +55,28 @@ pm_status pm_trace_open(const char *path, pm_trace **out, pm_error *err)
     return PM_OK;
 }
 
+pm_status pm_trace_open_sink(pm_trace_sink_fn sink, void *user, pm_trace **out, pm_error *err)
+{
+    pm_trace *trace = *out = calloc(1, sizeof *trace);
+    if (!trace)
+        return pm_fail_memory(err, sizeof *trace, "a trace");
+    trace->sink = sink;
+    trace->user = user;
+    pthread_mutex_init(&trace->lock, NULL);
+    return PM_OK;
+}
+
 pm_status pm_trace_close(pm_trace *trace, pm_error *err)
 {
     if (!trace)
         return PM_OK;
-    fputs("\n]}\n", trace->file);
-    int failed = ferror(trace->file);
-    if (fclose(trace->file) != 0)
-        failed = 1;
+    int failed = 0;
+    if (trace->file) {
+        fputs("\n]}\n", trace->file);
+        failed = ferror(trace->file);
+        if (fclose(trace->file) != 0)
+            failed = 1;
+    }
     pm_status status = PM_OK;
     if (failed)
         status = pm_fail(err, PM_ERR_IO, "%s: the trace could not be written (is the disk full?)", trace->path);
@@ -105,6 +121,12 @@ void pm_trace_span(pm_trace *trace, const char *track, const char *category, con
 {
     if (!trace)
         return;
+    if (trace->sink) {
+        pthread_mutex_lock(&trace->lock);
+        trace->sink(trace->user, track, category, name, start_ns, end_ns);
+        pthread_mutex_unlock(&trace->lock);
+        return;
+    }
     double start_us = start_ns < trace->origin_ns ? 0 : (double)(start_ns - trace->origin_ns) / 1e3;
     double length_us = end_ns < start_ns ? 0 : (double)(end_ns - start_ns) / 1e3;
     pthread_mutex_lock(&trace->lock);

@@ -35,6 +35,7 @@ struct pm_session {
     int32_t n_plans;
     pm_session_plan plans[PM_SESSION_MAX_PLANS];
     struct pm_check *check; /* with options.check */
+    struct pm_profiler *profiler; /* between pm_session_profile_begin and _end */
 };
 
 /* There is at least one token, and all are of the vocabulary. */
@@ -74,5 +75,11 @@ pm_status pm_check_create(pm_check **out, pm_error *err);
 void pm_check_destroy(pm_check *check); /* NULL is fine */
 pm_status pm_check_run(pm_check *check, const pm_session *session, const pm_session_plan *plan,
                        const pm_run_params *params, const pm_run_options *options, pm_error *err);
+
+/* Running a plan with its ops timed: profile.c. */
+typedef struct pm_profiler pm_profiler;
+void pm_profiler_destroy(pm_profiler *profiler); /* NULL is fine */
+pm_status pm_profiler_run(pm_profiler *profiler, const pm_session *session, const pm_session_plan *plan,
+                          const pm_run_params *params, const pm_run_options *options, pm_error *err);
 
 #endif

@@ -126,6 +126,7 @@ void pm_session_destroy(pm_session *session)
     if (session->states)
         session->model->device->backend->states_destroy(session->model->device, session->states);
     pm_check_destroy(session->check);
+    pm_profiler_destroy(session->profiler);
     free(session->tokens);
     free(session->scratch);
     free(session);
@@ -236,6 +237,8 @@ pm_status pm_session_run(pm_session *session, const pm_session_plan *plan, const
                           .stop_user = session->options.stop_user};
     if (session->check)
         PM_TRY(pm_check_run(session->check, session, plan, params, &run, err));
+    else if (session->profiler)
+        PM_TRY(pm_profiler_run(session->profiler, session, plan, params, &run, err));
     else
         PM_TRY(device->backend->program_run(device, plan->program, params, &run, err));
     if (!result || result_bytes == 0)

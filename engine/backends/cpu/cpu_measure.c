@@ -33,6 +33,15 @@ static void read_part(void *user, int thread, int n_threads)
     work->amount = (double)work->n * sizeof(float);
 }
 
+/* From the first half to the second. */
+static void copy_part(void *user, int thread, int n_threads)
+{
+    measure_work *work = user;
+    int64_t half = work->n / 2, share = half / n_threads;
+    memcpy(work->data + half + share * thread, work->data + share * thread, (size_t)share * sizeof(float));
+    work->amount = (double)work->n * sizeof(float);
+}
+
 static void fma_part(void *user, int thread, int n_threads)
 {
     measure_work *work = user;
@@ -76,6 +85,7 @@ pm_status pm_cpu_measure(pm_device *device, pm_ceilings *out, pm_error *err)
         return pm_fail_memory(err, FLOATS * sizeof(float), "measuring the memory's speed");
     pm_threads_run(own->threads, fill_part, &work);
     out->read_bytes_per_s = best_rate(own->threads, read_part, &work);
+    out->copy_bytes_per_s = best_rate(own->threads, copy_part, &work);
     free(work.data);
     work.n = 4 << 20;
     out->f32_flops_per_s = best_rate(own->threads, fma_part, &work);

@@ -1,5 +1,5 @@
-/* What a Vulkan device can do at most: streaming reads of device memory, and fp32 multiply-adds in registers. The
- * dispatches are grown until one takes long enough to be timed, and stay far below a watchdog's patience. */
+/* What a Vulkan device can do at most: streaming reads and copies of device memory, and arithmetic in registers.
+ * The dispatches are grown until one takes long enough to be timed, and stay far below a watchdog's patience. */
 #include "backends/vulkan/vk_runtime.h"
 
 #include "ceiling.push.h"
@@ -28,7 +28,7 @@ static pm_status rig_open(ceiling_rig *rig, pm_vk_device *device, pm_error *err)
     PM_TRY(pm_vk_buffer_create(device, 4 * LOCAL, PM_VK_MEMORY_DEVICE, "measuring speed", &rig->result, err));
     VkDescriptorPoolSize sizes = {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 8};
     VkDescriptorPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
-                                       .maxSets = 4,
+                                       .maxSets = 8,
                                        .poolSizeCount = 1,
                                        .pPoolSizes = &sizes};
     VkCommandPoolCreateInfo commands = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
@@ -96,9 +96,8 @@ static VkResult run_once(ceiling_rig *rig, const pm_vk_pipeline *pipeline, uint3
     vkCmdPushConstants(rig->command, layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof push, &push);
     vkCmdDispatch(rig->command, groups, 1, 1);
     result = vkEndCommandBuffer(rig->command);
-    VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
-                           .commandBufferCount = 1,
-                           .pCommandBuffers = &rig->command};
+    VkSubmitInfo submit = {
+        .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &rig->command};
     unsigned long long start = pm_trace_now_ns();
     if (result >= 0)
         result = vkResetFences(device->handle, 1, &rig->fence);
@@ -138,8 +137,19 @@ static pm_status measure(ceiling_rig *rig, pm_ceilings *out, pm_error *err)
     const pm_vk_buffer *const both[2] = {&rig->data, &rig->result}, *const result[1] = {&rig->result};
     const uint32_t groups = 1024; /* 131072 invocations keep any device busy */
     uint32_t loads = (uint32_t)(rig->data.size / 16 / (groups * LOCAL)) / 4 * 4;
+    const uint32_t have = rig->device->caps.features;
+    uint32_t copies = loads / 8 * 4; /* from one half to the other */
     PM_TRY(best_rate(rig, PM_SHADER_CEILING_READ, both, 2, groups, loads, loads, 16, &out->read_bytes_per_s, err));
-    return best_rate(rig, PM_SHADER_CEILING_FMA, result, 1, groups, 4, 1 << 14, 128, &out->f32_flops_per_s, err);
+    if (copies > 0)
+        PM_TRY(best_rate(rig, PM_SHADER_CEILING_COPY, both, 1, groups, copies, copies, 32, &out->copy_bytes_per_s,
+                         err));
+    PM_TRY(best_rate(rig, PM_SHADER_CEILING_FMA, result, 1, groups, 4, 1 << 14, 128, &out->f32_flops_per_s, err));
+    if (have & PM_VK_NEEDS_FLOAT16)
+        PM_TRY(best_rate(rig, PM_SHADER_CEILING_FMA_F16, result, 1, groups, 4, 1 << 14, 128, &out->f16_flops_per_s,
+                         err));
+    return have & PM_VK_NEEDS_DOT
+               ? best_rate(rig, PM_SHADER_CEILING_DOT, result, 1, groups, 4, 1 << 14, 128, &out->i8_ops_per_s, err)
+               : PM_OK;
 }
 
 pm_status pm_vk_measure(pm_device *base, pm_ceilings *out, pm_error *err)

@@ -93,12 +93,16 @@ void pm_device_close(pm_device *device);
 
 const pm_device_info *pm_device_get_info(const pm_device *device); /* lives as long as the device */
 
-/* What the device can do at most, measured with plain loops over more memory than its caches hold (about a second).
- * A multiply-add counts as two operations. Zero: not measured, or no such arithmetic in use. */
+/* What the device can do at most, measured with plain loops: over more memory than its caches hold, and in registers
+ * (about a second). A multiply-add counts as two operations. Zero: not measured, or the device has no such arithmetic
+ * (a tier that is forced counts). */
 typedef struct pm_ceilings {
     double read_bytes_per_s;   /* streaming read of memory that weights live in */
+    double copy_bytes_per_s;   /* reading and writing it: bytes read plus bytes written */
     double f32_flops_per_s;    /* fp32 fused multiply-add */
-    double i8_ops_per_s;       /* 8-bit dot product with 32-bit sums, where kernels use it */
+    double f16_flops_per_s;    /* fp16 fused multiply-add */
+    double i8_ops_per_s;       /* 8-bit dot product with 32-bit sums */
+    double matrix_flops_per_s; /* cooperative matrices: fp16, fp32 sums */
 } pm_ceilings;
 pm_status pm_device_measure(pm_device *device, pm_ceilings *out, pm_error *err);
 
