@@ -14,7 +14,10 @@
 
 layout(push_constant) uniform push_block { pm_argmax_push push; };
 layout(set = 1, binding = 0) readonly restrict buffer logits_block { float logits[]; };
-layout(set = 1, binding = 1) writeonly restrict buffer out_block { int result[]; };
+layout(set = 1, binding = 1) readonly restrict buffer settings_block { int settings[]; };
+layout(set = 1, binding = 2) writeonly restrict buffer out_block { int result[]; };
+
+#include "common/row_sampling.glsl"
 
 PM_REDUCE(pm_largest, uint, subgroupMax, max)
 PM_REDUCE(pm_smallest, uint, subgroupMin, min)
@@ -27,6 +30,7 @@ uint lane = gl_LocalInvocationID.x, size = gl_WorkGroupSize.x;
 uint first;           // of this row's logits
 float highest;        // largest logit
 uint highest_key, theta;
+pm_row_sampling own;  // settings
 
 uint key_at(uint i)
 {
@@ -67,7 +71,7 @@ uint largest_theta(float wanted, bool count)
 
 bool kept(uint i, uint key)
 {
-    return key >= theta && weight_of(i, key, 1.0) >= run.min_p;
+    return key >= theta && weight_of(i, key, 1.0) >= own.min_p;
 }
 
 void draw(uint row)
@@ -79,7 +83,7 @@ void draw(uint row)
     for (uint i = begin; i < end; i++) {
         uint key = key_at(i);
         if (kept(i, key)) {
-            float weight = weight_of(i, key, run.temperature);
+            float weight = weight_of(i, key, own.temperature);
             sum += weight;
             last = weight > 0.0 ? int(i) : last;
         }
@@ -87,7 +91,7 @@ void draw(uint row)
     stretch_sum[lane] = sum;
     stretch_last[lane] = last;
     barrier();
-    float whole = 0.0, u = float(pm_random_bits(run.seed_lo, run.seed_hi, run.draw + row) >> 8) * 5.9604644775390625e-8;
+    float whole = 0.0, u = float(pm_random_bits(own.seed_lo, own.seed_hi, own.draw) >> 8) * 5.9604644775390625e-8;
     for (uint l = 0; l < size; l++)
         whole += stretch_sum[l];
     float left = u * whole; // what is still to be walked over
@@ -110,7 +114,7 @@ void draw(uint row)
     for (uint i = begin; i < end; i++) {
         uint key = key_at(i);
         if (kept(i, key)) {
-            running += weight_of(i, key, run.temperature);
+            running += weight_of(i, key, own.temperature);
             if (running > left) {
                 result[row] = int(i);
                 return;
@@ -126,6 +130,7 @@ void main()
     if (row >= PM_ROWS_NOW(push))
         return;
     first = row * push.n_row;
+    own = pm_row_settings(row);
     theta = 0;
     uint best = 0, index = push.n_row;
     for (uint i = lane; i < push.n_row; i += size) {
@@ -137,17 +142,17 @@ void main()
     }
     highest_key = pm_largest(best);
     index = pm_smallest(best == highest_key ? index : 0xffffffffu);
-    if (!(run.temperature > 0.0) || highest_key <= PM_KEY_LOWEST) {
+    if (!(own.temperature > 0.0) || highest_key <= PM_KEY_LOWEST) {
         if (lane == 0)
             result[row] = int(min(index, push.n_row - 1));
         return;
     }
     highest = logits[first + index];
-    if (run.top_k > 0 && uint(run.top_k) < push.n_row)
-        theta = min(largest_theta(float(run.top_k), true), highest_key);
-    if (run.top_p < 1.0) {
+    if (own.top_k > 0 && uint(own.top_k) < push.n_row)
+        theta = min(largest_theta(float(own.top_k), true), highest_key);
+    if (own.top_p < 1.0) {
         float total = amount_above(uvec3(theta), false).x;
-        theta = max(theta, min(largest_theta(run.top_p * total, false), highest_key));
+        theta = max(theta, min(largest_theta(own.top_p * total, false), highest_key));
     }
     draw(row);
 }

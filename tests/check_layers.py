@@ -22,7 +22,8 @@ PUBLIC = {
     "tokenizer_gguf.h": "tokenizers",
     "device.h": "backends", "ceilings.h": "backends",
     "convert.h": "models", "model.h": "models", "synth.h": "models",
-    "session.h": "runtime", "encode.h": "runtime", "search.h": "runtime", "chat.h": "runtime", "profile.h": "runtime",
+    "session.h": "runtime", "batch.h": "runtime", "encode.h": "runtime", "search.h": "runtime", "chat.h": "runtime",
+    "profile.h": "runtime",
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)

@@ -31,18 +31,22 @@ typedef enum pm_role {
 
 /* The inputs of a run that the host writes; the slots of PM_ROLE_INPUT tensors. */
 typedef enum pm_input {
-    PM_INPUT_TOKENS,    /* I32 [T]: token ids */
-    PM_INPUT_POSITIONS, /* I32 [T]: position of each token in its sequence, which is also its KV-cache slot */
-    PM_INPUT_OUT_ROWS,  /* I32 [R]: the rows of this run whose logits are wanted */
-    PM_INPUT_HISTORY,   /* I32 [H]: the tokens of the repetition window */
-    PM_INPUT_TYPES,     /* I32 [T]: the segment that each token belongs to, as BERT counts them */
-    PM_INPUT_SLOTS,     /* I32 [T]: KV-cache slot of each token, where that is not its position */
-    PM_INPUT_SPANS,     /* I32 [3, T]: slot, first and last slot seen: pm_attention */
+    PM_INPUT_TOKENS,       /* I32 [T]: token ids */
+    PM_INPUT_POSITIONS,    /* I32 [T]: position of each token in its sequence, which is also its KV-cache slot */
+    PM_INPUT_OUT_ROWS,     /* I32 [R]: the rows of this run whose logits are wanted */
+    PM_INPUT_HISTORY,      /* I32 [H]: the tokens of the repetition window */
+    PM_INPUT_TYPES,        /* I32 [T]: the segment that each token belongs to, as BERT counts them */
+    PM_INPUT_SLOTS,        /* I32 [T]: KV-cache slot of each token, where that is not its position */
+    PM_INPUT_SPANS,        /* I32 [3, T]: slot, first and last slot seen: pm_attention */
     PM_INPUT_SOURCE_SPANS, /* I32 [3, T]: likewise for cross-attention */
-    PM_INPUT_TEST       /* PM_INPUT_TEST + i: any further inputs, as tests and benchmarks have them */
+    PM_INPUT_PLACES,       /* I32 [2, T]: position and sequence of each token: pm_attention_paged */
+    PM_INPUT_PAGES,        /* I32 [N, S]: the pages of each sequence */
+    PM_INPUT_SETTINGS,     /* I32 [PM_ROW_SAMPLING_WORDS, R]: struct pm_row_sampling of each row that is wanted */
+    PM_INPUT_TEST          /* PM_INPUT_TEST + i: any further inputs, as tests and benchmarks have them */
 } pm_input;
 
-/* Which run parameter counts the outermost dimension of a tensor; the dimension itself is then the most it can be. */
+/* Which run parameter counts the outermost dimension of a tensor; the dimension itself is then the most it can be.
+ */
 typedef enum pm_rows { PM_ROWS_FIXED, PM_ROWS_TOKENS, PM_ROWS_OUTPUTS } pm_rows;
 
 typedef struct pm_tensor {
@@ -51,9 +55,9 @@ typedef struct pm_tensor {
     int32_t slot;
     pm_type type;
     int n_dims;
-    int64_t dim[PM_MAX_DIMS]; /* dim[0] is contiguous; unused ones are 1 */
-    pm_rows rows;             /* what counts dim[n_dims - 1] */
-    bool is_output;           /* the host reads it after a run: it keeps its storage to the end */
+    int64_t dim[PM_MAX_DIMS];        /* dim[0] is contiguous; unused ones are 1 */
+    pm_rows rows;                    /* what counts dim[n_dims - 1] */
+    bool is_output;                  /* the host reads it after a run: it keeps its storage to the end */
     const struct pm_tensor *view_of; /* not NULL: the same storage under another shape */
     const void *host_data;           /* of a weight: its bytes in the model file's layout; else NULL */
     char name[48];
@@ -94,11 +98,12 @@ pm_status pm_graph_status(const pm_graph *graph, pm_error *err);
 pm_tensor *pm_graph_fail(pm_graph *graph, pm_status status, const char *format, ...) PM_PRINTF(3, 4);
 
 /* Leaves. `dims` has n_dims entries; each at least 1, the product of all below 2^48. Asking for the same role and
- * slot again gives the same tensor (a table that every layer reads, a tied embedding); another shape is a mistake. */
+ * slot again gives the same tensor (a table that every layer reads, a tied embedding); another shape is a mistake.
+ */
 pm_tensor *pm_graph_weight(pm_graph *graph, int32_t slot, pm_type type, int n_dims, const int64_t *dims,
                            const void *host_data, const char *name);
-pm_tensor *pm_graph_input(pm_graph *graph, int32_t slot, pm_type type, int n_dims, const int64_t *dims, pm_rows rows,
-                          const char *name);
+pm_tensor *pm_graph_input(pm_graph *graph, int32_t slot, pm_type type, int n_dims, const int64_t *dims,
+                          pm_rows rows, const char *name);
 pm_tensor *pm_graph_state(pm_graph *graph, int32_t slot, pm_type type, int n_dims, const int64_t *dims,
                           const char *name);
 
@@ -131,7 +136,8 @@ typedef bool (*pm_supports_fn)(void *context, const pm_node *node);
 pm_status pm_graph_fuse(pm_graph *graph, pm_supports_fn supports, void *context, pm_error *err);
 
 /* Memory plan: packs items with known lifetimes into one arena. offset is filled in. Returns the arena's size.
- * An item is alive from step `first` to step `last`, both inclusive; two items whose lifetimes meet never overlap. */
+ * An item is alive from step `first` to step `last`, both inclusive; two items whose lifetimes meet never overlap.
+ */
 typedef struct pm_plan_item {
     size_t size;
     int32_t first, last;

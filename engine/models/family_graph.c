@@ -16,6 +16,26 @@ static pm_tensor *span_input(pm_graph *g, pm_input slot, int64_t n, const char *
     return pm_graph_input(g, (int32_t)slot, PM_TYPE_I32, 2, dims, PM_ROWS_TOKENS, name);
 }
 
+static pm_tensor *table_input(pm_graph *g, pm_input slot, int64_t n, int64_t n_rows, pm_rows rows,
+                              const char *name)
+{
+    const int64_t dims[2] = {n, n_rows};
+    return pm_graph_input(g, (int32_t)slot, PM_TYPE_I32, 2, dims, rows, name);
+}
+
+static void paging_inputs(const pm_graph_shape *shape, pm_graph *g, pm_graph_io *io)
+{
+    const pm_paging *p = &shape->paging;
+    io->slots = index_input(g, PM_INPUT_SLOTS, shape->n_tokens, PM_ROWS_TOKENS, "slots");
+    io->places = table_input(g, PM_INPUT_PLACES, 2, shape->n_tokens, PM_ROWS_TOKENS, "places");
+    io->pages = table_input(g, PM_INPUT_PAGES, p->pages_each, p->n_sequences, PM_ROWS_FIXED, "pages");
+    if (!shape->sample)
+        return;
+    io->settings =
+        table_input(g, PM_INPUT_SETTINGS, PM_ROW_SAMPLING_WORDS, shape->n_outputs, PM_ROWS_OUTPUTS, "settings");
+    io->history = table_input(g, PM_INPUT_HISTORY, shape->n_history, shape->n_outputs, PM_ROWS_OUTPUTS, "history");
+}
+
 void pm_def_inputs(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, pm_graph_io *io)
 {
     bool encode = shape->pass == PM_PASS_ENCODE;
@@ -24,7 +44,9 @@ void pm_def_inputs(const pm_model_def *def, const pm_graph_shape *shape, pm_grap
     io->positions = index_input(g, PM_INPUT_POSITIONS, shape->n_tokens, PM_ROWS_TOKENS, "positions");
     if (!encode || shape->head != PM_HEAD_HIDDEN)
         io->out_rows = index_input(g, PM_INPUT_OUT_ROWS, shape->n_outputs, PM_ROWS_OUTPUTS, "out_rows");
-    if (shape->sample)
+    if (shape->paging.page)
+        paging_inputs(shape, g, io);
+    else if (shape->sample)
         io->history = index_input(g, PM_INPUT_HISTORY, shape->n_history, PM_ROWS_FIXED, "history");
     if (def->info.shape != PM_SHAPE_DECODER_ONLY) {
         io->slots = index_input(g, PM_INPUT_SLOTS, shape->n_tokens, PM_ROWS_TOKENS, "slots");
@@ -51,7 +73,7 @@ void pm_def_outputs(const pm_graph_shape *shape, pm_graph *g, pm_tensor *logits,
         pm_def_result(g, logits, io);
         return;
     }
-    io->next = pm_sample(g, pm_repeat_penalty(g, logits, io->history));
+    io->next = pm_sample(g, pm_repeat_penalty(g, logits, io->history, io->settings), io->settings);
     pm_graph_output(g, io->next);
 }
 
@@ -90,7 +112,8 @@ static int32_t n_decoder_layers(const pm_model_def *def)
 static pm_state_desc cache_desc(const pm_model_def *def, const pm_graph_shape *shape, pm_cache cache, bool values)
 {
     bool own = cache == PM_CACHE_SELF || def->info.shape == PM_SHAPE_ENCODER_ONLY;
-    int64_t n_slots = (int64_t)shape->n_ctx * (shape->n_beams > 1 ? shape->n_beams : 1);
+    int64_t n_slots = shape->paging.page ? (int64_t)shape->paging.page * shape->paging.n_pages
+                                         : (int64_t)shape->n_ctx * (shape->n_beams > 1 ? shape->n_beams : 1);
     return (pm_state_desc){
         .name = values ? "v_cache" : "k_cache",
         .type = cache == PM_CACHE_ENCODER ? PM_TYPE_F32 : shape->kv_type,
@@ -144,8 +167,8 @@ pm_tensor *pm_def_v_cache(const pm_model_def *def, const pm_graph_shape *shape, 
     return cache_tensor(def, shape, g, cache, layer, true);
 }
 
-pm_status pm_model_def_build_copy(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g, pm_graph_io *io,
-                                  pm_error *err)
+pm_status pm_model_def_build_copy(const pm_model_def *def, const pm_graph_shape *shape, pm_graph *g,
+                                  pm_graph_io *io, pm_error *err)
 {
     *io = (pm_graph_io){0};
     io->positions = index_input(g, PM_INPUT_POSITIONS, shape->n_tokens, PM_ROWS_TOKENS, "from");
@@ -196,9 +219,13 @@ pm_tensor *pm_def_attend(const pm_model_def *def, const pm_graph_shape *shape, p
 {
     pm_tensor *caches[2];
     store(def, shape, g, io, cache, layer, k, v, caches);
-    pm_tensor *seen = cache == PM_CACHE_CROSS ? io->source_spans : io->spans ? io->spans : io->positions;
-    pm_tensor *heads =
-        pm_attention(g, as_heads(def, g, q, def->info.n_heads), caches[0], caches[1], seen, bias, how);
+    pm_tensor *seen = cache == PM_CACHE_CROSS ? io->source_spans : io->spans ? io->spans : io->positions, *heads;
+    q = as_heads(def, g, q, def->info.n_heads);
+    how.page = shape->paging.page;
+    if (how.page)
+        heads = pm_attention_paged(g, q, caches[0], caches[1], io->places, io->pages, how);
+    else
+        heads = pm_attention(g, q, caches[0], caches[1], seen, bias, how);
     const int64_t flat[2] = {(int64_t)def->info.head_dim * def->info.n_heads, shape->n_tokens};
     return pm_reshape(g, heads, 2, flat);
 }

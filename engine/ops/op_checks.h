@@ -19,6 +19,8 @@ pm_tensor *pm_op_finish(pm_graph *g, pm_op op, pm_tensor *out, int n_in, const p
 bool pm_op_is_f32_rows(const pm_tensor *tensor);
 /* I32 [n] with rows counted by the same parameter as `like` has them, and as many. */
 bool pm_op_is_index_of(const pm_tensor *index, const pm_tensor *like);
+/* NULL, or I32 [PM_ROW_SAMPLING_WORDS, R], counted as the rows of logits [V, R] are. */
+bool pm_op_is_settings_of(const pm_tensor *settings, const pm_tensor *logits);
 bool pm_op_same_shape(const pm_tensor *a, const pm_tensor *b);
 
 /* Index clamped into 0 .. n - 1. */

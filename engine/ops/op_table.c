@@ -68,6 +68,13 @@ bool pm_op_is_index_of(const pm_tensor *index, const pm_tensor *like)
            index->dim[0] == like->dim[like->n_dims - 1];
 }
 
+bool pm_op_is_settings_of(const pm_tensor *settings, const pm_tensor *logits)
+{
+    return !settings ||
+           (settings->type == PM_TYPE_I32 && settings->n_dims == 2 && settings->rows == logits->rows &&
+            settings->dim[0] == PM_ROW_SAMPLING_WORDS && settings->dim[1] == logits->dim[1]);
+}
+
 bool pm_op_same_shape(const pm_tensor *a, const pm_tensor *b)
 {
     return a->type == b->type && a->n_dims == b->n_dims && a->rows == b->rows &&

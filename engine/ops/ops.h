@@ -152,16 +152,22 @@ pm_tensor *pm_mul(pm_graph *g, const pm_tensor *a, const pm_tensor *b);
 /* a + b; b of a's shape, or [C]: added to every row. */
 pm_tensor *pm_add(pm_graph *g, const pm_tensor *a, const pm_tensor *b);
 
-/* A copy of logits [V, R] in which every token of history I32 [H] (the first params.n_history of them) is made
- * less likely: divided by params.repeat_penalty where positive, else multiplied; each token once, however often it
- * occurs; ids outside 0..V-1 are passed over. Source: Keskar et al. 2019, arXiv:1909.05858. */
-pm_tensor *pm_repeat_penalty(pm_graph *g, const pm_tensor *logits, const pm_tensor *history);
+/* The sampling settings that the next two ops follow are those of the run parameters for all rows, or, with
+ * settings I32 [PM_ROW_SAMPLING_WORDS, R], each row's own: struct pm_row_sampling. settings may be NULL. The run
+ * parameters as a kernel should read them for row `row`, draw included: */
+pm_run_params pm_row_params(const pm_run_params *params, const int32_t *settings, int64_t row);
+
+/* A copy of logits [V, R] in which every token of history I32 [H], or with settings [H, R] (the first n_history of
+ * them) is made less likely: divided by repeat_penalty where positive, else multiplied; each token once, however
+ * often it occurs; ids outside 0..V-1 are passed over. Source: Keskar et al. 2019, arXiv:1909.05858. */
+pm_tensor *pm_repeat_penalty(pm_graph *g, const pm_tensor *logits, const pm_tensor *history,
+                             const pm_tensor *settings);
 
 /* I32 [R]: the index of the largest value of each row; the lowest index among equals; 0 where all are NaN.
  * x [V, R]. */
 pm_tensor *pm_argmax(pm_graph *g, const pm_tensor *x);
 
-/* I32 [R]: one draw from each row of logits [V, R] under the sampling settings of the run parameters, applied in
+/* I32 [R]: one draw from each row of logits [V, R] under the sampling settings, applied in
  * the order top-k, top-p, min-p, temperature; temperature 0 is argmax. Exactly: keep_k: logits >= the top_k-th
  * largest (ties kept); all when top_k is 0; keep_p: with P the softmax over keep_k, the largest set {logit >=
  * theta} with the smallest sum of P that is
@@ -169,8 +175,8 @@ pm_tensor *pm_argmax(pm_graph *g, const pm_tensor *x);
  *   keep_m: P >= min_p * max P;
  *   draw i with probability proportional to exp((logit_i - max) / temperature) over what is kept, by walking the
  *   kept tokens in order of index until their running sum exceeds u times the whole, u in [0, 1) from
- *   pm_random_unit(seed, draw + row). NaN logits count as -Inf. */
-pm_tensor *pm_sample(pm_graph *g, const pm_tensor *logits);
+ *   pm_random_unit(seed, draw + row), of a row with settings of its own (seed, draw). NaN logits count as -Inf. */
+pm_tensor *pm_sample(pm_graph *g, const pm_tensor *logits, const pm_tensor *settings);
 
 /* u in [0, 1) with 24 random bits: a counter-based hash of 32-bit integers, the same on every backend; its few
  * lines are in ops/random_unit.h, which C and GLSL both include. */

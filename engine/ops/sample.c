@@ -11,14 +11,37 @@
 
 #include "ops/random_unit.h"
 
-pm_tensor *pm_sample(pm_graph *g, const pm_tensor *logits)
+pm_tensor *pm_sample(pm_graph *g, const pm_tensor *logits, const pm_tensor *settings)
 {
-    if (!pm_op_begin(g, PM_OP_SAMPLE, 1, &logits, 1))
+    const pm_tensor *in[] = {logits, settings};
+    if (!pm_op_begin(g, PM_OP_SAMPLE, 2, in, 1))
         return NULL;
     if (logits->type != PM_TYPE_F32 || logits->n_dims != 2 || logits->dim[0] > INT32_MAX)
-        return pm_op_reject(g, PM_OP_SAMPLE, 1, &logits, "the logits must be F32 [V, R]");
+        return pm_op_reject(g, PM_OP_SAMPLE, 2, in, "the logits must be F32 [V, R]");
+    if (!pm_op_is_settings_of(settings, logits))
+        return pm_op_reject(g, PM_OP_SAMPLE, 2, in, "the settings must be I32 [9, R], counted as the logits");
     pm_tensor *out = pm_graph_activation(g, PM_TYPE_I32, 1, &logits->dim[1], logits->rows, "sample");
-    return pm_op_finish(g, PM_OP_SAMPLE, out, 1, &logits, NULL, 0);
+    return pm_op_finish(g, PM_OP_SAMPLE, out, 2, in, NULL, 0);
+}
+
+pm_run_params pm_row_params(const pm_run_params *params, const int32_t *settings, int64_t row)
+{
+    pm_run_params own = *params;
+    own.draw += (uint32_t)row;
+    if (!settings)
+        return own;
+    struct pm_row_sampling s;
+    memcpy(&s, settings + row * PM_ROW_SAMPLING_WORDS, sizeof s);
+    own.n_history = s.n_history;
+    own.repeat_penalty = s.repeat_penalty;
+    own.temperature = s.temperature;
+    own.top_k = s.top_k;
+    own.top_p = s.top_p;
+    own.min_p = s.min_p;
+    own.seed_lo = s.seed_lo;
+    own.seed_hi = s.seed_hi;
+    own.draw = s.draw;
+    return own;
 }
 
 float pm_random_unit(uint32_t seed_lo, uint32_t seed_hi, uint32_t counter)
@@ -77,10 +100,10 @@ static void raise_theta(sample_row *row, uint32_t theta)
     row->theta = theta > row->theta ? theta : row->theta;
 }
 
-static int64_t draw_from(const sample_row *row, const pm_run_params *params, uint32_t index)
+static int64_t draw_from(const sample_row *row, const pm_run_params *params)
 {
     double sum = 0, running = 0;
-    double u = (double)pm_random_unit(params->seed_lo, params->seed_hi, params->draw + index);
+    double u = (double)pm_random_unit(params->seed_lo, params->seed_hi, params->draw);
     int64_t last = -1;
     for (int pass = 0; pass < 2; pass++) {
         for (int64_t i = 0; i < row->n; i++) {
@@ -100,7 +123,7 @@ static int64_t draw_from(const sample_row *row, const pm_run_params *params, uin
     return last;
 }
 
-static int32_t sample_one(const float *logits, int64_t n, const pm_run_params *params, uint32_t index)
+static int32_t sample_one(const float *logits, int64_t n, const pm_run_params *params)
 {
     sample_row row = {.logits = logits, .n = n, .highest = -INFINITY};
     int64_t first_highest = 0;
@@ -116,7 +139,7 @@ static int32_t sample_one(const float *logits, int64_t n, const pm_run_params *p
         raise_theta(&row, largest_theta(&row, params->top_k, true));
     if (params->top_p < 1)
         raise_theta(&row, largest_theta(&row, (double)params->top_p * amount_above(&row, 0, false), false));
-    return (int32_t)draw_from(&row, params, index);
+    return (int32_t)draw_from(&row, params);
 }
 
 void pm_ref_sample(const pm_op_call *call)
@@ -124,7 +147,8 @@ void pm_ref_sample(const pm_op_call *call)
     const pm_tensor *logits = call->node->in[0];
     int64_t begin, end;
     pm_op_share(call, pm_tensor_rows_now(logits, call->params), &begin, &end);
-    for (int64_t row = begin; row < end; row++)
-        ((int32_t *)call->out)[row] =
-            sample_one(pm_op_row(call->in[0], logits, row), logits->dim[0], call->params, (uint32_t)row);
+    for (int64_t row = begin; row < end; row++) {
+        pm_run_params params = pm_row_params(call->params, call->in[1], row);
+        ((int32_t *)call->out)[row] = sample_one(pm_op_row(call->in[0], logits, row), logits->dim[0], &params);
+    }
 }

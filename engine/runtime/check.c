@@ -1,5 +1,5 @@
-/* --check: every node of a plan is run on the device, then computed again by the reference kernel from the very same
- * inputs, read back from the device; the first that differs by more than its tolerance is named.
+/* --check: every node of a plan is run on the device, then computed again by the reference kernel from the very
+ * same inputs, read back from the device; the first that differs by more than its tolerance is named.
  *
  * Inputs come from the device, so an error is blamed on the op that made it, not on those after it. A node that
  * writes into a state (kv_store) is compared over the whole state, which shows writes to wrong places too. */
@@ -55,8 +55,8 @@ static pm_status read_tensor(pm_check *check, const pm_session *session, const p
     pm_device *device = session->model->device;
     size_t bytes = pm_tensor_bytes(tensor);
     PM_TRY(reserve(check, slot, bytes, err));
-    return device->backend->tensor_read(device, plan->program, pm_tensor_storage(tensor), 0, check->slots[slot].data,
-                                        bytes, err);
+    return device->backend->tensor_read(device, plan->program, pm_tensor_storage(tensor), 0,
+                                        check->slots[slot].data, bytes, err);
 }
 
 static double value_at(const pm_tensor *tensor, const void *data, int64_t i)
@@ -71,7 +71,8 @@ static double value_at(const pm_tensor *tensor, const void *data, int64_t i)
 /* How far a node may be from the reference, as normalised mean squared error. Integers must be equal. Matrix
  * products with quantised weights may quantise their input to 8 bits (relative error about 2^-8 a value, squared
  * and averaged 1e-5 at most on ordinary data; a few large values in a block make it worse). The rest is fp32
- * arithmetic in another order, with transcendental functions as loose as Vulkan allows; F16 caches round at 2^-11. */
+ * arithmetic in another order, with transcendental functions as loose as Vulkan allows; F16 caches round at 2^-11.
+ */
 static double tolerance(const pm_node *node)
 {
     if (node->out->type == PM_TYPE_I32)
@@ -119,8 +120,9 @@ static pm_status judge(pm_check *check, const pm_node *node, int32_t index, cons
     double limit = tolerance(node);
     if (d->exact || (limit > 0 && d->nmse <= limit))
         return PM_OK;
-    if (node->op == PM_OP_SAMPLE && params->temperature > 0) {
-        /* A draw that falls within rounding of the border between two tokens may go either way; often it may not. */
+    if (node->op == PM_OP_SAMPLE && (params->temperature > 0 || node->in[1])) {
+        /* A draw that falls within rounding of the border between two tokens may go either way; often it may not.
+         */
         check->n_other_draws++;
         if (check->n_other_draws <= 2 || check->n_other_draws * 20 <= check->n_draws)
             return PM_OK;

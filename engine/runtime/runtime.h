@@ -26,6 +26,7 @@ enum { PM_SESSION_MAX_PLANS = 24, PM_SESSION_HISTORY = 1024 };
 struct pm_session {
     pm_model *model;
     pm_session_options options; /* with the defaults filled in */
+    pm_paging paging;           /* of a batch (batch.c); else all zero */
     pm_states *states;
     uint64_t state_bytes;
     int32_t n_past;
@@ -38,11 +39,29 @@ struct pm_session {
     struct pm_profiler *profiler; /* between pm_session_profile_begin and _end */
 };
 
+/* A session whose timeline is not used: what a batch runs its passes with. options.n_ctx: of each sequence. */
+pm_status pm_session_create_paged(pm_model *model, const pm_session_options *options, const pm_paging *paging,
+                                  pm_session **out, pm_error *err);
+
+/* The number of tokens of a context that was not given: what the model was trained on, at most 4096. */
+int32_t pm_session_default_ctx(const pm_model *model);
+
+/* PM_ERR_ARGUMENT where a setting is outside its range. */
+pm_status pm_sampling_check(const pm_sampling *sampling, pm_error *err);
+
+/* A sampling's settings for the token behind the first n of a timeline, with the defaults filled in; n_history is
+ * how many of the last tokens its repetition window has, 0 where the penalty is off. */
+struct pm_row_sampling pm_sampling_settings(const pm_sampling *sampling, int32_t n);
+
+/* Bytes of the KV cache that this paging needs. */
+pm_status pm_session_paged_bytes(const pm_model *model, const pm_session_options *options, const pm_paging *paging,
+                                 uint64_t *bytes, pm_error *err);
+
 /* There is at least one token, and all are of the vocabulary. */
 pm_status pm_session_check_ids(const pm_session *session, const int32_t *tokens, size_t n, pm_error *err);
 
-/* The plan for a pass of shape->n_tokens with n_outputs rows, and its pass, head, sample and layers, compiled at first
- * use; the rest of the shape is the session's. */
+/* The plan for a pass of shape->n_tokens with n_outputs rows, and its pass, head, sample and layers, compiled at
+ * first use; the rest of the shape is the session's. */
 pm_status pm_session_plan_get(pm_session *session, const pm_graph_shape *wanted, const pm_session_plan **out,
                               pm_error *err);
 void pm_session_plans_free(pm_session *session);
@@ -51,11 +70,12 @@ void pm_session_plans_free(pm_session *session);
 typedef struct pm_pass_inputs {
     const int32_t *tokens;
     int32_t *positions, *slots, *types, *spans, *source_spans, *rows;
+    int32_t *places; /* in the place of spans */
 } pm_pass_inputs;
 pm_pass_inputs pm_session_inputs(pm_session *session);
 
-/* Writes the inputs and runs the plan with the counts of params; result: where the rows of plan->io.result go, or of
- * plan->io.next where the plan samples; NULL: nowhere. */
+/* Writes the inputs and runs the plan with the counts of params; result: where the rows of plan->io.result go, or
+ * of plan->io.next where the plan samples; NULL: nowhere. */
 pm_status pm_session_run(pm_session *session, const pm_session_plan *plan, const pm_pass_inputs *inputs,
                          const pm_run_params *params, void *result, size_t result_bytes, pm_error *err);
 

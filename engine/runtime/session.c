@@ -1,8 +1,8 @@
 /* A timeline of tokens: see pumice/session.h.
  *
- * Tokens are evaluated in passes of at most n_batch; a pass writes its inputs, runs the plan of its bucket and reads
- * back a token id or logits. The timeline grows only when a pass has succeeded, so after an error the KV cache and
- * the list of tokens still agree: slots past n_past hold nothing that is ever attended to. */
+ * Tokens are evaluated in passes of at most n_batch; a pass writes its inputs, runs the plan of its bucket and
+ * reads back a token id or logits. The timeline grows only when a pass has succeeded, so after an error the KV
+ * cache and the list of tokens still agree: slots past n_past hold nothing that is ever attended to. */
 #include "runtime/runtime.h"
 
 #include <math.h>
@@ -12,16 +12,22 @@
 
 #include "base/error.h"
 
-enum { DEFAULT_MAX_CTX = 4096, DEFAULT_SOURCE = 512, DEFAULT_BATCH = 512, DEFAULT_REPEAT_WINDOW = 64, PASS_INPUTS = 10 };
+enum {
+    DEFAULT_MAX_CTX = 4096,
+    DEFAULT_SOURCE = 512,
+    DEFAULT_BATCH = 512,
+    DEFAULT_REPEAT_WINDOW = 64,
+    PASS_INPUTS = 10
+};
 
-static pm_graph_shape shape_of(const pm_session *session)
+static pm_graph_shape shape_of(const pm_session_options *o, const pm_paging *paging)
 {
-    const pm_session_options *o = &session->options;
     return (pm_graph_shape){.n_tokens = 1,
                             .n_outputs = 1,
                             .n_ctx = o->n_ctx,
                             .n_source = o->n_source,
                             .n_beams = o->n_beams,
+                            .paging = *paging,
                             .kv_type = o->kv_f32 ? PM_TYPE_F32 : PM_TYPE_F16};
 }
 
@@ -34,27 +40,47 @@ static uint64_t states_bytes(const pm_state_desc *descs, size_t n)
     return bytes;
 }
 
-/* Sizes that were not given, within what the model can do. An encoder sees a sequence as a whole: its passes are as
- * long as the context. */
+pm_status pm_session_paged_bytes(const pm_model *model, const pm_session_options *options, const pm_paging *paging,
+                                 uint64_t *bytes, pm_error *err)
+{
+    pm_graph_shape shape = shape_of(options, paging);
+    pm_state_desc *descs;
+    size_t n;
+    PM_TRY(pm_model_def_states(model->def, &shape, &descs, &n, err));
+    *bytes = states_bytes(descs, n);
+    free(descs);
+    return PM_OK;
+}
+
+int32_t pm_session_default_ctx(const pm_model *model)
+{
+    int32_t n = model->def->info.n_ctx_train;
+    return n < DEFAULT_MAX_CTX ? n : DEFAULT_MAX_CTX;
+}
+
+/* Sizes that were not given, within what the model can do. An encoder sees a sequence as a whole: its passes are
+ * as long as the context. */
 static pm_status choose_sizes(pm_session *session, pm_error *err)
 {
     const pm_model_def *def = session->model->def;
     const pm_model_info *info = &def->info;
     pm_session_options *o = &session->options;
     if (o->n_ctx < 0 || o->n_batch < 0 || o->n_source < 0 || o->n_beams < 0)
-        return pm_fail(err, PM_ERR_ARGUMENT, "a context of %d, a source of %d and batches of %d tokens: sizes cannot be "
-                                             "negative",
+        return pm_fail(err, PM_ERR_ARGUMENT,
+                       "a context of %d, a source of %d and batches of %d tokens: sizes cannot be "
+                       "negative",
                        o->n_ctx, o->n_source, o->n_batch);
     if (o->n_ctx == 0)
-        o->n_ctx = info->n_ctx_train < DEFAULT_MAX_CTX ? info->n_ctx_train : DEFAULT_MAX_CTX;
+        o->n_ctx = pm_session_default_ctx(session->model);
     if (o->n_source == 0)
         o->n_source = info->n_ctx_train < DEFAULT_SOURCE ? info->n_ctx_train : DEFAULT_SOURCE;
     int32_t longest = o->n_source > o->n_ctx && info->shape == PM_SHAPE_ENCODER_DECODER ? o->n_source : o->n_ctx;
     if (info->shape == PM_SHAPE_ENCODER_ONLY)
         o->n_ctx = o->n_batch = o->n_ctx < DEFAULT_BATCH ? DEFAULT_BATCH : o->n_ctx;
     else if (longest > def->n_ctx_max)
-        return pm_fail(err, PM_ERR_LIMIT, "a context of %d tokens is too long: this model was trained on %d, and "
-                                          "pumice goes up to %d",
+        return pm_fail(err, PM_ERR_LIMIT,
+                       "a context of %d tokens is too long: this model was trained on %d, and "
+                       "pumice goes up to %d",
                        longest, info->n_ctx_train, def->n_ctx_max);
     if (o->n_beams == 0 || info->shape != PM_SHAPE_ENCODER_DECODER)
         o->n_beams = 1;
@@ -62,7 +88,7 @@ static pm_status choose_sizes(pm_session *session, pm_error *err)
         o->kv_f32 = 1; /* which pm_kv_copy wants */
     if (o->n_batch == 0)
         o->n_batch = DEFAULT_BATCH;
-    if (o->n_batch > o->n_ctx)
+    if (o->n_batch > o->n_ctx && !session->paging.page)
         o->n_batch = o->n_ctx;
     return PM_OK;
 }
@@ -70,7 +96,8 @@ static pm_status choose_sizes(pm_session *session, pm_error *err)
 static pm_status create_states(pm_session *session, pm_error *err)
 {
     pm_device *device = session->model->device;
-    pm_graph_shape shape = shape_of(session);
+    pm_graph_shape shape = shape_of(&session->options, &session->paging);
+    int32_t n_slots = shape.paging.page ? shape.paging.page * shape.paging.n_pages : shape.n_ctx;
     pm_state_desc *descs;
     size_t n;
     PM_TRY(pm_model_def_states(session->model->def, &shape, &descs, &n, err));
@@ -78,11 +105,12 @@ static pm_status create_states(pm_session *session, pm_error *err)
     uint64_t free_bytes = device->info.memory_free;
     pm_status status = PM_OK;
     if (free_bytes && session->state_bytes > free_bytes)
-        status = pm_fail(err, PM_ERR_LIMIT, "a context of %d tokens needs %.1f MiB for its KV cache, but device %s has "
-                                            "%.1f MiB free; at most %llu tokens fit (--ctx)",
-                         shape.n_ctx, (double)session->state_bytes / 1048576.0, device->info.name,
+        status = pm_fail(err, PM_ERR_LIMIT,
+                         "a context of %d tokens needs %.1f MiB for its KV cache, but device %s has "
+                         "%.1f MiB free; at most %llu tokens fit (--ctx)",
+                         n_slots, (double)session->state_bytes / 1048576.0, device->info.name,
                          (double)free_bytes / 1048576.0,
-                         (unsigned long long)((double)free_bytes / (double)session->state_bytes * shape.n_ctx));
+                         (unsigned long long)((double)free_bytes / (double)session->state_bytes * n_slots));
     if (status == PM_OK)
         status = device->backend->states_create(device, descs, n, &session->states, err);
     free(descs);
@@ -91,11 +119,19 @@ static pm_status create_states(pm_session *session, pm_error *err)
 
 pm_status pm_session_create(pm_model *model, const pm_session_options *options, pm_session **out, pm_error *err)
 {
+    static const pm_paging none;
+    return pm_session_create_paged(model, options, &none, out, err);
+}
+
+pm_status pm_session_create_paged(pm_model *model, const pm_session_options *options, const pm_paging *paging,
+                                  pm_session **out, pm_error *err)
+{
     *out = NULL;
     pm_session *session = calloc(1, sizeof *session);
     if (!session)
         return pm_fail_memory(err, sizeof *session, "a session");
     session->model = model;
+    session->paging = *paging;
     if (options)
         session->options = *options;
     pm_status status = choose_sizes(session, err);
@@ -147,7 +183,8 @@ const int32_t *pm_session_tokens(const pm_session *session)
     return session->tokens;
 }
 
-/* One pass ------------------------------------------------------------------------------------------------------ */
+/* One pass ------------------------------------------------------------------------------------------------------
+ */
 
 pm_status pm_session_check_ids(const pm_session *session, const int32_t *tokens, size_t n, pm_error *err)
 {
@@ -163,39 +200,56 @@ pm_status pm_session_check_ids(const pm_session *session, const int32_t *tokens,
 static pm_status check_tokens(const pm_session *session, const int32_t *tokens, size_t n, pm_error *err)
 {
     if (session->model->def->info.shape == PM_SHAPE_ENCODER_ONLY)
-        return pm_fail(err, PM_ERR_UNSUPPORTED, "a model of architecture '%s' is an encoder: it has no next token "
-                                                "(pumice embed and pumice fill use it)",
+        return pm_fail(err, PM_ERR_UNSUPPORTED,
+                       "a model of architecture '%s' is an encoder: it has no next token "
+                       "(pumice embed and pumice fill use it)",
                        session->model->def->info.architecture);
     if (session->model->def->info.shape == PM_SHAPE_ENCODER_DECODER && session->n_source == 0)
         return pm_fail(err, PM_ERR_ARGUMENT, "an encoder-decoder model needs a source before its first token");
     PM_TRY(pm_session_check_ids(session, tokens, n, err));
     if (n > (size_t)(session->options.n_ctx - session->n_past))
-        return pm_fail(err, PM_ERR_LIMIT, "the context is full: %d of %d tokens are used and %zu more were to come "
-                                          "(a longer context: --ctx)",
+        return pm_fail(err, PM_ERR_LIMIT,
+                       "the context is full: %d of %d tokens are used and %zu more were to come "
+                       "(a longer context: --ctx)",
                        session->n_past, session->options.n_ctx, n);
     return PM_OK;
 }
 
-static void fill_params(const pm_session *session, int32_t n_tokens, int32_t n_outputs, const pm_sampling *sampling,
-                        pm_run_params *params)
+struct pm_row_sampling pm_sampling_settings(const pm_sampling *s, int32_t n)
 {
+    int32_t window = s->repeat_window ? s->repeat_window : DEFAULT_REPEAT_WINDOW;
+    float penalty = s->repeat_penalty > 0.0f ? s->repeat_penalty : 1.0f;
+    return (struct pm_row_sampling){.n_history = penalty == 1.0f ? 0
+                                                 : window < n    ? window
+                                                                 : n,
+                                    .repeat_penalty = penalty,
+                                    .temperature = s->temperature,
+                                    .top_k = s->top_k,
+                                    .top_p = s->top_p > 0.0f ? s->top_p : 1.0f,
+                                    .min_p = s->min_p,
+                                    .seed_lo = (uint32_t)s->seed,
+                                    .seed_hi = (uint32_t)(s->seed >> 32),
+                                    .draw = (uint32_t)n};
+}
+
+static void fill_params(const pm_session *session, int32_t n_tokens, int32_t n_outputs,
+                        const pm_sampling *sampling, pm_run_params *params)
+{
+    static const pm_sampling greedy;
+    int32_t n = session->n_past + n_tokens;
+    const struct pm_row_sampling s = pm_sampling_settings(sampling ? sampling : &greedy, n);
     *params = (pm_run_params){.n_tokens = n_tokens,
                               .n_outputs = n_outputs,
-                              .n_kv = session->n_past + n_tokens,
-                              .repeat_penalty = 1.0f,
-                              .top_p = 1.0f,
-                              .draw = (uint32_t)(session->n_past + n_tokens)};
-    if (!sampling)
-        return;
-    params->temperature = sampling->temperature;
-    params->top_k = sampling->top_k;
-    params->min_p = sampling->min_p;
-    if (sampling->top_p > 0.0f)
-        params->top_p = sampling->top_p;
-    if (sampling->repeat_penalty > 0.0f)
-        params->repeat_penalty = sampling->repeat_penalty;
-    params->seed_lo = (uint32_t)sampling->seed;
-    params->seed_hi = (uint32_t)(sampling->seed >> 32);
+                              .n_kv = n,
+                              .n_history = s.n_history,
+                              .repeat_penalty = s.repeat_penalty,
+                              .temperature = s.temperature,
+                              .top_k = s.top_k,
+                              .top_p = s.top_p,
+                              .min_p = s.min_p,
+                              .seed_lo = s.seed_lo,
+                              .seed_hi = s.seed_hi,
+                              .draw = s.draw};
 }
 
 pm_pass_inputs pm_session_inputs(pm_session *session)
@@ -207,6 +261,7 @@ pm_pass_inputs pm_session_inputs(pm_session *session)
                             .types = at + 2 * n,
                             .rows = at + 3 * n,
                             .spans = at + 4 * n,
+                            .places = at + 4 * n,
                             .source_spans = at + 7 * n};
 }
 
@@ -216,7 +271,8 @@ static pm_status write_input(pm_session *session, const pm_session_plan *plan, c
     pm_device *device = session->model->device;
     if (!tensor || n == 0)
         return PM_OK;
-    return device->backend->tensor_write(device, plan->program, tensor, 0, values, (size_t)n * sizeof *values, err);
+    return device->backend->tensor_write(device, plan->program, tensor, 0, values, (size_t)n * sizeof *values,
+                                         err);
 }
 
 pm_status pm_session_run(pm_session *session, const pm_session_plan *plan, const pm_pass_inputs *inputs,
@@ -229,6 +285,7 @@ pm_status pm_session_run(pm_session *session, const pm_session_plan *plan, const
     PM_TRY(write_input(session, plan, io->positions, inputs->positions, n, err));
     PM_TRY(write_input(session, plan, io->slots, inputs->slots, n, err));
     PM_TRY(write_input(session, plan, io->types, inputs->types, n, err));
+    PM_TRY(write_input(session, plan, io->places, inputs->places, 2 * n, err));
     PM_TRY(write_input(session, plan, io->spans, inputs->spans, 3 * n, err));
     PM_TRY(write_input(session, plan, io->source_spans, inputs->source_spans, 3 * n, err));
     PM_TRY(write_input(session, plan, io->out_rows, inputs->rows, params->n_outputs, err));
@@ -243,8 +300,8 @@ pm_status pm_session_run(pm_session *session, const pm_session_plan *plan, const
         PM_TRY(device->backend->program_run(device, plan->program, params, &run, err));
     if (!result || result_bytes == 0)
         return PM_OK;
-    return device->backend->tensor_read(device, plan->program, plan->shape.sample ? io->next : io->result, 0, result,
-                                        result_bytes, err);
+    return device->backend->tensor_read(device, plan->program, plan->shape.sample ? io->next : io->result, 0,
+                                        result, result_bytes, err);
 }
 
 pm_status pm_session_read_layers(pm_session *session, const pm_session_plan *plan, int32_t n_tokens, size_t first,
@@ -261,15 +318,11 @@ pm_status pm_session_read_layers(pm_session *session, const pm_session_plan *pla
 }
 
 /* The repetition window: the last tokens of the timeline with this pass's tokens already on it. */
-static pm_status write_history(pm_session *session, const pm_session_plan *plan, const pm_sampling *sampling,
-                               int32_t n_tokens, pm_run_params *params, pm_error *err)
+static pm_status write_history(pm_session *session, const pm_session_plan *plan, const pm_run_params *params,
+                               pm_error *err)
 {
-    if (!sampling || params->repeat_penalty == 1.0f)
-        return PM_OK;
-    int32_t window = sampling->repeat_window ? sampling->repeat_window : DEFAULT_REPEAT_WINDOW;
-    int32_t end = session->n_past + n_tokens;
-    params->n_history = window < end ? window : end;
-    return write_input(session, plan, plan->io.history, session->tokens + end - params->n_history, params->n_history,
+    return write_input(session, plan, plan->io.history,
+                       session->tokens + session->n_past + params->n_tokens - params->n_history, params->n_history,
                        err);
 }
 
@@ -282,8 +335,8 @@ typedef struct pass_result {
     size_t first, total;
 } pass_result;
 
-/* Evaluates n_tokens (at most n_batch) that already stand in session->tokens behind n_past, and counts them in. The
- * last n_outputs rows give logits, or a token where sampling is set. */
+/* Evaluates n_tokens (at most n_batch) that already stand in session->tokens behind n_past, and counts them in.
+ * The last n_outputs rows give logits, or a token where sampling is set. */
 static pm_status run_pass(pm_session *session, int32_t n_tokens, int32_t n_outputs, const pm_sampling *sampling,
                           const pass_result *result, pm_error *err)
 {
@@ -308,7 +361,7 @@ static pm_status run_pass(pm_session *session, int32_t n_tokens, int32_t n_outpu
         inputs.rows[i] = n_tokens - n_outputs + i;
     pm_run_params params;
     fill_params(session, n_tokens, n_outputs, sampling, &params);
-    PM_TRY(write_history(session, plan, sampling, n_tokens, &params, err));
+    PM_TRY(write_history(session, plan, &params, err));
     PM_TRY(pm_session_run(session, plan, &inputs, &params, n_outputs > 0 && result ? result->data : NULL,
                           result ? result->bytes : 0, err));
     if (wanted.layers)
@@ -335,15 +388,16 @@ static pm_status run_without_outputs(pm_session *session, size_t n, size_t keep,
     return PM_OK;
 }
 
-static pm_status check_sampling(const pm_sampling *s, pm_error *err)
+pm_status pm_sampling_check(const pm_sampling *s, pm_error *err)
 {
     if (!(s->temperature >= 0.0f && isfinite(s->temperature)) || s->top_k < 0 || !(s->top_p >= 0.0f) ||
         !(s->min_p >= 0.0f && s->min_p <= 1.0f) || !(s->repeat_penalty >= 0.0f && isfinite(s->repeat_penalty)) ||
         s->repeat_window < 0 || s->repeat_window > PM_SESSION_HISTORY)
-        return pm_fail(err, PM_ERR_ARGUMENT,
-                       "sampling: temperature, top-k, top-p and repeat penalty must be 0 or more, min-p from 0 to 1, "
-                       "the repeat window from 0 to %d",
-                       PM_SESSION_HISTORY);
+        return pm_fail(
+            err, PM_ERR_ARGUMENT,
+            "sampling: temperature, top-k, top-p and repeat penalty must be 0 or more, min-p from 0 to 1, "
+            "the repeat window from 0 to %d",
+            PM_SESSION_HISTORY);
     return PM_OK;
 }
 
@@ -353,7 +407,7 @@ pm_status pm_session_next(pm_session *session, const int32_t *tokens, size_t n, 
     static const pm_sampling greedy;
     if (!sampling)
         sampling = &greedy;
-    PM_TRY(check_sampling(sampling, err));
+    PM_TRY(pm_sampling_check(sampling, err));
     PM_TRY(check_tokens(session, tokens, n, err));
     memcpy(session->tokens + session->n_past, tokens, n * sizeof *tokens);
     /* The last pass takes as much as fits: all but it have no outputs. */

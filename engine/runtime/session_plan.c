@@ -27,6 +27,8 @@ int32_t pm_session_max_outputs(const pm_session *session)
     /* Logits are big: keep a pass's below 64 MiB, within any device's storage-buffer range. */
     int64_t fit = ((int64_t)64 << 20) / ((int64_t)sizeof(float) * session->model->def->info.n_vocab);
     int64_t batch = pm_session_max_tokens(session), most = batch < 128 ? batch : 128;
+    if (session->paging.page && session->paging.n_sequences < most)
+        most = session->paging.n_sequences;
     return (int32_t)(fit < 1 ? 1 : fit < most ? fit : most);
 }
 
@@ -79,8 +81,8 @@ static void plan_free(pm_session *session, pm_session_plan *plan)
 
 static bool same_plan(const pm_graph_shape *a, const pm_graph_shape *b)
 {
-    return a->pass == b->pass && a->head == b->head && a->n_tokens == b->n_tokens && a->n_outputs == b->n_outputs &&
-           a->sample == b->sample && a->layers == b->layers;
+    return a->pass == b->pass && a->head == b->head && a->n_tokens == b->n_tokens &&
+           a->n_outputs == b->n_outputs && a->sample == b->sample && a->layers == b->layers;
 }
 
 pm_status pm_session_plan_get(pm_session *session, const pm_graph_shape *wanted, const pm_session_plan **out,
@@ -94,6 +96,7 @@ pm_status pm_session_plan_get(pm_session *session, const pm_graph_shape *wanted,
         .n_ctx = session->options.n_ctx,
         .n_source = session->options.n_source,
         .n_beams = session->options.n_beams,
+        .paging = session->paging,
         .kv_type = session->options.kv_f32 ? PM_TYPE_F32 : PM_TYPE_F16,
         .sample = wanted->sample,
         .layers = wanted->layers,

@@ -93,7 +93,7 @@ static void choose(op_run *run)
     c->params.n_outputs = 2;
     c->params.n_history = 40;
     c->params.repeat_penalty = 1.3f;
-    op_case_output(c, pm_argmax(c->g, pm_repeat_penalty(c->g, logits, history)), 0);
+    op_case_output(c, pm_argmax(c->g, pm_repeat_penalty(c->g, logits, history, NULL)), 0);
     op_case_end(run, c);
 }
 

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 /* ---- repeat_penalty ----------------------------------------------------------------------------------------- */
 
@@ -30,7 +31,7 @@ static void penalty_case(op_run *run, int vocab, int rows, int rows_now, int cap
     c->params.n_outputs = rows_now;
     c->params.n_history = n_history;
     c->params.repeat_penalty = penalty;
-    op_case_output(c, pm_repeat_penalty(c->g, logits, history), 1e-12);
+    op_case_output(c, pm_repeat_penalty(c->g, logits, history, NULL), 1e-12);
     op_case_end(run, c);
 }
 
@@ -147,7 +148,47 @@ static void sample_case(op_run *run, int vocab, int rows, int rows_now, const sa
     c->params.seed_lo = op_random(c);
     c->params.seed_hi = op_random(c);
     c->params.draw = op_random(c) % 5000;
-    op_case_output(c, pm_sample(c->g, logits), 0);
+    op_case_output(c, pm_sample(c->g, logits, NULL), 0);
+    op_case_end(run, c);
+}
+
+/* Every row with settings of its own; those of the run parameters must not count. */
+static void own_settings(op_run *run, pm_op op, int vocab, int rows, int rows_now)
+{
+    enum { HISTORY = 20, N = sizeof settings / sizeof settings[0] };
+    op_case *c =
+        op_case_begin(run, op, "v=%d r=%d now=%d, each row with settings of its own", vocab, rows, rows_now);
+    if (!c)
+        return;
+    pm_tensor *logits = op_case_input(c, FILL_NORMAL, PM_ROWS_OUTPUTS, 2, vocab, rows);
+    pm_tensor *own = op_case_integers(c, PM_ROWS_OUTPUTS, PM_ROW_SAMPLING_WORDS, rows);
+    pm_tensor *history = op_case_integers(c, PM_ROWS_OUTPUTS, HISTORY, rows);
+    int32_t *words = op_case_data(c, own), *ids = op_case_data(c, history);
+    for (int r = 0; words && ids && r < rows; r++) {
+        const sample_settings *s = &settings[r % N];
+        const struct pm_row_sampling row = {.n_history = r * 3 % (HISTORY + 9),
+                                            .repeat_penalty = 1.0f + 0.1f * (float)(r % 5),
+                                            .temperature = s->temperature,
+                                            .top_k = s->top_k,
+                                            .top_p = s->top_p,
+                                            .min_p = s->min_p,
+                                            .seed_lo = op_random(c),
+                                            .seed_hi = op_random(c),
+                                            .draw = op_random(c) % 5000};
+        memcpy(words + r * PM_ROW_SAMPLING_WORDS, &row, sizeof row);
+        for (int i = 0; i < HISTORY; i++)
+            ids[r * HISTORY + i] = (int32_t)(op_random(c) % (uint32_t)(vocab + 2)) - 1;
+    }
+    c->sampled = op == PM_OP_SAMPLE;
+    c->params.n_outputs = rows_now;
+    c->params.n_history = 1;
+    c->params.repeat_penalty = 7;
+    c->params.temperature = 3;
+    c->params.draw = 5;
+    if (op == PM_OP_SAMPLE)
+        op_case_output(c, pm_sample(c->g, logits, own), 0);
+    else
+        op_case_output(c, pm_repeat_penalty(c->g, logits, history, own), 1e-12);
     op_case_end(run, c);
 }
 
@@ -168,7 +209,7 @@ static void sample_nothing(op_run *run)
     c->params.temperature = 1;
     c->params.top_k = 10;
     c->params.top_p = 0.9f;
-    op_case_output(c, pm_sample(c->g, logits), 0);
+    op_case_output(c, pm_sample(c->g, logits, NULL), 0);
     op_case_end(run, c);
 }
 
@@ -188,6 +229,10 @@ static void cases_sample(op_run *run)
         sample_case(run, 151937, 1, 1, &settings[k], FILL_NORMAL, "");
     }
     sample_nothing(run);
+    own_settings(run, PM_OP_SAMPLE, 300, 40, 40);
+    own_settings(run, PM_OP_SAMPLE, 4097, 20, 13);
+    own_settings(run, PM_OP_REPEAT_PENALTY, 300, 40, 33);
+    own_settings(run, PM_OP_REPEAT_PENALTY, 49152, 3, 3);
 }
 
 void op_cases_choice(op_run *run)

@@ -317,7 +317,9 @@ static void make_warm_data(op_case *c)
             for (int64_t k = 0; k < n; k++)
                 ((float *)in->warm_data)[k] = -((float *)in->data)[k];
         else if (in->tensor->rows != PM_ROWS_FIXED)
-            for (int64_t k = pm_tensor_rows_now(in->tensor, &c->params); k < n; k++)
+            for (int64_t k = pm_tensor_rows_now(in->tensor, &c->params) *
+                             (in->tensor->n_dims > 1 ? in->tensor->dim[0] : 1);
+                 k < n; k++)
                 ((int32_t *)in->data)[k] = k % 2 ? INT32_MIN : INT32_MAX;
     }
 }

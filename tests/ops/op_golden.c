@@ -89,11 +89,11 @@ static pm_tensor *build(op_case *c, golden_case *k)
     case PM_OP_ADD:
         return pm_add(c->g, t[0], t[1]);
     case PM_OP_REPEAT_PENALTY:
-        return pm_repeat_penalty(c->g, t[0], t[1]);
+        return pm_repeat_penalty(c->g, t[0], t[1], NULL);
     case PM_OP_ARGMAX:
         return pm_argmax(c->g, t[0]);
     case PM_OP_SAMPLE:
-        return pm_sample(c->g, t[0]);
+        return pm_sample(c->g, t[0], NULL);
     case PM_OP_COUNT:
         break;
     }

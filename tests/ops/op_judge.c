@@ -83,17 +83,19 @@ static void judge_numbers(const op_case *c, const case_output *o, op_verdict *v)
 static void judge_draws(const op_case *c, const case_output *o, op_verdict *v)
 {
     const pm_tensor *logits = c->inputs[0].tensor;
+    const int32_t *settings = c->n_inputs > 1 ? c->inputs[1].data : NULL; /* each row's own */
     int64_t n = counted_elems(c, o->tensor);
     v->ok = true;
     for (int64_t row = 0; row < n && v->ok; row++) {
         const float *values = (const float *)c->inputs[0].data + row * logits->dim[0];
-        double u = (double)pm_random_unit(c->params.seed_lo, c->params.seed_hi, c->params.draw + (uint32_t)row);
+        const pm_run_params params = pm_row_params(&c->params, settings, row);
+        double u = (double)pm_random_unit(params.seed_lo, params.seed_hi, params.draw);
         int32_t got = ((int32_t *)o->got)[row], want = ((int32_t *)o->want)[row];
-        int32_t expected = op_expected_draw(values, logits->dim[0], &c->params, u, 0);
+        int32_t expected = op_expected_draw(values, logits->dim[0], &params, u, 0);
         bool right = got == want;
         for (int i = 0; i < 9 && !right; i++)
-            right = got == op_expected_draw(values, logits->dim[0], &c->params, u + 2e-5 * (i % 3 - 1),
-                                            1e-5 * (i / 3 - 1));
+            right = got ==
+                    op_expected_draw(values, logits->dim[0], &params, u + 2e-5 * (i % 3 - 1), 1e-5 * (i / 3 - 1));
         v->ok = right && expected == want;
         v->worst = row;
         v->got = got;

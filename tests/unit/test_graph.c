@@ -73,9 +73,9 @@ static void builders_give_shapes_and_names(void **state)
     assert_built(f, pm_add(f->g, f->x, f->norm), PM_TYPE_F32, 2, dims_x, "blk.0.add");
     f->g->prefix = NULL;
     assert_built(f, pm_swiglu(f->g, f->x, f->x), PM_TYPE_F32, 2, dims_x, "swiglu");
-    assert_built(f, pm_repeat_penalty(f->g, f->x, f->history), PM_TYPE_F32, 2, dims_x, "repeat_penalty");
+    assert_built(f, pm_repeat_penalty(f->g, f->x, f->history, NULL), PM_TYPE_F32, 2, dims_x, "repeat_penalty");
     assert_built(f, pm_argmax(f->g, f->x), PM_TYPE_I32, 1, dims_t, "argmax");
-    assert_built(f, pm_sample(f->g, f->x), PM_TYPE_I32, 1, dims_t, "sample");
+    assert_built(f, pm_sample(f->g, f->x, NULL), PM_TYPE_I32, 1, dims_t, "sample");
     assert_int_equal(f->g->n_nodes, 11);
     const pm_rms_norm_args *args = PM_ARGS(f->g->nodes[1], pm_rms_norm_args);
     assert_true(args->eps == 1e-5f);
@@ -146,10 +146,10 @@ static void wrong_inputs_are_refused(void **state)
     REFUSED(pm_swiglu(g, f->x, f->q), "alike");
     REFUSED(pm_add(g, f->x, other), "like a");
     REFUSED(pm_add(g, f->x, fixed), "like a");
-    REFUSED(pm_repeat_penalty(g, f->q, f->history), "[V, R]");
-    REFUSED(pm_repeat_penalty(g, f->x, f->ids), "history");
+    REFUSED(pm_repeat_penalty(g, f->q, f->history, NULL), "[V, R]");
+    REFUSED(pm_repeat_penalty(g, f->x, f->ids, NULL), "history");
     REFUSED(pm_argmax(g, f->q), "[V, R]");
-    REFUSED(pm_sample(g, f->norm), "[V, R]");
+    REFUSED(pm_sample(g, f->norm, NULL), "[V, R]");
     assert_int_equal(g->n_nodes, 0);
 }
 

@@ -6,14 +6,14 @@
 
 static void run(const pm_cpu_step *step, const pm_cpu_context *context, int64_t begin, int64_t end)
 {
-    const int32_t *history = step->in[1];
-    int64_t n = step->node->in[0]->dim[0], n_history = context->params->n_history,
-            most = step->node->in[1]->dim[0];
-    double penalty = (double)context->params->repeat_penalty;
-    n_history = n_history < most ? n_history : most;
+    int64_t n = step->node->in[0]->dim[0], most = step->node->in[1]->dim[0];
     for (int64_t row = begin; row < end; row++) {
         const float *from = (const float *)step->in[0] + row * n;
         float *to = (float *)step->out + row * n;
+        pm_run_params params = pm_row_params(context->params, step->in[2], row);
+        const int32_t *history = (const int32_t *)step->in[1] + (step->in[2] ? row * most : 0);
+        int64_t n_history = params.n_history < most ? params.n_history : most;
+        double penalty = (double)params.repeat_penalty;
         memcpy(to, from, (size_t)n * sizeof *to);
         for (int64_t i = 0; i < n_history; i++) {
             if (history[i] < 0 || history[i] >= n)

@@ -23,7 +23,8 @@ typedef struct sample_row {
     int64_t n_kept;
     float *tops; /* the highest logit of each block of BLOCK */
     int64_t n_tops;
-    double top_p_sum; /* of all weights before top-p; 0: not known */
+    pm_run_params params; /* this row's settings */
+    double top_p_sum;     /* of all weights before top-p; 0: not known */
 } sample_row;
 
 /* An integer that is larger where the logit is larger; -0 and 0 are the same, and NaN is -Inf. */
@@ -149,7 +150,7 @@ static float floor_of_top_p(sample_row *row, const pm_cpu_context *context, doub
 /* A logit below which no token is kept in the end. */
 static float find_floor(sample_row *row, const pm_cpu_context *context)
 {
-    const pm_run_params *params = context->params;
+    const pm_run_params *params = &row->params;
     float floor = -INFINITY;
     if (params->top_k > 0 && params->top_k < row->n)
         floor = params->top_k <= row->n_tops ? floor_of_top_k(row, params->top_k) : -INFINITY;
@@ -179,10 +180,10 @@ static void keep_top_p(sample_row *row, const pm_cpu_context *context, double to
     keep_from(row, largest_theta(row, top_p * sum, false));
 }
 
-static int32_t draw_from(const sample_row *row, const pm_run_params *params, double sum, uint32_t index)
+static int32_t draw_from(const sample_row *row, double sum)
 {
-    double limit = sum * (double)pm_random_unit(params->seed_lo, params->seed_hi, params->draw + index),
-           running = 0;
+    const pm_run_params *params = &row->params;
+    double limit = sum * (double)pm_random_unit(params->seed_lo, params->seed_hi, params->draw), running = 0;
     int32_t last = row->kept[0];
     for (int64_t i = 0; i < row->n_kept; i++) {
         running += (double)row->weights[i];
@@ -201,9 +202,9 @@ static int32_t first_of(const float *logits, int64_t n, float value)
     return 0;
 }
 
-static int32_t sample_one(sample_row *row, const pm_cpu_context *context, uint32_t index)
+static int32_t sample_one(sample_row *row, const pm_cpu_context *context)
 {
-    const pm_run_params *params = context->params;
+    const pm_run_params *params = &row->params;
     for (int64_t b = 0; b < row->n_tops; b++)
         row->tops[b] = context->kernels->highest(row->logits + b * BLOCK,
                                                  row->n - b * BLOCK < BLOCK ? row->n - b * BLOCK : BLOCK);
@@ -220,7 +221,7 @@ static int32_t sample_one(sample_row *row, const pm_cpu_context *context, uint32
         drop_below(row, params->min_p < 1 ? params->min_p : 1);
     }
     double sum = weigh(row, context, params->temperature);
-    return draw_from(row, params, sum, index);
+    return draw_from(row, sum);
 }
 
 static void run(const pm_cpu_step *step, const pm_cpu_context *context, int64_t begin, int64_t end)
@@ -228,11 +229,12 @@ static void run(const pm_cpu_step *step, const pm_cpu_context *context, int64_t 
     int64_t n = step->node->in[0]->dim[0];
     for (int64_t i = begin; i < end; i++) {
         sample_row row = {.logits = (const float *)step->in[0] + i * n, .n = n, .weights = context->scratch};
+        row.params = pm_row_params(context->params, step->in[1], i);
         row.kept = (int32_t *)(void *)(context->scratch + n);
         row.bin = row.kept + n;
         row.tops = context->scratch + 3 * n;
         row.n_tops = (n + BLOCK - 1) / BLOCK;
-        ((int32_t *)step->out)[i] = sample_one(&row, context, (uint32_t)i);
+        ((int32_t *)step->out)[i] = sample_one(&row, context);
     }
 }
 

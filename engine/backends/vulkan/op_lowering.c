@@ -36,18 +36,19 @@ pm_status pm_vk_emit_teams(pm_vk_lowering *l, const pm_node *node, const pm_vk_t
     double n = (double)pm_tensor_elems(node->in[0]);
     pm_vk_dispatch d = {
         .shader = team->shader,
-        .spec = {team->local, team->one_subgroup},
-        .n_spec = 2,
+        .spec = {team->local, team->one_subgroup, node->n_in > 1 && node->in[1]},
+        .n_spec = 3,
         .push = push,
         .push_size = push_size,
-        .bind = {{pm_vk_tensor_slice(l, node->in[0]), PM_VK_READ},
-                 {pm_vk_tensor_slice(l, node->out), PM_VK_WRITE}},
-        .n_bind = 2,
         .subgroup_size = team->subgroup_size,
         .flops = flops * n,
         .bytes = bytes * n,
         .why = team->why,
     };
+    for (int i = 0; i < node->n_in; i++)
+        d.bind[d.n_bind++] =
+            (pm_vk_binding){node->in[i] ? pm_vk_tensor_slice(l, node->in[i]) : pm_vk_slice_none(l), PM_VK_READ};
+    d.bind[d.n_bind++] = (pm_vk_binding){pm_vk_tensor_slice(l, node->out), PM_VK_WRITE};
     pm_vk_grid(pm_vk_lowering_caps(l), n_rows, d.groups);
     return pm_vk_emit(l, &d, err);
 }
