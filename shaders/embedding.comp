@@ -27,7 +27,7 @@ void main()
     uint row = uint(clamp(ids[t], 0, int(push.n_table) - 1)) - push.first; // wraps round below first
     if (row >= push.count)
         return;
-    pm_unit u = pm_load_unit(row / 4 * push.n_blocks + block);
+    pm_unit u = pm_load_unit(pm_unit_at(row / 4, block, push.n_blocks));
     uint r = row % 4, to = t * push.n_row;
     [[unroll]] for (int j = 0; j < 8; j++) {
         vec4 v = r < 2 ? (r == 0 ? pm_values(u, 0, j) : pm_values(u, 1, j))

@@ -4,7 +4,8 @@
 // invocations) x (PM_TILE rows of x); tiles of the same weights are neighbours, so that they meet in the cache.
 // All invocations of a workgroup read the same x. -DW_<TYPE>. With -DPM_SUBGROUP each reads a different 4 of the 32
 // values of a block and subgroup shuffles hand them round (subgroups of 8 or more): an eighth of the loads, for devices
-// where every invocation's load costs by itself.
+// where every invocation's load costs by itself. With -DPM_TEXEL x and the weight are texel buffers, whose loads such
+// devices do for a whole subgroup at once.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #define PM_X_TYPE vec4
@@ -69,7 +70,7 @@ void main()
     [[unroll]] for (int t = 0; t < PM_TILE; t++)
         sums[t] = vec4(0.0);
     for (uint block = 0; block < push.n_blocks; block++) {
-        uint unit = group * push.n_blocks + block;
+        uint unit = pm_unit_at(group, block, push.n_blocks);
 #if defined(W_PLAIN) && !defined(PM_SUBGROUP)
         for (int j = 0; j < 8; j++)
             PM_STEP(j)

@@ -18,7 +18,7 @@ void main()
     [[unroll]] for (int t = 0; t < PM_TILE; t++)
         sums[t] = vec4(0.0);
     for (uint block = 0; block < push.n_blocks; block++) {
-        pm_unit u = pm_load_unit(group * push.n_blocks + block);
+        pm_unit u = pm_load_unit(pm_unit_at(group, block, push.n_blocks));
         [[unroll]] for (int t = 0; t < PM_TILE; t++)
             sums[t] += pm_unit_times(u, PM_I8_BLOCK(x, min(t0 + t, rows - 1) * push.n_blocks + block));
     }

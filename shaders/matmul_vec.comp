@@ -19,7 +19,7 @@ void main()
         return;
     vec4 sum = vec4(0.0);
     for (uint block = gl_LocalInvocationID.x; block < push.n_blocks; block += gl_WorkGroupSize.x) {
-        pm_unit u = pm_load_unit(group * push.n_blocks + block);
+        pm_unit u = pm_load_unit(pm_unit_at(group, block, push.n_blocks));
         vec4 xs[8];
         [[unroll]] for (int j = 0; j < 8; j++)
             xs[j] = pm_x4(t, block * 32 + 4 * j);

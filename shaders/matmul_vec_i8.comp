@@ -20,7 +20,7 @@ void main()
         return;
     vec4 sum = vec4(0.0);
     for (uint block = gl_LocalInvocationID.x; block < push.n_blocks; block += gl_WorkGroupSize.x) {
-        pm_unit u = pm_load_unit(group * push.n_blocks + block);
+        pm_unit u = pm_load_unit(pm_unit_at(group, block, push.n_blocks));
         sum += pm_unit_times(u, PM_I8_BLOCK(x, t * push.n_blocks + block));
     }
     sum = pm_sum4(sum);

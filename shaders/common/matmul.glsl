@@ -14,7 +14,13 @@ layout(constant_id = 4) const uint PM_HAS_BIAS = 0;
 layout(constant_id = 5) const uint PM_HAS_RESIDUAL = 0;
 
 layout(push_constant) uniform push_block { pm_matmul_push push; };
+#ifdef PM_TEXEL
+layout(set = 1, binding = 0) uniform samplerBuffer x_texels;
+#define PM_X_AT(i) texelFetch(x_texels, int(i))
+#else
 layout(set = 1, binding = 0) readonly restrict buffer x_block { PM_X_TYPE x[]; };
+#define PM_X_AT(i) x[i]
+#endif
 layout(set = 1, binding = 1 + PM_WEIGHT_PLANES) readonly restrict buffer bias_block { vec4 bias[]; };
 layout(set = 1, binding = 2 + PM_WEIGHT_PLANES) readonly restrict buffer residual_block { vec4 residual[]; };
 layout(set = 1, binding = 3 + PM_WEIGHT_PLANES) writeonly restrict buffer out_block { vec4 result[]; };
@@ -49,8 +55,8 @@ void pm_matmul_finish(uint group, uint t, vec4 sum)
 vec4 pm_x4(uint t, uint k)
 {
     uint at = t * push.n_k + k;
-#ifndef W_PLAIN
-    return x[at >> 2];
+#if !defined(W_PLAIN) || defined(PM_TEXEL)
+    return PM_X_AT(at >> 2);
 #else
     if (PM_X_ALIGNED != 0)
         return x[at >> 2];

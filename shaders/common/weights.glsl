@@ -1,7 +1,8 @@
 // Weights in every type behind one interface. -DW_<TYPE> chooses the type, PM_WEIGHT_BIND is the binding of the first
 // plane, PM_WEIGHT_PLANES (below) says how many there are. engine/backends/vulkan/weight_layout.c packs them:
 //
-//   A unit is 4 consecutive rows times a block of 32 consecutive values; unit = row / 4 * n_blocks + block.
+//   A unit is 4 consecutive rows times a block of 32 consecutive values. The units of a block of PM_INTERLEAVE groups of
+//   4 rows are neighbours: pm_unit_at.
 //   plane 0, W_UNIT uvec4 a unit:
 //     Q4_*   4 of nibbles, one a row: byte b of word j holds value 4 j + b (low) and 16 + 4 j + b (high)
 //     Q5_*   the same, and 1 of fifth bits, a word a row: bit 8 b + j belongs to value 4 j + b
@@ -10,7 +11,9 @@
 //   plane 1, scales of a unit, row after row:
 //     Q8_0, Q4_0, Q5_0  uvec2: d as f16;  Q4_1, Q5_1  uvec4: (d, m) as f16 pair
 //     Q4_K, Q5_K  uvec2: bytes (scale, minimum);  Q6_K  uvec2: signed bytes, the scales of values 0-15 and 16-31
-//   plane 2, K types: uvec4 for 8 units (256 values): (d, dmin) as f16 pair of each row
+//   plane 2, K types: uvec4 for 8 blocks (256 values) of a group: (d, dmin) as f16 pair of each row
+//
+// With -DPM_TEXEL the planes are bound as texel buffers of their types, d of plane 1 as four f16.
 //
 // pm_unit holds what was loaded of a unit; arrays are only ever indexed by constants once loops are unrolled.
 #ifndef PM_WEIGHTS_GLSL
@@ -59,7 +62,31 @@
 #define PM_WEIGHT_PLANES 2
 #endif
 
+layout(constant_id = 6) const uint PM_INTERLEAVE = 1;
+
+uint pm_unit_at(uint group, uint block, uint n_blocks)
+{
+    return (group / PM_INTERLEAVE * n_blocks + block) * PM_INTERLEAVE + group % PM_INTERLEAVE;
+}
+
+#ifdef PM_TEXEL
+layout(set = 1, binding = PM_WEIGHT_BIND) uniform usamplerBuffer w_quants_texels;
+#define W_QUANTS(i) texelFetch(w_quants_texels, int(i))
+#if defined(W_HALF_SCALES)
+layout(set = 1, binding = PM_WEIGHT_BIND + 1) uniform samplerBuffer w_scales_texels;
+#elif !defined(W_PLAIN)
+layout(set = 1, binding = PM_WEIGHT_BIND + 1) uniform usamplerBuffer w_scales_texels;
+#endif
+#define W_SCALES(i) texelFetch(w_scales_texels, int(i))
+#ifdef W_K
+layout(set = 1, binding = PM_WEIGHT_BIND + 2) uniform usamplerBuffer w_super_texels;
+#endif
+#define W_SUPER(i) texelFetch(w_super_texels, int(i))
+#else
 layout(set = 1, binding = PM_WEIGHT_BIND) readonly restrict buffer w_quants_block { uvec4 w_quants[]; };
+#define W_QUANTS(i) w_quants[i]
+#define W_SCALES(i) w_scales[i]
+#define W_SUPER(i) w_super[i]
 #if defined(W_HALF_SCALES) || defined(W_K)
 layout(set = 1, binding = PM_WEIGHT_BIND + 1) readonly restrict buffer w_scales_block { uvec2 w_scales[]; };
 #elif !defined(W_PLAIN)
@@ -67,6 +94,7 @@ layout(set = 1, binding = PM_WEIGHT_BIND + 1) readonly restrict buffer w_scales_
 #endif
 #ifdef W_K
 layout(set = 1, binding = PM_WEIGHT_BIND + 2) readonly restrict buffer w_super_block { uvec4 w_super[]; };
+#endif
 #endif
 
 struct pm_unit {
@@ -95,22 +123,27 @@ vec4 pm_sub_scales(uvec2 s, int which)
 }
 #endif
 
-pm_unit pm_load_unit(uint unit)
+// A unit of a weight whose planes begin at these elements of what is bound.
+pm_unit pm_load_unit_from(uint unit, uint quants, uint scales, uint first_super)
 {
     pm_unit u;
     [[unroll]] for (int i = 0; i < W_UNIT; i++)
-        u.raw[i] = w_quants[unit * W_UNIT + i];
+        u.raw[i] = W_QUANTS(quants + unit * W_UNIT + i);
 #if defined(W_HALF_SCALES)
-    uvec2 s = w_scales[unit];
+#ifdef PM_TEXEL
+    u.d = W_SCALES(scales + unit);
+#else
+    uvec2 s = W_SCALES(scales + unit);
     u.d = vec4(unpackHalf2x16(s.x), unpackHalf2x16(s.y));
+#endif
 #ifdef W_SIGNED
     u.m = vec4(0.0);
 #else
     u.m = -W_OFFSET * u.d;
 #endif
 #elif defined(W_K)
-    uvec2 s = w_scales[unit];
-    uvec4 super = w_super[unit >> 3];
+    uvec2 s = W_SCALES(scales + unit).xy;
+    uvec4 super = W_SUPER(first_super + (unit / PM_INTERLEAVE >> 3) * PM_INTERLEAVE + unit % PM_INTERLEAVE);
     vec2 a = unpackHalf2x16(super.x), b = unpackHalf2x16(super.y), c = unpackHalf2x16(super.z),
          e = unpackHalf2x16(super.w);
     vec4 d = vec4(a.x, b.x, c.x, e.x);
@@ -124,12 +157,17 @@ pm_unit pm_load_unit(uint unit)
     u.m = -vec4(a.y, b.y, c.y, e.y) * pm_sub_scales(s, 1);
 #endif
 #elif !defined(W_PLAIN)
-    uvec4 s = w_scales[unit];
+    uvec4 s = W_SCALES(scales + unit);
     vec2 a = unpackHalf2x16(s.x), b = unpackHalf2x16(s.y), c = unpackHalf2x16(s.z), e = unpackHalf2x16(s.w);
     u.d = vec4(a.x, b.x, c.x, e.x);
     u.m = vec4(a.y, b.y, c.y, e.y);
 #endif
     return u;
+}
+
+pm_unit pm_load_unit(uint unit)
+{
+    return pm_load_unit_from(unit, 0, 0, 0);
 }
 
 #ifndef W_PLAIN
@@ -162,14 +200,50 @@ vec4 pm_quants_float(const pm_unit u, int r, int j)
 }
 #endif
 
+#ifndef W_PLAIN
+// The same as floats v in [1, 2) with q = W_MANTISSA_SCALE v - W_MANTISSA_ZERO: the bits of q at the top of a mantissa,
+// which takes fewer instructions than a conversion.
+#if defined(W_SIGNED)
+#define W_BITS 8
+#define W_MANTISSA_ZERO (256.0 + 128.0)
+#else
+#define W_BITS W_UNIT
+#define W_MANTISSA_ZERO W_MANTISSA_SCALE
+#endif
+#define W_MANTISSA_SCALE float(1 << W_BITS)
+
+uint pm_shift(uint word, int left)
+{
+    return left >= 0 ? word << left : word >> -left;
+}
+
+vec4 pm_quants_mantissa(const pm_unit u, int r, int j)
+{
+    const uint mask = ((1u << W_BITS) - 1u) << (23 - W_BITS), one = 0x3f800000u;
+#if W_UNIT == 4
+    uint q = u.raw[r][j % 4]; // nibbles are shifted into their places straight from here
+    const int first = j < 4 ? 0 : 4;
+#else
+    uint q = pm_quants(u, r, j);
+#ifdef W_SIGNED
+    q ^= 0x80808080u;
+#endif
+    const int first = 0;
+#endif
+    const int to = 23 - W_BITS - first;
+    return uintBitsToFloat(uvec4((pm_shift(q, to) & mask) | one, (pm_shift(q, to - 8) & mask) | one,
+                                 (pm_shift(q, to - 16) & mask) | one, (pm_shift(q, to - 24) & mask) | one));
+}
+#endif
+
 #ifdef W_PLAIN
 // Values 4 j .. 4 j + 3 of row r of a unit that is not loaded as a whole; j and r need not be constants.
 vec4 pm_values_at(uint unit, int r, int j)
 {
 #if defined(W_F32)
-    return uintBitsToFloat(w_quants[unit * W_UNIT + 8 * r + j]);
+    return uintBitsToFloat(W_QUANTS(unit * W_UNIT + 8 * r + j));
 #else
-    uvec4 p = w_quants[unit * W_UNIT + 4 * r + j / 2];
+    uvec4 p = W_QUANTS(unit * W_UNIT + 4 * r + j / 2);
     uvec2 h = j % 2 == 0 ? p.xy : p.zw;
 #if defined(W_F16)
     return vec4(unpackHalf2x16(h.x), unpackHalf2x16(h.y));

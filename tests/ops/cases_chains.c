@@ -47,6 +47,58 @@ static void feed_forward(op_run *run, pm_type type, int t, int t_now, bool fuse)
     op_case_end(run, c);
 }
 
+typedef struct block_row {
+    pm_type type, v_type, cache;
+    int t, bias, interleaved, first;
+} block_row;
+
+/* The first half of a decoder layer, from its norm to the residual: products that read the same x, queries and
+ * keys turned and stored, attention. With one token devices may do several of these nodes in one go. The values'
+ * weight may have another type. Limits: as above; scores are kept small, as a softmax would enlarge errors of
+ * 8-bit inputs. */
+static void attention_block(op_run *run, const block_row *r)
+{
+    op_case *c = op_case_begin(run, PM_OP_MATMUL, "attention block %s/%s cache %s t=%d%s%s first=%d",
+                               pm_type_name(r->type), pm_type_name(r->v_type), pm_type_name(r->cache), r->t,
+                               r->bias ? " bias" : "", r->interleaved ? " interleaved" : "", r->first);
+    if (!c)
+        return;
+    enum { C = 256, D = 64, KV = 2, H = C / D, CTX = 150 };
+    pm_tensor *x = op_case_input(c, FILL_NORMAL, PM_ROWS_TOKENS, 2, C, r->t);
+    pm_tensor *positions = op_case_positions(c, r->t, r->first);
+    pm_tensor *norm = op_case_weight(c, PM_TYPE_F32, PM_USE_PLAIN, FILL_POSITIVE, 1, C);
+    pm_tensor *table = op_case_weight(c, PM_TYPE_F32, PM_USE_PLAIN, FILL_NORMAL, 3, 2, D / 2, PM_ROPE_FINE + 4);
+    pm_tensor *caches[2], *heads[3], *h = pm_rms_norm(c->g, x, norm, 1e-5f);
+    for (int i = 0; i < 3; i++) {
+        int64_t n_heads = i ? KV : H;
+        pm_tensor *w =
+            op_case_weight(c, i == 2 ? r->v_type : r->type, PM_USE_MATMUL, FILL_NORMAL, 2, C, (int)n_heads * D);
+        pm_tensor *bias =
+            r->bias ? op_case_weight(c, PM_TYPE_F32, PM_USE_PLAIN, FILL_NORMAL, 1, (int)n_heads * D) : NULL;
+        const int64_t dims[3] = {D, n_heads, r->t};
+        heads[i] = pm_reshape(c->g, pm_matmul(c->g, w, h, bias, NULL), 3, dims);
+    }
+    for (int i = 0; i < 2; i++) {
+        heads[i] = pm_rope(c->g, heads[i], positions, table, D, r->interleaved);
+        caches[i] = op_case_state(c, r->cache, FILL_NORMAL, 3, D, CTX, KV);
+    }
+    caches[0] = pm_kv_store(c->g, caches[0], heads[1], positions);
+    caches[1] = pm_kv_store(c->g, caches[1], heads[2], positions);
+    c->params.n_tokens = r->t;
+    c->params.n_kv = r->first + r->t;
+    pm_tensor *mixed =
+        pm_attention(c->g, heads[0], caches[0], caches[1], positions, NULL, (pm_attention_args){.scale = 5e-4f});
+    const int64_t flat[2] = {C, r->t};
+    pm_tensor *out = op_case_weight(c, r->type, PM_USE_MATMUL, FILL_NORMAL, 2, C, C);
+    c->fuse = true;
+    bool quantised = pm_type_get(r->type)->block_elems > 1;
+    op_case_output(c, pm_add(c->g, x, pm_matmul(c->g, out, pm_reshape(c->g, mixed, 2, flat), NULL, NULL)),
+                   quantised                 ? 1.2e-3
+                   : r->cache == PM_TYPE_F32 ? 1e-9
+                                             : 1e-6);
+    op_case_end(run, c);
+}
+
 /* A long row of small ops over one buffer of activations: every barrier that is missing shows. */
 static void ladder(op_run *run, int width, int t)
 {
@@ -129,6 +181,17 @@ void op_cases_chains(op_run *run)
         }
         tied(run, types[i]);
     }
+    static const block_row blocks[] = {
+        {PM_TYPE_Q4_0, PM_TYPE_Q4_0, PM_TYPE_F16, 1, 0, 0, 70},
+        {PM_TYPE_Q4_K, PM_TYPE_Q6_K, PM_TYPE_F16, 1, 0, 0, 0},
+        {PM_TYPE_Q8_0, PM_TYPE_Q8_0, PM_TYPE_F32, 1, 1, 1, 149},
+        {PM_TYPE_F16, PM_TYPE_F32, PM_TYPE_F32, 1, 1, 0, 9},
+        {PM_TYPE_Q5_1, PM_TYPE_Q5_0, PM_TYPE_F16, 1, 0, 1, 30},
+        {PM_TYPE_F32, PM_TYPE_F32, PM_TYPE_F16, 1, 0, 1, 3},
+        {PM_TYPE_Q4_0, PM_TYPE_Q4_0, PM_TYPE_F16, 7, 1, 0, 40},
+    };
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
+        attention_block(run, &blocks[i]);
     ladder(run, 7, 1);
     ladder(run, 1000, 9);
     two_outputs(run);

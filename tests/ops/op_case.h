@@ -22,7 +22,7 @@
 #include "backends/backend.h"
 #include "ops/ops.h"
 
-enum { CASE_WEIGHTS = 6, CASE_INPUTS = 6, CASE_STATES = 4, CASE_OUTPUTS = 4 };
+enum { CASE_WEIGHTS = 12, CASE_INPUTS = 6, CASE_STATES = 4, CASE_OUTPUTS = 4 };
 
 typedef enum fill {
     FILL_NORMAL,   /* about normal, deviation 1 */

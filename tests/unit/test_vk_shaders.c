@@ -27,6 +27,7 @@ static const struct {
     {9, PM_VK_NEEDS_FLOAT16},
     {11, PM_VK_NEEDS_INT64},
     {22, PM_VK_NEEDS_INT16},
+    {46, 0}, /* SampledBuffer: uniform texel buffers, which every device has */
     {39, PM_VK_NEEDS_INT8},
     {61, PM_VK_NEEDS_SUBGROUP},
     {62, PM_VK_NEEDS_SUBGROUP_BALLOT},

@@ -28,8 +28,8 @@ pm_status pm_vk_lower_embedding(pm_vk_lowering *l, const pm_node *node, pm_error
     double n = (double)pm_tensor_elems(out);
     pm_vk_dispatch d = {
         .shader = PM_SHADER_EMBEDDING_ROWS,
-        .spec = {local},
-        .n_spec = 1,
+        .spec = {local, [6] = units ? layout->interleave : 1},
+        .n_spec = 7,
         .push = &push,
         .push_size = sizeof push,
         .flops = 4 * n,

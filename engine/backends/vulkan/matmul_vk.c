@@ -1,7 +1,8 @@
 /* matmul on Vulkan: which of the matmul shaders makes a product, and its dispatches.
  *
  *   matmul_vec[_sg]    few rows of x on a GPU: a workgroup for 4 weight rows, sums reduced
- *   matmul_tile1[_sg]  one row of x on a software device: an invocation for 4 weight rows, nothing to reduce
+ *   matmul_row         one row of x on a software device: see matmul_row_vk.c
+ *   matmul_tile1       the same without subgroups or texel buffers: an invocation for 4 weight rows
  *   matmul_tile4[_sg]  many rows of x: an invocation for 4 weight rows x 4 rows of x
  *   matmul_vec_i8[_sg], matmul_tile4_i8  the same on GPUs with integer dot products, for quantised weights: x is
  * made 8-bit blocks first, once for all products that read it. Software devices emulate the dot product with more
@@ -10,6 +11,7 @@
  * A product is cut by the chunks of its weight, and further by weight rows where a dispatch would hold more work
  * than the device should get at once. */
 #include "backends/vulkan/op_lowering.h"
+#include "backends/vulkan/vk_groups.h"
 #include "backends/vulkan/weight_layout.h"
 #include "matmul.push.h"
 #include "quantize_i8.push.h"
@@ -30,6 +32,7 @@ typedef struct variant {
     uint32_t groups_of_workgroup; /* groups of 4 weight rows */
     uint32_t tile;                /* rows of x of a workgroup */
     bool i8;                      /* it reads x as 8-bit blocks */
+    bool texels;                  /* it reads x and the weight as texel buffers */
     const char *why;
 } variant;
 
@@ -53,34 +56,49 @@ static variant choose_gpu(const pm_vk_caps *caps, int type, int64_t n_rows)
     if (n_rows > FEW_ROWS) {
         uint32_t local = pm_vk_local_size(caps, 64);
         pm_shader shader = of_type(i8 ? PM_SHADER_MATMUL_TILE4_I8_Q8_0 : PM_SHADER_MATMUL_TILE4_F32, t);
-        return (variant){
-            shader, local, 0,  0,
-            local,  4,     i8, i8 ? "tiles in registers, integer dot products" : "fp32 tiles in registers"};
+        return (variant){.shader = shader,
+                         .local = local,
+                         .groups_of_workgroup = local,
+                         .tile = 4,
+                         .i8 = i8,
+                         .why = i8 ? "tiles in registers, integer dot products" : "fp32 tiles in registers"};
     }
     pm_vk_team team = i8 ? pm_vk_team_of(caps, of_type(PM_SHADER_MATMUL_VEC_I8_Q8_0, t),
                                          of_type(PM_SHADER_MATMUL_VEC_I8_SG_Q8_0, t), 32, 0)
                          : pm_vk_team_of(caps, of_type(PM_SHADER_MATMUL_VEC_F32, t),
                                          of_type(PM_SHADER_MATMUL_VEC_SG_F32, t), 32, 0);
-    return (variant){team.shader,
-                     team.local,
-                     team.one_subgroup,
-                     team.subgroup_size,
-                     1,
-                     1,
-                     i8,
-                     i8 ? "integer dot products, blocks shared along K" : "fp32, blocks shared along K"};
+    return (variant){.shader = team.shader,
+                     .local = team.local,
+                     .one_subgroup = team.one_subgroup,
+                     .subgroup_size = team.subgroup_size,
+                     .groups_of_workgroup = 1,
+                     .tile = 1,
+                     .i8 = i8,
+                     .why = i8 ? "integer dot products, blocks shared along K" : "fp32, blocks shared along K"};
 }
 
-static variant choose_software(const pm_vk_caps *caps, int type, int64_t n_rows)
+/* Whether x and all planes of the weight can be bound as texel buffers. */
+static bool use_texels(pm_vk_lowering *l, const pm_tensor *weight, const pm_tensor *x)
+{
+    const pm_vk_caps *caps = pm_vk_lowering_caps(l);
+    bool good = x->dim[0] % 32 == 0 && pm_vk_viewable(caps, pm_tensor_bytes(x), PM_VK_VIEW_F32X4);
+    for (int i = 0; i < pm_vk_n_chunks(l, weight) && good; i++)
+        for (uint32_t p = 0; p < PM_VK_MAX_PLANES && good; p++)
+            good = pm_vk_viewable(caps, pm_vk_get_chunk(l, weight, i).plane[p].size, PM_VK_VIEW_U32X2);
+    return good;
+}
+
+static variant choose_software(const pm_vk_caps *caps, int type, int64_t n_rows, bool texels)
 {
     uint32_t ask;
     bool known = pm_vk_subgroup_known(caps, &ask), one = n_rows == 1;
     variant v = {.tile = one ? 1 : 4};
-    v.shader = of_type(one ? PM_SHADER_MATMUL_TILE1_SG_F32 : PM_SHADER_MATMUL_TILE4_SG_F32, type);
-    if (known && caps->limits.subgroup_size >= 8 && pm_vk_usable(caps, v.shader)) {
+    v.shader = of_type(PM_SHADER_MATMUL_TILE4_SG_F32, type);
+    if (!one && texels && known && caps->limits.subgroup_size >= 8 && pm_vk_usable(caps, v.shader)) {
+        v.texels = true;
         v.local = caps->limits.subgroup_size;
         v.subgroup_size = ask;
-        v.why = "fp32 tiles in registers, x handed round the subgroup";
+        v.why = "fp32 tiles in registers, texel loads, x handed round the subgroup";
     } else {
         v.shader = of_type(one ? PM_SHADER_MATMUL_TILE1_F32 : PM_SHADER_MATMUL_TILE4_F32, type);
         v.local = pm_vk_local_size(caps, 8);
@@ -159,15 +177,18 @@ pm_status pm_vk_lower_matmul(pm_vk_lowering *l, const pm_node *node, pm_error *e
     };
     PM_VK_PUSH_ROWS(&push, x);
     int type = pm_vk_weight_type_index(layout->type);
-    variant v = caps->software ? choose_software(caps, type, push.n_rows) : choose_gpu(caps, type, push.n_rows);
+    variant v = caps->software ? choose_software(caps, type, push.n_rows, use_texels(l, weight, x))
+                               : choose_gpu(caps, type, push.n_rows);
     pm_vk_slice read = pm_vk_tensor_slice(l, x);
     if (v.i8)
         PM_TRY(emit_i8_blocks(l, x, &read, err));
+    if (v.texels)
+        read.view = PM_VK_VIEW_F32X4;
     pm_vk_dispatch d = {
         .shader = v.shader,
         .spec = {v.local, v.one_subgroup, x->dim[0] % 32 == 0, out->dim[0] % 4 == 0, bias != NULL,
-                 residual != NULL},
-        .n_spec = 6,
+                 residual != NULL, layout->interleave},
+        .n_spec = 7,
         .push = &push,
         .push_size = sizeof push,
         .subgroup_size = v.subgroup_size,
@@ -180,6 +201,8 @@ pm_status pm_vk_lower_matmul(pm_vk_lowering *l, const pm_node *node, pm_error *e
         d.n_bind = 0;
         d.bind[d.n_bind++] = (pm_vk_binding){read, PM_VK_READ};
         for (uint32_t p = 0; p < layout->n_planes; p++) {
+            if (v.texels)
+                chunk.plane[p].view = pm_vk_view_of_plane(layout->type, p);
             d.bind[d.n_bind++] = (pm_vk_binding){chunk.plane[p], PM_VK_READ};
             weight_bytes += (double)chunk.plane[p].size;
         }

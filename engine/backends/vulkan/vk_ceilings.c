@@ -62,10 +62,13 @@ static void rig_close(ceiling_rig *rig)
 
 static VkResult bind_buffers(ceiling_rig *rig, const pm_vk_buffer *const *buffers, uint32_t n)
 {
+    const pm_vk_layout *layout;
+    if (pm_vk_layout_get(rig->device, n, 0, &layout, NULL) != PM_OK)
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
     VkDescriptorSetAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
                                             .descriptorPool = rig->descriptors,
                                             .descriptorSetCount = 1,
-                                            .pSetLayouts = &rig->device->storage_layout[n]};
+                                            .pSetLayouts = &layout->set};
     VkResult result = vkAllocateDescriptorSets(rig->device->handle, &allocate, &rig->set);
     for (uint32_t i = 0; i < n && result >= 0; i++) {
         VkDescriptorBufferInfo info = {buffers[i]->handle, 0, buffers[i]->size};
@@ -86,7 +89,7 @@ static VkResult run_once(ceiling_rig *rig, const pm_vk_pipeline *pipeline, uint3
 {
     pm_vk_device *device = rig->device;
     const struct pm_ceiling_push push = {.steps = steps, .never = 0x7f123457u};
-    VkPipelineLayout layout = device->pipeline_layout[pipeline->n_bind];
+    VkPipelineLayout layout = pipeline->layout->pipeline;
     VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
     VkResult result = vkBeginCommandBuffer(rig->command, &begin);
     if (result < 0)

@@ -216,6 +216,8 @@ static void query_limits(const VkPhysicalDeviceLimits *limits, pm_vk_facts *out)
     if (to->max_storage_buffers > limits->maxDescriptorSetStorageBuffers)
         to->max_storage_buffers = limits->maxDescriptorSetStorageBuffers;
     to->min_storage_alignment = (uint32_t)limits->minStorageBufferOffsetAlignment;
+    /* Slices begin at multiples of 64 or more, see vk_weights.c and vk_lowering.c. */
+    out->max_texels = limits->minTexelBufferOffsetAlignment <= 64 ? limits->maxTexelBufferElements : 0;
     out->non_coherent_atom = limits->nonCoherentAtomSize ? limits->nonCoherentAtomSize : 1;
     out->timestamp_period_ns = (double)limits->timestampPeriod;
 }
@@ -438,11 +440,14 @@ void pm_vk_caps_make(const pm_vk_facts *facts, pm_tier most, pm_vk_caps *out)
     out->vendor_id = facts->vendor_id;
     out->limits = facts->limits;
     out->features = facts->features;
+    out->max_texels = facts->max_texels;
     if (most != PM_TIER_BEST) {
         out->tier = most < own ? most : own;
         out->features &= allowed_features(most);
-        if (most == PM_TIER_T0)
+        if (most == PM_TIER_T0) {
             limit_to_minimum(&out->limits);
+            out->max_texels = 0; /* the least that is required begin at multiples of 256 */
+        }
     }
     if (out->features & PM_VK_NEEDS_SUBGROUP_SIZE) {
         out->subgroup_min = facts->subgroup_min;

@@ -26,6 +26,7 @@ typedef struct pm_vk_facts {
 
     uint32_t queue_family;
     uint64_t max_buffer;
+    uint32_t max_texels; /* of a texel buffer that begins at any multiple of 64 bytes; 0: none can */
     uint64_t non_coherent_atom;
     double timestamp_period_ns;
     uint32_t timestamp_bits;

@@ -43,7 +43,8 @@ typedef struct pm_vk_caps {
     uint32_t subgroup_min, subgroup_max; /* sizes that .subgroup_size of a dispatch may ask for; 0: none may */
     uint32_t n_coop;
     pm_vk_coop_shape coop[PM_VK_MAX_COOP];
-    double flops_per_s; /* as measured by the self-test, or a cautious guess */
+    uint32_t max_texels; /* of a texel buffer; 0: none are to be bound (they could not begin where slices do) */
+    double flops_per_s;  /* as measured by the self-test, or a cautious guess */
     double bytes_per_s;
 } pm_vk_caps;
 
@@ -53,11 +54,34 @@ bool pm_vk_usable(const pm_vk_caps *caps, pm_shader shader);
 
 /* ---- memory -------------------------------------------------------------------------------------------- */
 
+/* How the shader declares a binding: a storage buffer, or, where it says so, a uniform texel buffer of this
+ * format, read with texelFetch. Software devices read the latter for all invocations of a subgroup at once, and
+ * the former for one after another. Texel buffers are read only and hold at most caps->max_texels. */
+typedef enum pm_vk_view {
+    PM_VK_VIEW_BUFFER,
+    PM_VK_VIEW_U32X4, /* usamplerBuffer of 16 bytes a texel */
+    PM_VK_VIEW_U32X2, /* usamplerBuffer of 8 bytes */
+    PM_VK_VIEW_F32X4, /* samplerBuffer of 16 bytes */
+    PM_VK_VIEW_F16X4  /* samplerBuffer of 8 bytes */
+} pm_vk_view;
+
 /* A range of bytes of something that dispatches bind. Zero-initialised: none. */
 typedef struct pm_vk_slice {
     uint32_t item; /* symbolic: an activation, a chunk of a weight, ...; 0: none */
     uint64_t offset, size;
+    pm_vk_view view;
 } pm_vk_slice;
+
+/* Bytes of a texel. */
+uint32_t pm_vk_view_bytes(pm_vk_view view);
+
+/* Whether a slice of so many bytes can be bound in this view. */
+bool pm_vk_viewable(const pm_vk_caps *caps, uint64_t size, pm_vk_view view);
+static inline pm_vk_slice pm_vk_viewed(pm_vk_slice slice, pm_vk_view view)
+{
+    slice.view = view;
+    return slice;
+}
 
 typedef struct pm_vk_lowering pm_vk_lowering;
 struct pm_vk_weight_layout; /* weight_layout.h */
@@ -76,6 +100,10 @@ pm_vk_slice pm_vk_tensor_slice(pm_vk_lowering *l, const pm_tensor *tensor);
  * alignment, and *skip is set to the bytes from the start of the result to `offset` (always a multiple of 4 where
  * offset is one). */
 pm_vk_slice pm_vk_slice_part(pm_vk_lowering *l, pm_vk_slice slice, uint64_t offset, uint64_t size, uint64_t *skip);
+
+/* One slice from the first to the last byte of n slices of weights that lie in one buffer, and where in it each
+ * begins. Empty, without an error, where they lie in several. */
+pm_vk_slice pm_vk_slice_span(pm_vk_lowering *l, const pm_vk_slice *slices, int n, uint64_t *begins);
 
 /* Something to bind where an optional input is absent: 256 bytes that nobody writes. */
 pm_vk_slice pm_vk_slice_none(pm_vk_lowering *l);

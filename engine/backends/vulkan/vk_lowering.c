@@ -3,6 +3,7 @@
  * While nodes are lowered, every piece of memory is an item with a symbolic place. When all are lowered, the
  * lifetimes of activations, scratch and derived values are known, the memory plan packs them into the arena, and
  * the bindings of the launches are resolved to buffers and offsets. */
+#include "backends/vulkan/vk_groups.h"
 #include "backends/vulkan/vk_runtime.h"
 
 #include <inttypes.h>
@@ -25,10 +26,21 @@ struct pm_vk_lowering {
     size_t n_derived, cap_derived;
     uint64_t io_bytes;
     uint32_t none_item;
+    pm_vk_groups groups;
     pm_error error; /* the first failure of a function that returns no status */
 };
 
 static const pm_vk_slice no_slice;
+
+uint32_t pm_vk_view_bytes(pm_vk_view view)
+{
+    return view == PM_VK_VIEW_U32X2 || view == PM_VK_VIEW_F16X4 ? 8 : 16;
+}
+
+bool pm_vk_viewable(const pm_vk_caps *caps, uint64_t size, pm_vk_view view)
+{
+    return view == PM_VK_VIEW_BUFFER || size / pm_vk_view_bytes(view) <= caps->max_texels;
+}
 
 const pm_vk_caps *pm_vk_lowering_caps(const pm_vk_lowering *l)
 {
@@ -153,7 +165,7 @@ static uint32_t items_of(pm_vk_lowering *l, const pm_tensor *tensor)
 
 static pm_vk_slice whole_item(const pm_vk_lowering *l, uint32_t item)
 {
-    return item ? (pm_vk_slice){item, 0, l->program->items[item].size} : no_slice;
+    return item ? (pm_vk_slice){.item = item, .size = l->program->items[item].size} : no_slice;
 }
 
 /* ---- what ops ask for ---------------------------------------------------------------------------------- */
@@ -216,7 +228,27 @@ pm_vk_slice pm_vk_slice_part(pm_vk_lowering *l, pm_vk_slice slice, uint64_t offs
     }
     uint64_t at = slice.offset + offset;
     *skip = at % (align ? align : 1);
-    return (pm_vk_slice){slice.item, at - *skip, (size + *skip + 3) & ~3ull};
+    return (pm_vk_slice){.item = slice.item, .offset = at - *skip, .size = (size + *skip + 3) & ~3ull};
+}
+
+pm_vk_slice pm_vk_slice_span(pm_vk_lowering *l, const pm_vk_slice *slices, int n, uint64_t *begins)
+{
+    uint64_t begin = UINT64_MAX, end = 0;
+    const pm_vk_item *items = l->program->items, *first = n > 0 ? &items[slices[0].item] : NULL;
+    for (int i = 0; i < n; i++) {
+        const pm_vk_item *item = &items[slices[i].item];
+        if (item->kind != PM_VK_ITEM_FIXED || item->buffer != first->buffer)
+            return no_slice;
+        begins[i] = item->base + slices[i].offset;
+        begin = begins[i] < begin ? begins[i] : begin;
+        end = begins[i] + slices[i].size > end ? begins[i] + slices[i].size : end;
+    }
+    for (int i = 0; i < n; i++)
+        begins[i] -= begin;
+    if (!first)
+        return no_slice;
+    pm_vk_item all = {PM_VK_ITEM_FIXED, first->buffer, begin, end - begin, 0, first->name};
+    return whole_item(l, add_item(l, all));
 }
 
 pm_vk_slice pm_vk_slice_none(pm_vk_lowering *l)
@@ -263,7 +295,8 @@ pm_vk_slice pm_vk_derived(pm_vk_lowering *l, const pm_tensor *tensor, uint32_t k
 
 static pm_status check_bindings(const pm_vk_lowering *l, const pm_vk_dispatch *d, pm_error *err)
 {
-    const pm_device_limits *limits = &l->device->caps.limits;
+    const pm_vk_caps *caps = &l->device->caps;
+    const pm_device_limits *limits = &caps->limits;
     const char *shader = pm_shader_infos[d->shader].name;
     if (d->n_bind > PM_VK_MAX_BIND || d->n_bind > limits->max_storage_buffers)
         return pm_fail(err, PM_ERR_UNSUPPORTED, "shader %s binds %u buffers and this device allows %u", shader,
@@ -280,7 +313,11 @@ static pm_status check_bindings(const pm_vk_lowering *l, const pm_vk_dispatch *d
                            "binding %u of shader %s (%s, bytes %" PRIu64 " + %" PRIu64 " of %" PRIu64
                            ") is out of range, misaligned or has no access",
                            i, shader, item->name, slice.offset, slice.size, item->size);
-        if (slice.size > limits->max_storage_buffer_range)
+        if (slice.view != PM_VK_VIEW_BUFFER &&
+            (d->bind[i].access != PM_VK_READ || slice.offset || !pm_vk_viewable(caps, slice.size, slice.view)))
+            return pm_fail(err, PM_ERR_INTERNAL, "binding %u of shader %s (%s) cannot be a texel buffer", i,
+                           shader, item->name);
+        if (slice.view == PM_VK_VIEW_BUFFER && slice.size > limits->max_storage_buffer_range)
             return pm_fail(
                 err, PM_ERR_LIMIT,
                 "%s needs %.1f MiB in one binding and this device allows %.1f MiB; use a smaller batch or "
@@ -337,8 +374,16 @@ pm_status pm_vk_emit(pm_vk_lowering *l, const pm_vk_dispatch *d, pm_error *err)
         memcpy(launch.push, d->push, d->push_size);
     for (uint32_t i = 0; i < d->n_bind; i++) {
         pm_vk_slice slice = d->bind[i].slice;
-        launch.bind[i] = (pm_vk_range){
-            .item = slice.item, .offset = slice.offset, .size = slice.size, .access = d->bind[i].access};
+        const pm_vk_item *item = &p->items[slice.item];
+        if (item->kind == PM_VK_ITEM_ARENA) { /* nodes of a group are done later than the graph says */
+            pm_plan_item *plan = &l->plan[item->plan];
+            plan->last = l->node > plan->last ? l->node : plan->last;
+        }
+        launch.bind[i] = (pm_vk_range){.item = slice.item,
+                                       .offset = slice.offset,
+                                       .size = slice.size,
+                                       .access = d->bind[i].access,
+                                       .view = slice.view};
     }
     p->launches[p->n_launches++] = launch;
     return PM_OK;
@@ -423,18 +468,30 @@ static pm_status place_items(pm_vk_lowering *l, pm_error *err)
     return PM_OK;
 }
 
+static pm_status lower_group(pm_vk_lowering *l, const pm_vk_group *group, pm_error *err)
+{
+    return group->kind == PM_VK_GROUP_ROW ? pm_vk_lower_matmul_row(l, &group->row, err)
+                                          : pm_vk_lower_rope_store(l, &group->turn, err);
+}
+
 static pm_status lower(pm_vk_lowering *l, pm_error *err)
 {
     PM_TRY(begin(l, err));
     const pm_graph *graph = l->program->graph;
+    if (l->device->caps.software && !l->program->by_node)
+        PM_TRY(pm_vk_groups_find(l, graph, &l->groups, err));
     for (size_t i = 0; i < graph->n_nodes; i++) {
         const pm_node *node = graph->nodes[i];
         l->node = (int32_t)i;
+        const pm_vk_group *group =
+            l->groups.of_node && l->groups.of_node[i] ? &l->groups.list[l->groups.of_node[i] - 1] : NULL;
+        if (group && group->last != i)
+            continue;
         if (!pm_vk_supports(&l->device->caps, node))
             return pm_fail(err, PM_ERR_UNSUPPORTED,
                            "the Vulkan backend has no kernel for %s making %s on this device",
                            pm_op_name(node->op), node->out->name);
-        pm_status status = pm_vk_lower_node(l, node, err);
+        pm_status status = group ? lower_group(l, group, err) : pm_vk_lower_node(l, node, err);
         if (status == PM_OK && l->error.status != PM_OK)
             status = pm_fail(err, l->error.status, "%s", l->error.message);
         if (status != PM_OK)
@@ -451,6 +508,7 @@ pm_status pm_vk_lower_graph(pm_vk_device *device, pm_vk_program *program, pm_err
 {
     pm_vk_lowering l = {.device = device, .program = program};
     pm_status status = lower(&l, err);
+    pm_vk_groups_free(&l.groups);
     free(l.plan);
     free(l.derived);
     return status;

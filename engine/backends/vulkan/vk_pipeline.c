@@ -1,7 +1,8 @@
 /* Pipelines: a shader with its specialization constants, made at first use and shared by all programs of a device.
  *
  * All pipeline layouts agree in set 0 (the run parameters) and in the push constants (all 128 bytes), so that set
- * 0 is bound once a command buffer; set 1 differs in the number of storage buffers only. */
+ * 0 is bound once a command buffer; set 1 differs in the number of slices and in which of them are texel buffers.
+ */
 #include "backends/vulkan/vk_runtime.h"
 
 #include <stdatomic.h>
@@ -10,35 +11,68 @@
 
 #include "base/threads.h"
 
-static pm_status create_layouts(pm_vk_device *device, pm_error *err)
+static VkResult create_layout(pm_vk_device *device, pm_vk_layout *layout)
 {
     VkDescriptorSetLayoutBinding bindings[PM_VK_MAX_BIND];
-    for (uint32_t i = 0; i < PM_VK_MAX_BIND; i++)
-        bindings[i] = (VkDescriptorSetLayoutBinding){.binding = i,
-                                                     .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-                                                     .descriptorCount = 1,
-                                                     .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
-    VkDescriptorSetLayoutBinding params = bindings[0];
-    params.descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER;
+    for (uint32_t i = 0; i < layout->n_bind; i++)
+        bindings[i] = (VkDescriptorSetLayoutBinding){
+            .binding = i,
+            .descriptorType = layout->texels >> i & 1 ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER
+                                                      : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+            .descriptorCount = 1,
+            .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
+    VkDescriptorSetLayoutCreateInfo create = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
+                                              .bindingCount = layout->n_bind,
+                                              .pBindings = bindings};
+    VkResult result = vkCreateDescriptorSetLayout(device->handle, &create, NULL, &layout->set);
+    VkDescriptorSetLayout sets[2] = {device->params_layout, layout->set};
+    VkPushConstantRange push = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = PM_VK_MAX_PUSH};
+    VkPipelineLayoutCreateInfo pipeline = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+                                           .setLayoutCount = 2,
+                                           .pSetLayouts = sets,
+                                           .pushConstantRangeCount = 1,
+                                           .pPushConstantRanges = &push};
+    return result < 0 ? result : vkCreatePipelineLayout(device->handle, &pipeline, NULL, &layout->pipeline);
+}
+
+pm_status pm_vk_layout_get(pm_vk_device *device, uint32_t n_bind, uint32_t texels, const pm_vk_layout **out,
+                           pm_error *err)
+{
+    *out = NULL;
+    for (size_t i = 0; i < device->n_layouts && !*out; i++)
+        if (device->layouts[i]->n_bind == n_bind && device->layouts[i]->texels == texels)
+            *out = device->layouts[i];
+    if (*out)
+        return PM_OK;
+    if (device->n_layouts == device->cap_layouts) {
+        size_t cap = device->cap_layouts ? 2 * device->cap_layouts : 16;
+        pm_vk_layout **grown = realloc(device->layouts, cap * sizeof *grown);
+        if (!grown)
+            return pm_fail_memory(err, cap * sizeof *grown, "the list of pipeline layouts");
+        device->layouts = grown;
+        device->cap_layouts = cap;
+    }
+    pm_vk_layout *made = calloc(1, sizeof *made);
+    if (!made)
+        return pm_fail_memory(err, sizeof *made, "a pipeline layout");
+    *made = (pm_vk_layout){.n_bind = n_bind, .texels = texels};
+    device->layouts[device->n_layouts++] = made;
+    *out = made;
+    VkResult result = create_layout(device, made);
+    return result < 0 ? pm_vk_fail(device, result, "creating pipeline layouts", err) : PM_OK;
+}
+
+static pm_status create_layouts(pm_vk_device *device, pm_error *err)
+{
+    VkDescriptorSetLayoutBinding params = {.descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER,
+                                           .descriptorCount = 1,
+                                           .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
     VkDescriptorSetLayoutCreateInfo create = {
         .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO, .bindingCount = 1, .pBindings = &params};
     VkResult result = vkCreateDescriptorSetLayout(device->handle, &create, NULL, &device->params_layout);
-    VkPushConstantRange push = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = PM_VK_MAX_PUSH};
-    uint32_t most = device->caps.limits.max_storage_buffers;
-    for (uint32_t n = 0; n <= PM_VK_MAX_BIND && n <= most && result >= 0; n++) {
-        create.bindingCount = n;
-        create.pBindings = bindings;
-        result = vkCreateDescriptorSetLayout(device->handle, &create, NULL, &device->storage_layout[n]);
-        VkDescriptorSetLayout sets[2] = {device->params_layout, device->storage_layout[n]};
-        VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
-                                             .setLayoutCount = 2,
-                                             .pSetLayouts = sets,
-                                             .pushConstantRangeCount = 1,
-                                             .pPushConstantRanges = &push};
-        if (result >= 0)
-            result = vkCreatePipelineLayout(device->handle, &layout, NULL, &device->pipeline_layout[n]);
-    }
-    return result < 0 ? pm_vk_fail(device, result, "creating pipeline layouts", err) : PM_OK;
+    const pm_vk_layout *nothing;
+    return result < 0 ? pm_vk_fail(device, result, "creating pipeline layouts", err)
+                      : pm_vk_layout_get(device, 0, 0, &nothing, err);
 }
 
 pm_status pm_vk_pipelines_create(pm_vk_device *device, pm_error *err)
@@ -81,10 +115,14 @@ void pm_vk_pipelines_destroy(pm_vk_device *device)
     device->pipelines = NULL;
     device->n_pipelines = 0;
     vkDestroyPipelineCache(device->handle, device->pipeline_cache, NULL);
-    for (uint32_t n = 0; n <= PM_VK_MAX_BIND; n++) {
-        vkDestroyPipelineLayout(device->handle, device->pipeline_layout[n], NULL);
-        vkDestroyDescriptorSetLayout(device->handle, device->storage_layout[n], NULL);
+    for (size_t i = 0; i < device->n_layouts; i++) {
+        vkDestroyPipelineLayout(device->handle, device->layouts[i]->pipeline, NULL);
+        vkDestroyDescriptorSetLayout(device->handle, device->layouts[i]->set, NULL);
+        free(device->layouts[i]);
     }
+    free(device->layouts);
+    device->layouts = NULL;
+    device->n_layouts = 0;
     vkDestroyDescriptorSetLayout(device->handle, device->params_layout, NULL);
 }
 
@@ -114,7 +152,7 @@ static VkResult compile(pm_vk_device *device, pm_vk_pipeline *pipeline)
                                                     .module = module,
                                                     .pName = "main",
                                                     .pSpecializationInfo = &spec},
-                                          .layout = device->pipeline_layout[pipeline->n_bind]};
+                                          .layout = pipeline->layout->pipeline};
     if (pipeline->subgroup_size) {
         create.stage.pNext = &subgroup;
         create.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
@@ -124,11 +162,20 @@ static VkResult compile(pm_vk_device *device, pm_vk_pipeline *pipeline)
     return result;
 }
 
+static uint32_t texels_of(const pm_vk_dispatch *dispatch)
+{
+    uint32_t texels = 0;
+    for (uint32_t i = 0; i < dispatch->n_bind; i++)
+        texels |= (dispatch->bind[i].slice.view != PM_VK_VIEW_BUFFER ? 1u : 0u) << i;
+    return texels;
+}
+
 static const pm_vk_pipeline *find(const pm_vk_device *device, const pm_vk_dispatch *dispatch)
 {
     for (size_t i = device->n_pipelines; i-- > 0;) {
         const pm_vk_pipeline *p = device->pipelines[i];
-        if (p->shader == dispatch->shader && p->n_bind == dispatch->n_bind && p->n_spec == dispatch->n_spec &&
+        if (p->shader == dispatch->shader && p->layout->n_bind == dispatch->n_bind &&
+            p->layout->texels == texels_of(dispatch) && p->n_spec == dispatch->n_spec &&
             p->subgroup_size == dispatch->subgroup_size &&
             !memcmp(p->spec, dispatch->spec, dispatch->n_spec * sizeof *p->spec))
             return p;
@@ -150,11 +197,13 @@ pm_status pm_vk_pipeline_get(pm_vk_device *device, const pm_vk_dispatch *dispatc
         device->pipelines = grown;
         device->cap_pipelines = cap;
     }
+    const pm_vk_layout *layout;
+    PM_TRY(pm_vk_layout_get(device, dispatch->n_bind, texels_of(dispatch), &layout, err));
     pm_vk_pipeline *made = calloc(1, sizeof *made);
     if (!made)
         return pm_fail_memory(err, sizeof *made, "a pipeline");
     made->shader = dispatch->shader;
-    made->n_bind = dispatch->n_bind;
+    made->layout = layout;
     made->n_spec = dispatch->n_spec;
     made->subgroup_size = dispatch->subgroup_size;
     memcpy(made->spec, dispatch->spec, sizeof made->spec);

@@ -81,6 +81,9 @@ void pm_vk_program_destroy(pm_device *base, pm_program *program)
     vkDestroyQueryPool(device->handle, p->queries, NULL);
     vkDestroyCommandPool(device->handle, p->command_pool, NULL);
     vkDestroyDescriptorPool(device->handle, p->descriptor_pool, NULL);
+    for (uint32_t i = 0; i < p->n_views; i++)
+        vkDestroyBufferView(device->handle, p->views[i], NULL);
+    free(p->views);
     pm_vk_buffer_destroy(device, &p->io);
     pm_vk_buffer_destroy(device, &p->arena);
     pm_vk_buffer_destroy(device, &p->readback);

@@ -10,14 +10,19 @@
 
 static VkResult create_pool(pm_vk_device *device, pm_vk_program *p)
 {
-    uint32_t n_storage = 0;
+    uint32_t n_storage = 0, n_texel = 0;
     for (uint32_t i = 0; i < p->n_launches; i++)
-        n_storage += p->launches[i].n_bind;
-    VkDescriptorPoolSize sizes[2] = {{VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER, 1},
-                                     {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, n_storage ? n_storage : 1}};
+        for (uint32_t b = 0; b < p->launches[i].n_bind; b++)
+            *(p->launches[i].bind[b].view == PM_VK_VIEW_BUFFER ? &n_storage : &n_texel) += 1;
+    VkDescriptorPoolSize sizes[3] = {{VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER, 1},
+                                     {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, n_storage ? n_storage : 1},
+                                     {VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, n_texel}};
+    p->views = calloc(n_texel ? n_texel : 1, sizeof *p->views);
+    if (!p->views)
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
     VkDescriptorPoolCreateInfo create = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
                                          .maxSets = p->n_launches + 1,
-                                         .poolSizeCount = 2,
+                                         .poolSizeCount = n_texel ? 3 : 2,
                                          .pPoolSizes = sizes};
     return vkCreateDescriptorPool(device->handle, &create, NULL, &p->descriptor_pool);
 }
@@ -32,8 +37,22 @@ static VkResult allocate_set(pm_vk_device *device, pm_vk_program *p, VkDescripto
     return vkAllocateDescriptorSets(device->handle, &info, out);
 }
 
-static void write_set(pm_vk_device *device, const pm_vk_program *p, const pm_vk_launch *launch,
-                      VkDescriptorSet set)
+static VkResult create_view(pm_vk_device *device, pm_vk_program *p, const pm_vk_range *range)
+{
+    static const VkFormat formats[] = {[PM_VK_VIEW_U32X4] = VK_FORMAT_R32G32B32A32_UINT,
+                                       [PM_VK_VIEW_U32X2] = VK_FORMAT_R32G32_UINT,
+                                       [PM_VK_VIEW_F32X4] = VK_FORMAT_R32G32B32A32_SFLOAT,
+                                       [PM_VK_VIEW_F16X4] = VK_FORMAT_R16G16B16A16_SFLOAT};
+    uint32_t texel = pm_vk_view_bytes(range->view);
+    VkBufferViewCreateInfo create = {.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO,
+                                     .buffer = p->buffers[range->buffer]->handle,
+                                     .format = formats[range->view],
+                                     .offset = range->offset,
+                                     .range = range->size / texel * texel};
+    return vkCreateBufferView(device->handle, &create, NULL, &p->views[p->n_views]);
+}
+
+static VkResult write_set(pm_vk_device *device, pm_vk_program *p, const pm_vk_launch *launch, VkDescriptorSet set)
 {
     VkDescriptorBufferInfo buffers[PM_VK_MAX_BIND];
     VkWriteDescriptorSet writes[PM_VK_MAX_BIND];
@@ -46,8 +65,16 @@ static void write_set(pm_vk_device *device, const pm_vk_program *p, const pm_vk_
                                            .descriptorCount = 1,
                                            .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
                                            .pBufferInfo = &buffers[b]};
+        if (range->view == PM_VK_VIEW_BUFFER)
+            continue;
+        VkResult result = create_view(device, p, range);
+        if (result < 0)
+            return result;
+        writes[b].descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
+        writes[b].pTexelBufferView = &p->views[p->n_views++];
     }
     vkUpdateDescriptorSets(device->handle, launch->n_bind, writes, 0, NULL);
+    return VK_SUCCESS;
 }
 
 static pm_status create_sets(pm_vk_device *device, pm_vk_program *p, pm_error *err)
@@ -69,9 +96,9 @@ static pm_status create_sets(pm_vk_device *device, pm_vk_program *p, pm_error *e
     }
     for (uint32_t i = 0; i < p->n_launches && result >= 0; i++) {
         const pm_vk_launch *launch = &p->launches[i];
-        result = allocate_set(device, p, device->storage_layout[launch->n_bind], &p->sets[i]);
+        result = allocate_set(device, p, launch->pipeline->layout->set, &p->sets[i]);
         if (result >= 0)
-            write_set(device, p, launch, p->sets[i]);
+            result = write_set(device, p, launch, p->sets[i]);
     }
     return result < 0 ? pm_vk_fail(device, result, "creating the descriptors of a program", err) : PM_OK;
 }
@@ -86,11 +113,11 @@ static void barrier(VkCommandBuffer commands, VkPipelineStageFlags from, VkAcces
     vkCmdPipelineBarrier(commands, from, to, 0, 1, &memory, 0, NULL, 0, NULL);
 }
 
-static void record_launch(pm_vk_device *device, const pm_vk_program *p, uint32_t index,
-                          const pm_vk_pipeline *bound, VkCommandBuffer commands)
+static void record_launch(const pm_vk_program *p, uint32_t index, const pm_vk_pipeline *bound,
+                          VkCommandBuffer commands)
 {
     const pm_vk_launch *launch = &p->launches[index];
-    VkPipelineLayout layout = device->pipeline_layout[launch->n_bind];
+    VkPipelineLayout layout = launch->pipeline->layout->pipeline;
     if (launch->barrier)
         barrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
                 VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
@@ -134,13 +161,13 @@ static VkResult record_segment(pm_vk_device *device, const pm_vk_program *p, uin
                 VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT);
     if (timed)
         vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT, p->queries, query++);
-    vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, device->pipeline_layout[0], 0, 1,
+    vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, device->layouts[0]->pipeline, 0, 1,
                             &p->params_set, 0, NULL);
     const pm_vk_pipeline *bound = NULL;
     uint32_t launch = segment->first, end = segment->first + segment->count;
     for (uint32_t node = segment->first_node; node <= segment->last_node; node++) {
         for (; launch < end && p->launches[launch].node == node; launch++) {
-            record_launch(device, p, launch, bound, commands);
+            record_launch(p, launch, bound, commands);
             bound = p->launches[launch].pipeline;
         }
         if (timed)

@@ -54,9 +54,16 @@ typedef struct pm_vk_buffer {
     uint32_t heap;
 } pm_vk_buffer;
 
+typedef struct pm_vk_layout { /* what the pipelines have in common that bind alike */
+    uint32_t n_bind, texels;  /* texels: bit i: binding i is a texel buffer */
+    VkDescriptorSetLayout set;
+    VkPipelineLayout pipeline;
+} pm_vk_layout;
+
 typedef struct pm_vk_pipeline {
     pm_shader shader;
-    uint32_t n_bind, n_spec, subgroup_size;
+    const pm_vk_layout *layout;
+    uint32_t n_spec, subgroup_size;
     uint32_t spec[PM_VK_MAX_SPEC];
     VkPipeline handle;
     VkResult result; /* of compiling it */
@@ -89,8 +96,9 @@ typedef struct pm_vk_device {
     uint32_t next_transfer;
     pm_vk_buffer readback;
 
-    VkDescriptorSetLayout params_layout, storage_layout[PM_VK_MAX_BIND + 1]; /* by number of slices */
-    VkPipelineLayout pipeline_layout[PM_VK_MAX_BIND + 1];
+    VkDescriptorSetLayout params_layout;
+    pm_vk_layout **layouts; /* made when first asked for; the first binds nothing */
+    size_t n_layouts, cap_layouts;
     VkPipelineCache pipeline_cache;
     pm_vk_pipeline **pipelines;
     size_t n_pipelines, cap_pipelines, n_compiled_pipelines, n_unsaved_pipelines;
@@ -149,6 +157,10 @@ void pm_vk_transfer_destroy(pm_vk_device *device);
 
 pm_status pm_vk_pipelines_create(pm_vk_device *device, pm_error *err); /* layouts, and the cache from disk */
 void pm_vk_pipelines_destroy(pm_vk_device *device);
+/* The layout for so many slices, of which those in the set `texels` are texel buffers; lives as long as the
+ * device. */
+pm_status pm_vk_layout_get(pm_vk_device *device, uint32_t n_bind, uint32_t texels, const pm_vk_layout **out,
+                           pm_error *err);
 /* The pipeline of a dispatch, the same for all that agree; lives as long as the device. It can be used after the
  * next pm_vk_pipelines_compile, which compiles all new ones at once (and drops those that fail, with an error). */
 pm_status pm_vk_pipeline_get(pm_vk_device *device, const pm_vk_dispatch *dispatch, const pm_vk_pipeline **out,
@@ -217,6 +229,7 @@ typedef struct pm_vk_range {
     uint32_t buffer, item;
     uint64_t offset, size;
     pm_vk_access access;
+    pm_vk_view view;
 } pm_vk_range;
 
 typedef struct pm_vk_launch { /* a dispatch, resolved */
@@ -262,6 +275,8 @@ typedef struct pm_vk_program {
     VkCommandPool command_pool;
     VkDescriptorPool descriptor_pool;
     VkDescriptorSet params_set, *sets;
+    VkBufferView *views; /* of the texel buffers that launches bind */
+    uint32_t n_views;
     VkCommandBuffer *commands, *timed_commands; /* a segment each; timed ones made when first wanted */
     VkQueryPool queries;                        /* of the timed ones */
     uint32_t n_queries;

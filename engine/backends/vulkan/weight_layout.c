@@ -12,6 +12,10 @@
 
 enum { GROUP = 4, BLOCK = 32, SUPER = 8 /* blocks in a K type's block of 256 */ };
 
+/* Where invocations make a row group each, as on software devices, those of a subgroup read so many groups side by
+ * side; then one block of all of them is one stretch of memory. Elsewhere the blocks of one group are. */
+enum { SOFTWARE_INTERLEAVE = 8 };
+
 /* Bytes of a unit in each plane; of plane 2 for SUPER units. */
 typedef struct unit_sizes {
     uint32_t quants, scales, super;
@@ -51,7 +55,6 @@ static unit_sizes sizes_of(pm_type type)
 pm_status pm_vk_weight_layout_choose(const pm_vk_caps *caps, const pm_weight *weight, pm_vk_weight_layout *out,
                                      pm_error *err)
 {
-    (void)caps; /* one layout serves all devices so far */
     unit_sizes sizes = sizes_of(weight->type);
     if (!sizes.quants)
         return pm_fail(err, PM_ERR_UNSUPPORTED, "the weight %s has elements of type %s", weight->name,
@@ -67,12 +70,21 @@ pm_status pm_vk_weight_layout_choose(const pm_vk_caps *caps, const pm_weight *we
     }
     uint64_t n_blocks = pm_vk_weight_blocks(weight->dim[0]);
     out->format = PM_VK_WEIGHT_UNITS;
-    out->row_group = GROUP;
+    out->interleave = caps->software ? SOFTWARE_INTERLEAVE : 1;
+    out->row_group = GROUP * out->interleave;
     out->n_planes = sizes.super ? 3 : sizes.scales ? 2 : 1;
     out->row_bytes[0] = n_blocks * sizes.quants / GROUP;
     out->row_bytes[1] = n_blocks * sizes.scales / GROUP;
     out->row_bytes[2] = n_blocks / SUPER * sizes.super / GROUP;
     return PM_OK;
+}
+
+pm_vk_view pm_vk_view_of_plane(pm_type type, uint32_t plane)
+{
+    if (plane != 1 || type == PM_TYPE_Q4_1 || type == PM_TYPE_Q5_1)
+        return PM_VK_VIEW_U32X4;
+    return type == PM_TYPE_Q4_K || type == PM_TYPE_Q5_K || type == PM_TYPE_Q6_K ? PM_VK_VIEW_U32X2
+                                                                                : PM_VK_VIEW_F16X4;
 }
 
 /* ---- one row's block of a unit
@@ -234,20 +246,22 @@ static void pack_units(const pm_vk_weight_layout *layout, const pm_weight *weigh
 {
     size_t row_bytes = pm_type_row_bytes(weight->type, weight->dim[0]);
     uint32_t n_blocks = pm_vk_weight_blocks(weight->dim[0]);
+    uint64_t lanes = layout->interleave;
     unit_sizes sizes = sizes_of(weight->type);
     for (int64_t row = 0; row < count; row++) {
-        uint64_t units = (uint64_t)(row / GROUP) * n_blocks;
+        uint64_t group = (uint64_t)(row / GROUP), together = group / lanes, lane = group % lanes;
         const uint8_t *from = (const uint8_t *)weight->data + (size_t)(first + row) * row_bytes;
         for (uint32_t b = 0; b < n_blocks; b++) {
-            unit_places to = {(uint32_t *)planes[0] + (units + b) * sizes.quants / 4, NULL, NULL};
+            uint64_t unit = (together * n_blocks + b) * lanes + lane;
+            uint64_t super = (together * n_blocks + b) / SUPER * lanes + lane;
+            unit_places to = {(uint32_t *)planes[0] + unit * sizes.quants / 4, NULL, NULL};
             if (sizes.scales)
-                to.scales = (uint32_t *)planes[1] + (units + b) * sizes.scales / 4;
+                to.scales = (uint32_t *)planes[1] + unit * sizes.scales / 4;
             if (sizes.super)
-                to.super = (uint32_t *)planes[2] + (units + b) / SUPER * sizes.super / 4;
+                to.super = (uint32_t *)planes[2] + super * sizes.super / 4;
             pack_block(weight->type, from, weight->dim[0], b, to, (int)(row % GROUP));
         }
     }
-    (void)layout;
 }
 
 void pm_vk_weight_pack(const pm_vk_weight_layout *layout, const pm_weight *weight, int64_t first, int64_t count,
@@ -260,10 +274,11 @@ void pm_vk_weight_pack(const pm_vk_weight_layout *layout, const pm_weight *weigh
                               (float *)planes[0] + row * weight->dim[0], weight->dim[0]);
         return;
     }
-    if (count % GROUP) { /* zero rows at the end */
-        uint64_t whole = (uint64_t)(count / GROUP) * GROUP;
+    if (count % layout->row_group) { /* zero rows at the end */
+        uint64_t whole = (uint64_t)(count / layout->row_group) * layout->row_group;
         for (uint32_t p = 0; p < layout->n_planes; p++)
-            memset((uint8_t *)planes[p] + whole * layout->row_bytes[p], 0, (size_t)(GROUP * layout->row_bytes[p]));
+            memset((uint8_t *)planes[p] + whole * layout->row_bytes[p], 0,
+                   (size_t)(layout->row_group * layout->row_bytes[p]));
     }
     pack_units(layout, weight, first, count, planes);
 }

@@ -21,6 +21,7 @@ typedef struct pm_vk_weight_layout {
     uint32_t n_planes;
     uint64_t
         row_bytes[PM_VK_MAX_PLANES]; /* bytes that a row takes in each plane; of row_group rows: multiples of 4 */
+    uint32_t interleave;             /* groups of 4 rows whose units of the same block are neighbours */
     uint32_t row_group; /* rows are stored in groups of so many, the last one padded with zero rows; at least 1 */
 } pm_vk_weight_layout;
 
@@ -33,6 +34,10 @@ pm_status pm_vk_weight_layout_choose(const pm_vk_caps *caps, const pm_weight *we
  * nothing of the staging memory leaks into the weight. May be called from several threads. */
 void pm_vk_weight_pack(const pm_vk_weight_layout *layout, const pm_weight *weight, int64_t first, int64_t count,
                        void *const planes[PM_VK_MAX_PLANES]);
+
+/* How shaders that read weights as texel buffers declare a plane of units (PM_TEXEL in
+ * shaders/common/weights.glsl). */
+pm_vk_view pm_vk_view_of_plane(pm_type type, uint32_t plane);
 
 /* Blocks of 32 values in a row of k values in PM_VK_WEIGHT_UNITS: the last one may be padded with zeros. */
 static inline uint32_t pm_vk_weight_blocks(int64_t k)
