@@ -38,7 +38,7 @@ static const command_row commands[] = {
     {"tokenizer-check", "check a tokenizer plugin against the rules of the plugin interface", cmd_tokenizer_check},
     {"convert", "write a GGUF file from a model of another form or type", cmd_convert},
     {"synth", "write a model with random weights in the shape of a known one", cmd_synth},
-    {"pull", "get the default model", cmd_pull},
+    {"pull", "get the default model, or another known one", cmd_pull},
 };
 
 static void print_help(FILE *out)

@@ -13,8 +13,8 @@ const char *const cli_tier_names[] = {"best", "T0", "T1", "T2", "T3", NULL};
 
 static const cli_option model_rows[] = {
     {.name = "model", .letter = 'm', .kind = CLI_TEXT, .offset = FIELD(model), .value_name = "FILE",
-     .help = "the model: a GGUF file, or a directory as Hugging Face keeps them (default: the one that `pumice pull` "
-             "gets)"},
+     .help = "the model: a GGUF file, a directory as Hugging Face keeps them, or the name of one that `pumice pull` has "
+             "got (default: SmolLM2-135M-Instruct)"},
     {.name = "tokenizer", .kind = CLI_TEXT, .offset = FIELD(tokenizer), .value_name = "NAME|FILE.so",
      .help = "the tokenizer plugin (default: as the model file says)"},
     {.name = "tokenizer-file", .kind = CLI_TEXT, .offset = FIELD(tokenizer_file), .value_name = "FILE",
@@ -73,10 +73,18 @@ cli_group cli_session_group(cli_engine_options *options)
 
 const char *cli_choose_model(const char *command, const cli_engine_options *options, char *buffer, size_t capacity)
 {
-    if (options->model)
-        return options->model;
-    if (!cli_model_path(&cli_known_models[0], buffer, capacity)) {
+    const cli_known_model *known = &cli_known_models[0];
+    if (options->model) { /* a file of that name comes first */
+        known = access(options->model, F_OK) == 0 ? NULL : cli_find_known_model(options->model);
+        if (!known)
+            return options->model;
+    }
+    if (!cli_model_path(known, buffer, capacity)) {
         cli_error(command, "no model: pass one with --model FILE (HOME is not set, so there is no default)");
+        return NULL;
+    }
+    if (access(buffer, R_OK) != 0 && options->model) {
+        cli_error(command, "%s is not on this machine yet: get it with 'pumice pull %s'", known->name, known->name);
         return NULL;
     }
     if (access(buffer, R_OK) != 0) {

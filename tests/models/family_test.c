@@ -1,6 +1,6 @@
 /* Families against an outside implementation: every NAME.golden in a folder (made by
  * tests/data/make_small_golden.py, whose head says what is in it) with the model NAME.hf in another (written by
- * small_models.py), on one device.
+ * small_models.py), or NAME.gguf (what `pumice convert` made of that), on one device.
  *
  * Hidden states after each layer and logits: the largest difference must stay below 1e-4 of the largest value.
  * Texts, greedy and by beam search, must be the same. Weights and KV cache are F32.
@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "formats/safetensors.h"
 #include "pumice/encode.h"
@@ -287,6 +288,8 @@ static void test_family(pm_device *device, const char *models, const char *golde
     snprintf(path, sizeof path, "%s/%s.golden", golden, name);
     bool opened = ok(&f, "golden file", pm_safetensors_open(path, &f.golden, &err), &err);
     snprintf(path, sizeof path, "%s/%s.hf", models, name);
+    if (access(path, F_OK) != 0)
+        snprintf(path, sizeof path, "%s/%s.gguf", models, name);
     opened = opened && ok(&f, "model", pm_model_open(path, device, NULL, &f.model, &err), &err) &&
              ok(&f, "session", pm_session_create(f.model, &options, &f.session, &err), &err);
     if (opened) {
