@@ -24,7 +24,7 @@ static const pm_type types[] = {PM_TYPE_F32,  PM_TYPE_F32,  PM_TYPE_F16,  PM_TYP
 
 static const cli_option rows[] = {
     {.name = "output", .letter = 'o', .kind = CLI_TEXT, .offset = FIELD(output), .value_name = "FILE",
-     .help = "the GGUF file to write"},
+     .help = "the GGUF file to write; one of that name is replaced when the new one is whole"},
     {.name = "type", .kind = CLI_CHOICE, .offset = FIELD(type), .choices = type_names,
      .help = "of the matrices (default: keep, as they are); vectors are F32, and an output matrix is Q6_K where the others "
              "get fewer bits"},
@@ -52,8 +52,8 @@ static pm_status add_vocabulary(void *user, const pm_gguf *model, pm_gguf_writer
     return status == PM_ERR_NOT_FOUND ? PM_OK : status;
 }
 
-/* What a user should know before the file is given to others. */
-static void warn(const convert_job *job, const pm_convert_result *result)
+/* What a user should know of the tokenizer before the file is given to others. */
+static void warn_of_tokenizer(const convert_job *job)
 {
     const pm_tokenizer_gguf *t = &job->tokenizer;
     if (!job->has_tokenizer)
@@ -65,9 +65,6 @@ static void warn(const convert_job *job, const pm_convert_result *result)
                               : "with the file some texts will become other tokens than with the directory");
     if (t->n_cut > 0)
         cli_error("convert", "warning: %zu tokens that the model has no embeddings for are left out", t->n_cut);
-    if (result->n_requantised > 0)
-        cli_error("convert", "warning: %zu tensors were quantised before, which costs accuracy twice; better begin with F16 or "
-                             "more", result->n_requantised);
 }
 
 static void summarise(const char *output, const convert_job *job, const pm_convert_result *result)
@@ -111,8 +108,11 @@ static int convert(const char *input, const convert_options *options)
     cli_progress_clear(&job.progress);
     if (status != PM_OK)
         return cli_report("convert", &err);
-    if (is_directory || result.n_requantised > 0)
-        warn(&job, &result);
+    if (is_directory)
+        warn_of_tokenizer(&job);
+    if (result.n_requantised > 0)
+        cli_error("convert", "warning: %zu tensors were quantised before, which costs accuracy twice; better begin with F16 or "
+                             "more", result.n_requantised);
     if (!options->quiet)
         summarise(options->output, &job, &result);
     return CLI_OK;

