@@ -44,6 +44,50 @@ def gpt2_prefixed():
     return gpt2("transformer.")
 
 
+def llama_of(model_type, architecture, biases=(), more_norms=(), **more):
+    c, layers, ff, vocab, heads, kv_heads, d = 48, 3, 88, 103, 6, 2, more.get("head_dim", 8)
+    config = {"model_type": model_type, "architectures": [architecture], "vocab_size": vocab, "hidden_size": c,
+              "num_hidden_layers": layers, "intermediate_size": ff, "num_attention_heads": heads,
+              "num_key_value_heads": kv_heads, "hidden_act": "silu", "max_position_embeddings": 128, "rms_norm_eps": 1e-5,
+              "tie_word_embeddings": False, "rope_theta": 10000.0, **more}
+    shapes = {"model.embed_tokens.weight": (vocab, c), **norm("model.norm", c, False)}
+    if not config["tie_word_embeddings"]:
+        shapes |= linear("lm_head", c, vocab, False)
+    for i in range(layers):
+        layer = f"model.layers.{i}."
+        shapes |= {**norm(layer + "input_layernorm", c, False), **norm(layer + "post_attention_layernorm", c, False)}
+        for part, n_in, n_out in (("self_attn.q", c, heads * d), ("self_attn.k", c, kv_heads * d),
+                                  ("self_attn.v", c, kv_heads * d), ("self_attn.o", heads * d, c),
+                                  ("mlp.gate", c, ff), ("mlp.up", c, ff), ("mlp.down", ff, c)):
+            shapes |= linear(f"{layer}{part}_proj", n_in, n_out, part[-1] in biases)
+        for part in more_norms:
+            shapes |= {f"{layer}self_attn.{part}.weight": (d,)}
+    return config, shapes
+
+
+def llama():
+    return llama_of("llama", "LlamaForCausalLM", rope_theta=500000.0, rope_scaling={
+        "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 32})
+
+
+def smollm():
+    return llama_of("llama", "LlamaForCausalLM", tie_word_embeddings=True, rope_theta=100000.0)
+
+
+def mistral():
+    return llama_of("mistral", "MistralForCausalLM", sliding_window=11, head_dim=10)
+
+
+def qwen2():
+    return llama_of("qwen2", "Qwen2ForCausalLM", biases="qkv", rope_theta=1000000.0)
+
+
+def qwen3():
+    return llama_of("qwen3", "Qwen3ForCausalLM", more_norms=("q_norm", "k_norm"), head_dim=12, tie_word_embeddings=True,
+                    rope_theta=1000000.0)
+
+
 def gemma(model_type, layers, **more):
     c, ff, vocab, heads, kv_heads, d = 40, 90, 101, 4, 2, 12
     config = {"model_type": model_type, "vocab_size": vocab, "hidden_size": c, "num_hidden_layers": layers,
@@ -239,8 +283,8 @@ def transformer():
     return config, shapes
 
 
-MODELS = {f.__name__: f for f in (gpt2, gpt2_prefixed, gemma2, gemma3, glm, glm4, bert, bert_plain, roberta, t5, t5_gated,
-                                  marian, bart, transformer)}
+MODELS = {f.__name__: f for f in (llama, smollm, mistral, qwen2, qwen3, gpt2, gpt2_prefixed, gemma2, gemma3, glm, glm4,
+                                  bert, bert_plain, roberta, t5, t5_gated, marian, bart, transformer)}
 SEEDS = {"gpt2": 2, "gpt2_prefixed": 1, "t5": 3}  # chosen so that no greedy choice of the golden texts is a near-tie
 BF16, SHARDED = ("glm",), ("t5",)
 
