@@ -70,12 +70,12 @@ typedef struct bpe_model {
     bpe_character *part_characters; /* of characters: sorted by code */
     size_t n_part_characters;
     _Atomic(uint8_t) *wholes; /* by id: what merging the token's own bytes gives; a bpe_whole */
-    int has_all_bytes;        /* is_bytes: every byte is a token */
+    int is_searched;          /* of bytes, every one of which is a token: bpe_long.c serves */
     pthread_mutex_t making;   /* held while the trie or the neighbours are made */
     _Atomic(int) trie_is_there, neighbours_are_there;
     struct bpe_split *splits; /* by id, of tokens that are known to be themselves */
     pm_byte_trie trie;        /* the tokens that text may become; for long pieces, made when the first one comes */
-    char *prefix, *suffix; /* continuing_subword_prefix of all symbols but the first; end_of_word_suffix */
+    char *prefix, *suffix;    /* continuing_subword_prefix of all symbols but the first; end_of_word_suffix */
     size_t n_prefix, n_suffix;
 } bpe_model;
 
@@ -116,13 +116,13 @@ typedef struct bpe_split {
     uint32_t rank; /* + 1; 0: the token is one symbol from the start */
 } bpe_split;
 
-/* A token that the search through a long piece has found. */
+/* A token that the search through a piece has found. */
 typedef struct bpe_found {
     int32_t id;
     uint32_t end; /* in the piece */
 } bpe_found;
 
-enum { BPE_PAIRS_LOG = 14 }; /* pairs of tokens that are remembered, each in the one place that its hash says */
+enum { BPE_PAIRS_LOG = 16 }; /* pairs of tokens that are remembered, each in the one place that its hash says */
 
 /* What a call works in; kept between calls. */
 typedef struct bpe_encoding {
@@ -202,11 +202,18 @@ static inline int bpe_may_join(const bpe_neighbours *neighbours, int32_t left, i
             return neighbours->pairs[at] == pair;
 }
 
-/* bpe_cache.c. Emits the tokens of bytes[0, n), which are at `begin` of the piece at hand; 0 where they are not
- * known. */
-int bpe_cache_emit(const bpe_cache *cache, const char *bytes, size_t n, size_t begin, pm_token_sink *sink);
-/* Remembers that e->symbols are what bytes[0, n) become. */
-void bpe_cache_add(bpe_encoding *e, const char *bytes, size_t n);
+/* The place of a piece by its pm_hash_bytes. */
+static inline size_t bpe_cache_slot(uint64_t hash)
+{
+    return (size_t)(hash >> 20) % BPE_CACHE_ENTRIES;
+}
+
+/* bpe_cache.c. Emits the tokens of the piece bytes[0, n); 0 where they are not known. */
+int bpe_cache_emit(const bpe_cache *cache, const char *bytes, size_t n, uint64_t hash, pm_token_sink *sink);
+/* Remembers that e->symbols, or these tokens, are what the piece becomes. */
+void bpe_cache_add(bpe_encoding *e, const char *bytes, size_t n, uint64_t hash);
+void bpe_cache_add_found(bpe_cache *cache, const char *bytes, size_t n, uint64_t hash, const bpe_found *found,
+                         size_t n_found);
 
 /* bpe_long.c. Finds the tokens of text[0, n): e->found[0, *n_found); *n_found is 0 where it is not made of tokens.
  */
@@ -225,6 +232,8 @@ pm_plugin_code bpe_apply(bpe_encoding *e);
 
 /* bpe_encode.c */
 pm_plugin_code bpe_encode(const void *model, void *scratch, pm_token_sink *sink, const pm_plugin_message *message);
+pm_plugin_code bpe_encode_many(const void *model, void *scratch, const pm_pieces *pieces, pm_token_sink *sink,
+                               const pm_plugin_message *message);
 
 /* bpe_model.c */
 extern const pm_model_kind bpe_kind;

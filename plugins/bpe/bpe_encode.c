@@ -107,7 +107,7 @@ static void add_affixed_symbols(bpe_encoding *e, const pm_piece *piece)
             memcpy(name + n_prefix, piece->bytes + at, length);
             memcpy(name + n_prefix + length, bpe->suffix, n_suffix);
             n = n_prefix + length + n_suffix;
-            id = pm_token_map_find(&bpe->map, name, n);
+            id = pm_token_map_find(&bpe->map, name, n, sizeof name);
         }
         add_symbol(e, id, at, at + length);
         at += length;
@@ -116,8 +116,19 @@ static void add_affixed_symbols(bpe_encoding *e, const pm_piece *piece)
 
 /* ---- Pieces ---- */
 
+enum {
+    LONGEST_MERGED = 7, /* bytes above ASCII; longer pieces are searched, which waits more but works less a byte */
+    AHEAD = 16          /* pieces whose entries in the table of tokens are loaded at a time */
+};
+
+/* Is the piece looked for among the tokens? The search through long ones finds it by itself. */
+static inline int is_looked_up(const bpe_model *bpe, size_t n)
+{
+    return bpe->ignore_merges || (bpe->n_prefix + bpe->n_suffix == 0 && (n <= BPE_CACHE_KEY || !bpe->is_searched));
+}
+
 /* By merging: any piece. */
-static pm_plugin_code encode_by_merging(bpe_encoding *e, pm_token_sink *sink)
+static pm_plugin_code encode_by_merging(bpe_encoding *e, pm_token_sink *sink, pm_hashed_bytes hashed)
 {
     const bpe_model *bpe = e->bpe;
     const pm_piece *piece = sink->piece;
@@ -131,49 +142,91 @@ static pm_plugin_code encode_by_merging(bpe_encoding *e, pm_token_sink *sink)
     if (bpe->is_bytes) /* those that were left out */
         sink->n_unknown_bytes += piece->n - e->n_symbols;
     PM_PLUGIN_TRY(bpe_apply(e));
-    bpe_cache_add(e, piece->bytes, piece->n);
+    bpe_cache_add(e, piece->bytes, piece->n, hashed.hash);
     emit_symbols(e, sink);
     return PM_PLUGIN_OK;
 }
 
-/* By search: long pieces that are made of tokens. *done is 0 where this one is not. */
-static pm_plugin_code encode_by_search(bpe_encoding *e, pm_token_sink *sink, int *done)
+/* By search: pieces that are made of tokens. *done is 0 where this one is not. */
+static pm_plugin_code encode_by_search(bpe_encoding *e, pm_token_sink *sink, pm_hashed_bytes hashed, int *done)
 {
+    const pm_piece *piece = sink->piece;
     size_t n, begin = 0;
-    PM_PLUGIN_TRY(bpe_long_encode(e, sink->piece->bytes, sink->piece->n, &n));
+    PM_PLUGIN_TRY(bpe_long_encode(e, piece->bytes, piece->n, &n));
     for (size_t i = 0; i < n; i++) {
         pm_token_emit(sink, e->found[i].id, begin, e->found[i].end);
         begin = e->found[i].end;
     }
     *done = n > 0;
+    if (n > 0)
+        bpe_cache_add_found(&e->cache, piece->bytes, piece->n, hashed.hash, e->found, n);
     return PM_PLUGIN_OK;
+}
+
+/* A piece that is one token; *done is 0 where this one is none. */
+static pm_plugin_code encode_as_token(bpe_encoding *e, pm_token_sink *sink, pm_hashed_bytes hashed, int *done)
+{
+    const bpe_model *bpe = e->bpe;
+    const pm_piece *piece = sink->piece;
+    int32_t whole = pm_token_map_find_hashed(&bpe->map, piece->bytes, piece->n, hashed);
+    uint8_t what = BPE_WHOLE_ITSELF;
+    *done = 0;
+    if (whole == PM_NO_TOKEN)
+        return PM_PLUGIN_OK;
+    if (!bpe->ignore_merges)
+        PM_PLUGIN_TRY(bpe_whole_of(e, whole, &what));
+    *done = what != BPE_WHOLE_OTHERS;
+    if (*done)
+        pm_token_emit(sink, whole, 0, piece->n);
+    return PM_PLUGIN_OK;
+}
+
+/* A piece is one token, or what is remembered of it, or else found by search or by merging. */
+static pm_plugin_code encode_hashed(bpe_encoding *e, pm_token_sink *sink, pm_hashed_bytes hashed)
+{
+    const bpe_model *bpe = e->bpe;
+    const pm_piece *piece = sink->piece;
+    int done = 0;
+    if (is_looked_up(bpe, piece->n))
+        PM_PLUGIN_TRY(encode_as_token(e, sink, hashed, &done));
+    if (done || bpe_cache_emit(&e->cache, piece->bytes, piece->n, hashed.hash, sink))
+        return PM_PLUGIN_OK;
+    size_t longest = (unsigned char)piece->bytes[piece->n - 1] < 0x80 ? BPE_CACHE_KEY : LONGEST_MERGED;
+    if (piece->n > longest && bpe->is_searched)
+        PM_PLUGIN_TRY(encode_by_search(e, sink, hashed, &done));
+    return done ? PM_PLUGIN_OK : encode_by_merging(e, sink, hashed);
 }
 
 pm_plugin_code bpe_encode(const void *model, void *scratch, pm_token_sink *sink, const pm_plugin_message *message)
 {
-    const bpe_model *bpe = model;
-    const pm_piece *piece = sink->piece;
     bpe_encoding *e = scratch;
-    int plain = bpe->n_prefix + bpe->n_suffix == 0; /* a token's bytes are what it is made from */
-    int32_t whole =
-        plain || bpe->ignore_merges ? pm_token_map_find(&bpe->map, piece->bytes, piece->n) : PM_NO_TOKEN;
+    (void)model;
     e->message = message;
-    if (whole != PM_NO_TOKEN) {
-        uint8_t what = BPE_WHOLE_ITSELF;
-        if (!bpe->ignore_merges)
-            PM_PLUGIN_TRY(bpe_whole_of(e, whole, &what));
-        if (what != BPE_WHOLE_OTHERS) {
-            pm_token_emit(sink, whole, 0, piece->n);
-            return PM_PLUGIN_OK;
+    return encode_hashed(e, sink, pm_hash_bytes(sink->piece->bytes, sink->piece->n, sink->piece->n));
+}
+
+pm_plugin_code bpe_encode_many(const void *model, void *scratch, const pm_pieces *pieces, pm_token_sink *sink,
+                               const pm_plugin_message *message)
+{
+    const bpe_model *bpe = model;
+    bpe_encoding *e = scratch;
+    const pm_piece *whole = pieces->whole;
+    pm_hashed_bytes hashes[AHEAD];
+    size_t begin = pieces->begin;
+    e->message = message;
+    for (size_t first = 0; first < pieces->n; first += AHEAD) {
+        const uint32_t *ends = pieces->ends + first;
+        size_t n = pieces->n - first < AHEAD ? pieces->n - first : AHEAD;
+        for (size_t i = 0, at = begin; i < n; at = ends[i++]) { /* so that the look-ups wait for memory together */
+            hashes[i] = pm_hash_bytes(whole->bytes + at, ends[i] - at, whole->n - at);
+            if (is_looked_up(bpe, ends[i] - at))
+                pm_token_map_prefetch(&bpe->map, hashes[i]);
+        }
+        for (size_t i = 0; i < n; begin = ends[i++]) {
+            pm_piece piece = pm_piece_part(whole, begin, ends[i]);
+            sink->piece = &piece;
+            PM_PLUGIN_TRY(encode_hashed(e, sink, hashes[i]));
         }
     }
-    if (bpe_cache_emit(&e->cache, piece->bytes, piece->n, 0, sink))
-        return PM_PLUGIN_OK;
-    if (piece->n > BPE_CACHE_KEY && plain && bpe->is_bytes && bpe->has_all_bytes) {
-        int done;
-        PM_PLUGIN_TRY(encode_by_search(e, sink, &done));
-        if (done)
-            return PM_PLUGIN_OK;
-    }
-    return encode_by_merging(e, sink);
+    return PM_PLUGIN_OK;
 }

@@ -115,7 +115,7 @@ static pm_plugin_code copy_merges(bpe_model *bpe, const pm_tokenizer_spec *spec,
 
 int32_t bpe_character_symbol(const bpe_model *bpe, const char *bytes, size_t size, uint32_t code)
 {
-    int32_t id = pm_token_map_find(&bpe->map, bytes, size);
+    int32_t id = pm_token_map_find(&bpe->map, bytes, size, size);
     size_t low = 0;
     size_t high = id == PM_NO_TOKEN ? bpe->n_part_characters : 0;
     while (low < high) {
@@ -148,7 +148,7 @@ static pm_plugin_code find_part_characters(bpe_model *bpe, const pm_plugin_messa
         pm_character c;
         for (size_t at = 0; bpe->table->kinds[i] == PM_TOKEN_NORMAL && at < size; at += c.length) {
             c = pm_read_character(bytes, at, size);
-            if (c.malformed || pm_token_map_find(&bpe->map, bytes + at, c.length) != PM_NO_TOKEN)
+            if (c.malformed || pm_token_map_find(&bpe->map, bytes + at, c.length, PM_TOKEN_ROOM) != PM_NO_TOKEN)
                 continue;
             if (!pm_grow((void **)&bpe->part_characters, &capacity, n + 1, sizeof *bpe->part_characters))
                 return pm_plugin_fail_memory(message, "the characters");
@@ -173,7 +173,7 @@ static int32_t part_symbol(const bpe_model *bpe, const char *bytes, size_t size)
     pm_character c = pm_read_character(bytes, 0, size);
     if (!bpe->is_bytes && c.length == size && !c.malformed)
         return bpe_character_symbol(bpe, bytes, size, c.code);
-    return pm_token_map_find(&bpe->map, bytes, size);
+    return pm_token_map_find(&bpe->map, bytes, size, PM_TOKEN_ROOM);
 }
 
 /* Two symbols that a token may be cut into. */
@@ -211,8 +211,8 @@ static int cut_token(const bpe_model *bpe, int32_t id, token_cuts *list)
     for (size_t at = 0; at < size && size <= 64;
          at += length) { /* so that the look-ups wait for memory together */
         length = bpe->is_bytes ? 1 : pm_read_character(bytes, at, size).length;
-        pm_token_map_prefetch(&bpe->map, bytes, at);
-        pm_token_map_prefetch(&bpe->map, bytes + at, size - at);
+        pm_token_map_prefetch(&bpe->map, pm_hash_bytes(bytes, at, PM_TOKEN_ROOM));
+        pm_token_map_prefetch(&bpe->map, pm_hash_bytes(bytes + at, size - at, PM_TOKEN_ROOM));
     }
     for (size_t at = 0; at < size; at += length) {
         length = bpe->is_bytes ? 1 : pm_read_character(bytes, at, size).length;

@@ -26,11 +26,11 @@ static void bpe_destroy(void *pointer)
 /* The symbols that single bytes and characters start as. */
 static void fill_first_symbols(bpe_model *bpe)
 {
-    bpe->has_all_bytes = 1;
+    bpe->is_searched = bpe->is_bytes && bpe->n_prefix + bpe->n_suffix == 0;
     for (int byte = 0; byte < 256; byte++) {
         char c = (char)byte;
-        bpe->byte_symbols[byte] = pm_token_map_find(&bpe->map, &c, 1);
-        bpe->has_all_bytes &= bpe->byte_symbols[byte] != PM_NO_TOKEN;
+        bpe->byte_symbols[byte] = pm_token_map_find(&bpe->map, &c, 1, 1);
+        bpe->is_searched &= bpe->byte_symbols[byte] != PM_NO_TOKEN;
         if (byte < 128)
             bpe->ascii_symbols[byte] = bpe_character_symbol(bpe, &c, 1, (uint32_t)byte);
     }
@@ -140,4 +140,5 @@ const pm_model_kind bpe_kind = {
     .scratch_create = scratch_create,
     .scratch_destroy = scratch_destroy,
     .encode = bpe_encode,
+    .encode_many = bpe_encode_many,
 };

@@ -67,7 +67,7 @@ typedef struct unigram_model {
 
 enum {
     UNIGRAM_CHARACTERS = 0x10000, /* those of higher codes are looked up in the trie */
-    UNIGRAM_WORD_BYTES = 16,      /* longer words are not remembered */
+    UNIGRAM_WORD_BYTES = 16,      /* longer words are not remembered: pm_first_bytes */
     UNIGRAM_WORD_TOKENS = 8,      /* nor are those that become more tokens */
     UNIGRAM_CACHE_BITS = 15       /* words, of 64 bytes each: 2 MiB a thread at most */
 };
@@ -88,14 +88,9 @@ typedef struct unigram_node {
 /* In float, sums that fall below -UNIGRAM_LARGEST_SUM are counted anew from there; see unigram_search.c. */
 #define UNIGRAM_LARGEST_SUM 100000
 
-/* The bytes of a word, then zeros. */
-typedef struct unigram_key {
-    uint64_t first, second;
-} unigram_key;
-
 /* A word and what becomes of it. */
 typedef struct unigram_word {
-    unigram_key key;
+    pm_first_bytes key;
     float limit;     /* that, as long as the sum before the word is at most this, but for the sign; -1: never */
     uint8_t n_bytes; /* 0: the entry is free */
     uint8_t n_tokens;

@@ -79,27 +79,6 @@ typedef struct word_block {
     unigram_word *places[BLOCK];     /* ... and the two places where it may be remembered */
 } word_block;
 
-static inline uint64_t load(const void *bytes)
-{
-    uint64_t value;
-    memcpy(&value, bytes, sizeof value);
-    return value;
-}
-
-/* The bytes of a word of at most UNIGRAM_WORD_BYTES, and zeros behind them; `room` bytes can be read. */
-static inline unigram_key make_key(const char *word, size_t n, size_t room)
-{
-    static const uint8_t masks[2 * UNIGRAM_WORD_BYTES] = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
-                                                          0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
-    if (room < UNIGRAM_WORD_BYTES) {
-        char copy[UNIGRAM_WORD_BYTES] = {0};
-        memcpy(copy, word, n);
-        return (unigram_key){load(copy), load(copy + 8)};
-    }
-    const uint8_t *mask = masks + UNIGRAM_WORD_BYTES - n;
-    return (unigram_key){load(word) & load(mask), load(word + 8) & load(mask + 8)};
-}
-
 /* The token that a word is if it is one character; 0 if it is not. */
 static inline unigram_value find_character(const unigram_model *model, const char *word, size_t n)
 {
@@ -129,7 +108,7 @@ static inline void find_words(const unigram_run *run, size_t begin, word_block *
         size_t n = block->ends[i] - begin;
         block->characters[i] = find_character(run->model, run->text + begin, n);
         if (block->characters[i] == 0 && n <= UNIGRAM_WORD_BYTES) {
-            unigram_key key = make_key(run->text + begin, n, run->n - begin);
+            pm_first_bytes key = pm_load_first_bytes(run->text + begin, n, run->n - begin);
             uint64_t hash = (key.first ^ key.second * 0x9E3779B97F4A7C15u) * 0xA0761D6478BD642Fu;
             block->places[i] = &words[(hash >> (65 - UNIGRAM_CACHE_BITS)) * 2];
             __builtin_prefetch(block->places[i]);
@@ -138,7 +117,7 @@ static inline void find_words(const unigram_run *run, size_t begin, word_block *
     }
 }
 
-static inline int is_word(const unigram_word *word, unigram_key key, size_t n)
+static inline int is_word(const unigram_word *word, pm_first_bytes key, size_t n)
 {
     return word->key.first == key.first && word->key.second == key.second && word->n_bytes == n;
 }
@@ -146,7 +125,7 @@ static inline int is_word(const unigram_word *word, unigram_key key, size_t n)
 /* What is remembered of a word: of the two places the first one is the newer. */
 static inline const unigram_word *look_up(const unigram_run *run, size_t begin, size_t n, unigram_word *places)
 {
-    unigram_key key = make_key(run->text + begin, n, run->n - begin);
+    pm_first_bytes key = pm_load_first_bytes(run->text + begin, n, run->n - begin);
     if (is_word(&places[0], key, n))
         return &places[0];
     if (is_word(&places[1], key, n))

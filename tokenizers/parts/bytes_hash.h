@@ -13,19 +13,23 @@ static inline uint64_t pm_load_64(const char *p)
     return value;
 }
 
-/* n <= 8 bytes as a number that says which they are, given n. Without loops: two loads that may overlap. */
-static inline uint64_t pm_bytes_key(const char *bytes, size_t n)
+/* The first 16 bytes of a string, and zeros behind them. */
+typedef struct pm_first_bytes {
+    uint64_t first, second;
+} pm_first_bytes;
+
+/* Of n <= 16 bytes; `room` bytes can be read. Without branches on n where there is room for 16: which of them a
+ * text takes cannot be foreseen. */
+static inline pm_first_bytes pm_load_first_bytes(const char *bytes, size_t n, size_t room)
 {
-    if (n >= 4) {
-        uint32_t first, last;
-        memcpy(&first, bytes, 4);
-        memcpy(&last, bytes + n - 4, 4);
-        return (uint64_t)first << 32 | last;
+    static const char masks[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+    if (room < 16) {
+        char copy[16] = {0};
+        memcpy(copy, bytes, n);
+        return (pm_first_bytes){pm_load_64(copy), pm_load_64(copy + 8)};
     }
-    if (n == 0)
-        return 0;
-    const unsigned char *p = (const unsigned char *)bytes;
-    return (uint64_t)p[0] << 16 | (uint64_t)p[n >> 1] << 8 | p[n - 1];
+    const char *mask = masks + 16 - n;
+    return (pm_first_bytes){pm_load_64(bytes) & pm_load_64(mask), pm_load_64(bytes + 8) & pm_load_64(mask + 8)};
 }
 
 static inline uint64_t pm_mix_64(uint64_t x)
@@ -34,14 +38,23 @@ static inline uint64_t pm_mix_64(uint64_t x)
     return x ^ x >> 32;
 }
 
-/* The highest bits are the best. */
-static inline uint64_t pm_hash_bytes(const char *bytes, size_t n)
+typedef struct pm_hashed_bytes {
+    uint64_t hash; /* the highest bits are the best */
+    uint64_t key;  /* of up to eight bytes: says which they are, given n; of more: the hash */
+} pm_hashed_bytes;
+
+/* Of n bytes, of which `room` can be read. */
+static inline pm_hashed_bytes pm_hash_bytes(const char *bytes, size_t n, size_t room)
 {
-    uint64_t hash = (uint64_t)n * 0x9E3779B97F4A7C15u;
-    for (; n > 8; bytes += 8, n -= 8)
-        hash = pm_mix_64(hash ^ pm_load_64(bytes));
-    hash = (hash ^ pm_bytes_key(bytes, n)) * 0xD6E8FEB86659FD93u;
-    return hash ^ hash >> 29;
+    pm_first_bytes words = pm_load_first_bytes(bytes, n < 16 ? n : 16, room);
+    uint64_t hash = pm_mix_64(words.first ^ (uint64_t)n * 0x9E3779B97F4A7C15u);
+    for (size_t at = 16; at + 8 <= n; at += 8)
+        hash = pm_mix_64(hash ^ pm_load_64(bytes + at));
+    if (n > 16)
+        hash = pm_mix_64(hash ^ pm_load_64(bytes + n - 8));
+    hash = (hash ^ words.second) * 0xD6E8FEB86659FD93u;
+    hash ^= hash >> 29;
+    return (pm_hashed_bytes){hash, n <= 8 ? words.first : hash};
 }
 
 #endif

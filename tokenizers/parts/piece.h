@@ -50,9 +50,21 @@ static inline pm_text_span pm_piece_span(const pm_piece *piece, size_t begin, si
     return (pm_text_span){at, at};
 }
 
-/* Receives pieces in the order of the text; none is empty. Anything but PM_PLUGIN_OK ends the work. The piece is
- * borrowed for the call. */
-typedef pm_plugin_code (*pm_piece_sink)(void *context, const pm_piece *piece);
+/* Pieces in a row: whole->bytes[begin, ends[0]), whole->bytes[ends[0], ends[1]), ... None is empty. */
+typedef struct pm_pieces {
+    const pm_piece *whole;
+    size_t begin;
+    const uint32_t *ends;
+    size_t n;
+} pm_pieces;
+
+/* Receives pieces in the order of the text; none is empty. Anything but PM_PLUGIN_OK ends the work. What is passed
+ * is borrowed for the call. */
+typedef struct pm_piece_sink {
+    pm_plugin_code (*take)(void *context, const pm_piece *piece);
+    pm_plugin_code (*take_many)(void *context, const pm_pieces *pieces); /* NULL: one at a time */
+    void *context;
+} pm_piece_sink;
 
 /* Text that a step has written, with origins where they are kept. Grows; emptied and used again, never shared. */
 typedef struct pm_text_buffer {

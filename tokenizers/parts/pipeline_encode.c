@@ -33,6 +33,12 @@ static pm_plugin_code encode_piece(void *context, const pm_piece *piece)
     return e->p->kind->encode(e->p->model, e->run->model, &e->sink, e->message);
 }
 
+static pm_plugin_code encode_pieces(void *context, const pm_pieces *pieces)
+{
+    encoding *e = context;
+    return e->p->kind->encode_many(e->p->model, e->run->model, pieces, &e->sink, e->message);
+}
+
 static pm_plugin_code pre_tokenize(encoding *e, const pm_piece *piece, size_t begin, size_t end)
 {
     if (begin >= end)
@@ -40,8 +46,8 @@ static pm_plugin_code pre_tokenize(encoding *e, const pm_piece *piece, size_t be
     pm_piece part = pm_piece_part(piece, begin, end);
     if (!e->p->pre_tokenizer)
         return encode_piece(e, &part);
-    return pm_pre_tokenize(e->p->pre_tokenizer, e->run->pre_tokenizer, &part, e->with_origins, encode_piece, e,
-                           e->message);
+    const pm_piece_sink sink = {encode_piece, e->p->kind->encode_many ? encode_pieces : NULL, e};
+    return pm_pre_tokenize(e->p->pre_tokenizer, e->run->pre_tokenizer, &part, e->with_origins, &sink, e->message);
 }
 
 static void emit_added(encoding *e, const pm_piece *piece, const pm_added_match *match)

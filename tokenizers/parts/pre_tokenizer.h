@@ -32,7 +32,7 @@ void pm_pre_tokenizer_run_destroy(pm_pre_tokenizer_run *run); /* NULL is fine */
 
 /* Cuts one piece as a text of its own: nothing looks beyond its ends. */
 pm_plugin_code pm_pre_tokenize(const pm_pre_tokenizer *pre_tokenizer, pm_pre_tokenizer_run *run,
-                               const pm_piece *piece, int with_origins, pm_piece_sink sink, void *context,
+                               const pm_piece *piece, int with_origins, const pm_piece_sink *sink,
                                const pm_plugin_message *message);
 
 #endif

@@ -49,8 +49,7 @@ typedef struct walk {
     const pm_pre_tokenizer *pre_tokenizer;
     pm_pre_tokenizer_run *run;
     int with_origins;
-    pm_piece_sink sink;
-    void *context;
+    const pm_piece_sink *sink;
     const pm_plugin_message *message;
 } walk;
 
@@ -199,7 +198,7 @@ static pm_plugin_code feed(const walk *w, size_t i, const pm_piece *piece)
     if (piece->n == 0)
         return PM_PLUGIN_OK;
     if (i == w->run->n)
-        return w->sink(w->context, piece);
+        return w->sink->take(w->sink->context, piece);
     const stage *s = &w->pre_tokenizer->stages[i];
     switch (s->kind) {
     case STAGE_SPLIT:
@@ -214,31 +213,35 @@ static pm_plugin_code feed(const walk *w, size_t i, const pm_piece *piece)
 }
 
 /* The usual case without the walk: one scanner, each of whose matches is a piece. */
-static pm_plugin_code scan(const stage *s, const pm_piece *piece, pm_piece_sink sink, void *context)
+static pm_plugin_code scan(const stage *s, const pm_piece *piece, const pm_piece_sink *sink)
 {
     uint32_t ends[PM_SPLIT_BLOCK];
     size_t at = 0, begin = 0, k;
-    while ((k = pm_split_scan(s->scanner, piece->bytes, piece->n, &at, ends, PM_SPLIT_BLOCK)) > 0)
-        for (size_t p = 0; p < k; p++) {
-            size_t end = ends[p] & ~PM_SPLIT_GAP;
-            pm_piece part = pm_piece_part(piece, begin, end);
-            PM_PLUGIN_TRY(sink(context, &part));
-            begin = end;
+    while ((k = pm_split_scan(s->scanner, piece->bytes, piece->n, &at, ends, PM_SPLIT_BLOCK)) > 0) {
+        for (size_t p = 0; p < k; p++)
+            ends[p] &= ~PM_SPLIT_GAP;
+        if (sink->take_many)
+            PM_PLUGIN_TRY(sink->take_many(sink->context, &(pm_pieces){piece, begin, ends, k}));
+        for (size_t p = 0; p < k && !sink->take_many; p++) {
+            pm_piece part = pm_piece_part(piece, p ? ends[p - 1] : begin, ends[p]);
+            PM_PLUGIN_TRY(sink->take(sink->context, &part));
         }
+        begin = ends[k - 1];
+    }
     return PM_PLUGIN_OK;
 }
 
 pm_plugin_code pm_pre_tokenize(const pm_pre_tokenizer *pre_tokenizer, pm_pre_tokenizer_run *run, const pm_piece *piece,
-                               int with_origins, pm_piece_sink sink, void *context, const pm_plugin_message *message)
+                               int with_origins, const pm_piece_sink *sink, const pm_plugin_message *message)
 {
-    walk w = {pre_tokenizer, run, with_origins, sink, context, message};
+    walk w = {pre_tokenizer, run, with_origins, sink, message};
     if (run->n == 1) {
         const stage *s = &pre_tokenizer->stages[0];
         int gives_all = s->behavior == SPLIT_ISOLATED ||
                         (s->behavior == SPLIT_REMOVED && s->invert && s->scanner &&
                          pm_split_scanner_is_complete(s->scanner));
         if (s->kind == STAGE_SPLIT && s->matcher == MATCH_SCANNER && gives_all)
-            return scan(s, piece, sink, context);
+            return scan(s, piece, sink);
     }
     return feed(&w, 0, piece);
 }

@@ -49,6 +49,9 @@ typedef struct pm_model_kind {
     /* Appends the tokens of sink->piece, which is not empty. */
     pm_plugin_code (*encode)(const void *model, void *scratch, pm_token_sink *sink,
                              const pm_plugin_message *message);
+    /* Optional: of all these pieces, so that the model may look ahead. Sets sink->piece itself. */
+    pm_plugin_code (*encode_many)(const void *model, void *scratch, const pm_pieces *pieces, pm_token_sink *sink,
+                                  const pm_plugin_message *message);
 } pm_model_kind;
 
 #endif

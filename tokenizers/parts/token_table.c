@@ -55,12 +55,12 @@ pm_plugin_code pm_token_table_create(const pm_tokenizer_spec *spec, pm_token_tab
     PM_PLUGIN_TRY(check_special_ids(spec, message));
     size_t total = 0;
     for (size_t i = 0; i < n; i++) {
-        if (spec->entries[i].n_bytes > SIZE_MAX - total - 1)
+        if (spec->entries[i].n_bytes > SIZE_MAX - total - PM_TOKEN_ROOM)
             return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "the vocabulary's bytes do not fit into memory");
         total += spec->entries[i].n_bytes;
     }
     table->n = n;
-    table->bytes = malloc(total + 1);
+    table->bytes = malloc(total + PM_TOKEN_ROOM);
     table->offsets = calloc(n + 1, sizeof *table->offsets);
     table->scores = calloc(n, sizeof *table->scores);
     table->kinds = calloc(n, 1);
@@ -90,27 +90,6 @@ void pm_token_table_destroy(pm_token_table *table)
 
 /* ---- The map ---- */
 
-/* What the slot of these bytes says of them. */
-static inline uint64_t key_of(const char *bytes, size_t size, uint64_t hash)
-{
-    return size <= 8 ? pm_bytes_key(bytes, size) : hash;
-}
-
-/* The slot of these bytes, which are not empty, or the free slot where they belong. */
-static inline pm_token_slot *find_slot(const pm_token_map *map, const char *bytes, size_t size, uint64_t hash)
-{
-    uint64_t key = key_of(bytes, size, hash);
-    for (size_t at = (size_t)(hash >> map->shift);; at = (at + 1) & map->mask) {
-        pm_token_slot *slot = &map->slots[at];
-        if (slot->length == 0)
-            return slot;
-        if (slot->key != key || slot->length != size)
-            continue;
-        if (size <= 8 || memcmp(map->table->bytes + map->table->offsets[slot->id], bytes, size) == 0)
-            return slot;
-    }
-}
-
 enum { PREFETCHED = 8 }; /* tokens ahead of the one that is added */
 
 static pm_plugin_code add_to_map(pm_token_map *map, int32_t id, const pm_plugin_message *message)
@@ -119,11 +98,14 @@ static pm_plugin_code add_to_map(pm_token_map *map, int32_t id, const pm_plugin_
     const char *bytes = pm_token_bytes(map->table, id, &size);
     if (size == 0)
         return PM_PLUGIN_OK; /* no text can ever become it */
-    uint64_t hash = pm_hash_bytes(bytes, size);
-    pm_token_slot *slot = find_slot(map, bytes, size, hash);
-    if (slot->length != 0)
-        return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "tokens %d and %d are the same", (int)slot->id, (int)id);
-    *slot = (pm_token_slot){key_of(bytes, size, hash), id, (uint32_t)size};
+    pm_hashed_bytes hashed = pm_hash_bytes(bytes, size, PM_TOKEN_ROOM);
+    int32_t same = pm_token_map_find_hashed(map, bytes, size, hashed);
+    if (same != PM_NO_TOKEN)
+        return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "tokens %d and %d are the same", (int)same, (int)id);
+    size_t at = (size_t)(hashed.hash >> map->shift);
+    while (map->slots[at].length != 0)
+        at = (at + 1) & map->mask;
+    map->slots[at] = (pm_token_slot){hashed.key, id, (uint32_t)size};
     return PM_PLUGIN_OK;
 }
 
@@ -140,7 +122,7 @@ pm_plugin_code pm_token_map_create(const pm_token_table *table, unsigned kinds, 
         if (i + PREFETCHED < table->n) {
             size_t size;
             const char *bytes = pm_token_bytes(table, (int32_t)(i + PREFETCHED), &size);
-            pm_token_map_prefetch(map, bytes, size);
+            pm_token_map_prefetch(map, pm_hash_bytes(bytes, size, PM_TOKEN_ROOM));
         }
         if (kinds >> table->kinds[i] & 1 ||
             (table->kinds[i] == PM_TOKEN_USER_DEFINED && table->flags[i] & PM_TOKEN_IN_MODEL))
@@ -155,12 +137,4 @@ void pm_token_map_destroy(pm_token_map *map)
 {
     free(map->slots);
     memset(map, 0, sizeof *map);
-}
-
-int32_t pm_token_map_find(const pm_token_map *map, const char *bytes, size_t size)
-{
-    if (size == 0)
-        return PM_NO_TOKEN;
-    const pm_token_slot *slot = find_slot(map, bytes, size, pm_hash_bytes(bytes, size));
-    return slot->length == 0 ? PM_NO_TOKEN : slot->id;
 }

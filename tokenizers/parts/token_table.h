@@ -9,9 +9,11 @@
 #include "parts/bytes_hash.h"
 #include "parts/plugin_fail.h"
 
+enum { PM_TOKEN_ROOM = 16 };
+
 typedef struct pm_token_table {
     size_t n;
-    char *bytes;     /* of all tokens, one after the other */
+    char *bytes;     /* of all tokens, one after the other, and PM_TOKEN_ROOM more that can be read */
     size_t *offsets; /* n + 1: token i is bytes[offsets[i]] to bytes[offsets[i + 1]] */
     double *scores;
     uint8_t *kinds;        /* pm_token_kind */
@@ -35,7 +37,7 @@ static inline const char *pm_token_bytes(const pm_token_table *table, int32_t id
 /* An open-addressing hash from bytes to the ids of some tokens of a table. What up to eight bytes are stands in
  * the slot itself, so that finding most tokens touches one cache line. */
 typedef struct pm_token_slot {
-    uint64_t key; /* of up to eight bytes: pm_bytes_key; of more: their hash */
+    uint64_t key; /* pm_hashed_bytes.key */
     int32_t id;
     uint32_t length; /* 0: the slot is free */
 } pm_token_slot;
@@ -55,13 +57,31 @@ void pm_token_map_destroy(pm_token_map *map);
 
 /* Starts to load what pm_token_map_find will look at. (Always inline: compilers drop calls of functions that do
  * nothing but prefetch.) */
-static inline __attribute__((always_inline)) void pm_token_map_prefetch(const pm_token_map *map, const char *bytes,
-                                                                        size_t size)
+static inline __attribute__((always_inline)) void pm_token_map_prefetch(const pm_token_map *map,
+                                                                        pm_hashed_bytes hashed)
 {
-    __builtin_prefetch(&map->slots[pm_hash_bytes(bytes, size) >> map->shift]);
+    __builtin_prefetch(&map->slots[hashed.hash >> map->shift]);
 }
 
 /* The id of the token with these bytes, or PM_NO_TOKEN. */
-int32_t pm_token_map_find(const pm_token_map *map, const char *bytes, size_t size);
+static inline int32_t pm_token_map_find_hashed(const pm_token_map *map, const char *bytes, size_t size,
+                                               pm_hashed_bytes hashed)
+{
+    for (size_t at = (size_t)(hashed.hash >> map->shift);; at = (at + 1) & map->mask) {
+        const pm_token_slot *slot = &map->slots[at];
+        if (slot->length == 0)
+            return PM_NO_TOKEN;
+        if (slot->key != hashed.key || slot->length != size)
+            continue;
+        if (size <= 8 || memcmp(map->table->bytes + map->table->offsets[slot->id], bytes, size) == 0)
+            return slot->id;
+    }
+}
+
+/* The same; of the bytes, `room` can be read. */
+static inline int32_t pm_token_map_find(const pm_token_map *map, const char *bytes, size_t size, size_t room)
+{
+    return pm_token_map_find_hashed(map, bytes, size, pm_hash_bytes(bytes, size, room));
+}
 
 #endif

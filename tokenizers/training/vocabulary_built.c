@@ -19,7 +19,8 @@ static int rehash(train_vocabulary *v)
     v->slots = slots;
     v->mask = n_slots - 1;
     for (size_t i = 0; i < v->n; i++) {
-        size_t at = (size_t)(pm_hash_bytes(v->tokens[i].bytes, v->tokens[i].n) >> 20) & v->mask;
+        size_t at =
+            (size_t)(pm_hash_bytes(v->tokens[i].bytes, v->tokens[i].n, v->tokens[i].n).hash >> 20) & v->mask;
         while (slots[at] != TRAIN_NO_TOKEN)
             at = (at + 1) & v->mask;
         slots[at] = (uint32_t)i;
@@ -29,7 +30,7 @@ static int rehash(train_vocabulary *v)
 
 static size_t find_slot(const train_vocabulary *v, const char *bytes, size_t n)
 {
-    size_t at = (size_t)(pm_hash_bytes(bytes, n) >> 20) & v->mask;
+    size_t at = (size_t)(pm_hash_bytes(bytes, n, n).hash >> 20) & v->mask;
     for (; v->slots[at] != TRAIN_NO_TOKEN; at = (at + 1) & v->mask) {
         const train_token *token = &v->tokens[v->slots[at]];
         if (token->n == n && memcmp(token->bytes, bytes, n) == 0)

@@ -66,7 +66,7 @@ static int table_count(word_table *t, const char *bytes, size_t n, uint64_t coun
 {
     if ((!t->slots || t->n >= t->mask / 2) && (t->n >= UINT32_MAX / 2 || !table_rehash(t)))
         return 0;
-    uint64_t hash = pm_hash_bytes(bytes, n) >> 20;
+    uint64_t hash = pm_hash_bytes(bytes, n, n).hash >> 20;
     size_t at = hash & t->mask;
     for (; t->slots[at]; at = (at + 1) & t->mask) {
         counted_word *word = &t->words[t->slots[at] - 1];
@@ -178,7 +178,8 @@ static pm_plugin_code count_line(counting_thread *t, const char *line, size_t n,
         return PM_PLUGIN_OK;
     if (!all->pre_tokenizer)
         return take_word(t, &normal);
-    return pm_pre_tokenize(all->pre_tokenizer, t->run, &normal, with_origins, take_word, t, message);
+    return pm_pre_tokenize(all->pre_tokenizer, t->run, &normal, with_origins,
+                           &(pm_piece_sink){.take = take_word, .context = t}, message);
 }
 
 static pm_plugin_code count_chunk(counting_thread *t, const text_chunk *chunk, const pm_plugin_message *message)
