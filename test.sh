@@ -4,17 +4,20 @@
 #   ./test.sh          the tests, on an optimised build
 #   ./test.sh --all    first under AddressSanitizer and UndefinedBehaviorSanitizer, and the fuzzers for a short while;
 #                      the tokenizers beside other implementations of them too (Python packages, in build/peers)
+#   ./test.sh --aarch64    the cpu backend's kernels for AArch64, cross-compiled and run by an emulator (some minutes)
 #
 # CI=true means --all. Tests labelled `slow` run only when they are asked for: ctest --preset release -L slow.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 all=0
+aarch64=0
 [ "${CI:-}" != true ] || all=1
 case ${1:-} in
 --all) all=1 ;;
+--aarch64) aarch64=1 ;;
 "") ;;
-*) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
+*) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 
 jobs=$(nproc)
@@ -30,6 +33,13 @@ build() {
         { tail -n 60 "$log"; echo "test.sh: the $preset build failed; all of it is in $log"; exit 1; }
 }
 
+if [ "$aarch64" = 1 ]; then
+    scripts/setup.sh --aarch64
+    step "aarch64: ops, units and small models on portable, neon and neon_dotprod"
+    build aarch64 all
+    ctest --preset aarch64 -LE slow -j "$jobs"
+    exit
+fi
 scripts/setup.sh --tests
 if [ "$all" = 1 ]; then
     scripts/setup.sh --peers

@@ -1,11 +1,11 @@
-# CPU kernel files named *_avx2.c, *_avx512.c and *_neon.c are compiled for that instruction set on the processors
-# that have it, and left out elsewhere; engine/backends/cpu chooses among them at run time.
+# CPU kernel files named *_avx2.c, *_avx512.c, *_neon.c and *_neon_dotprod.c are compiled for that instruction set on
+# the processors that have it, and left out elsewhere; engine/backends/cpu chooses among them at run time.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-  set(PUMICE_CPU_LEFT_OUT "_neon\\.c$")
+  set(PUMICE_CPU_LEFT_OUT "_neon(_dotprod)?\\.c$")
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
   set(PUMICE_CPU_LEFT_OUT "_avx(2|512)\\.c$")
 else()
-  set(PUMICE_CPU_LEFT_OUT "_(avx2|avx512|neon)\\.c$")
+  set(PUMICE_CPU_LEFT_OUT "_(avx2|avx512|neon|neon_dotprod)\\.c$")
 endif()
 foreach(source IN LISTS PUMICE_ENGINE_SOURCES)
   if(source MATCHES "${PUMICE_CPU_LEFT_OUT}")
@@ -15,6 +15,8 @@ foreach(source IN LISTS PUMICE_ENGINE_SOURCES)
   elseif(source MATCHES "_avx512\\.c$")
     set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS
       "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512vnni;-mavx512vbmi;-mfma;-mf16c;-mbmi2;-mprefer-vector-width=512")
+  elseif(source MATCHES "_neon_dotprod\\.c$")
+    set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-march=armv8.2-a+dotprod")
   endif()
 endforeach()
 

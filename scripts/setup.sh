@@ -4,6 +4,7 @@
 #   scripts/setup.sh           what building and running takes
 #   scripts/setup.sh --tests   and what the tests take: Vulkan implementations in software, validation layers, clang
 #   scripts/setup.sh --peers   Python packages that our tokenizers are compared with, in build/peers and nowhere else
+#   scripts/setup.sh --aarch64 a cross-compiler, an emulator and arm64 libraries for the preset aarch64 (Debian only)
 #
 # Asks for root (sudo) only where something is missing, and says what it is about to do. Where all is there it takes
 # a moment and changes nothing.
@@ -11,11 +12,13 @@ set -euo pipefail
 
 with_tests=0
 with_peers=0
+with_aarch64=0
 for argument in "$@"; do
     case $argument in
     --tests) with_tests=1 ;;
     --peers) with_peers=1 ;;
-    *) echo "usage: scripts/setup.sh [--tests] [--peers]" >&2; exit 2 ;;
+    --aarch64) with_aarch64=1 ;;
+    *) echo "usage: scripts/setup.sh [--tests] [--peers] [--aarch64]" >&2; exit 2 ;;
     esac
 done
 
@@ -64,6 +67,16 @@ check() {
     if [ "$with_peers" = 1 ]; then
         need python3-venv "the packages of build/peers" python_venv
         need unicode-data "Unicode's own test strings" some_file '/usr/share/unicode/NormalizationTest.txt*'
+    fi
+    if [ "$with_aarch64" = 1 ]; then
+        local library
+        need gcc-aarch64-linux-gnu "the C compiler for AArch64" have aarch64-linux-gnu-gcc
+        need libc6-dev-arm64-cross "the C library's headers for AArch64" test -e /usr/aarch64-linux-gnu/include/stdio.h
+        need qemu-user-static "running AArch64 programs" have qemu-aarch64-static
+        for library in icu-i18n:icu jansson:jansson libedit:edit cmocka:cmocka; do
+            need "lib${library#*:}-dev:arm64" "a library for AArch64" \
+                test -e "/usr/lib/aarch64-linux-gnu/pkgconfig/${library%:*}.pc"
+        done
     fi
     if [ "$with_tests" = 1 ]; then
         need g++ "public headers compiled as C++" compiles_cxx
@@ -139,6 +152,7 @@ for package in "${missing[@]}"; do
 done
 
 echo "setup: installing them with apt-get${as_root[0]:+ (sudo asks for your password)}" >&2
+[ "$with_aarch64" = 0 ] || "${as_root[@]}" dpkg --add-architecture arm64
 "${as_root[@]}" apt-get update -q >&2
 if [ "${clang_runtime:-0}" = 1 ]; then
     version=$(apt-cache depends clang | sed -n 's/^ *Depends: clang-\([0-9][0-9]*\)$/\1/p' | head -n 1)

@@ -21,9 +21,10 @@ void pm_ref_softmax(const pm_op_call *call)
     for (int64_t row = begin; row < end; row++) {
         const float *from = pm_op_row(call->in[0], x, row);
         float *to = (float *)call->out + row * n;
-        double highest = -INFINITY, sum = 0;
+        float top = -INFINITY; /* GCC 12 for AArch64 fails on this loop in double */
         for (int64_t i = 0; i < n; i++)
-            highest = fmax(highest, (double)from[i]);
+            top = fmaxf(top, from[i]);
+        double highest = (double)top, sum = 0;
         for (int64_t i = 0; i < n; i++)
             sum += exp((double)from[i] - highest);
         for (int64_t i = 0; i < n; i++)

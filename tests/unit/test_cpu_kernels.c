@@ -14,7 +14,16 @@
 #include "backends/cpu/cpu_backend.h"
 #include "formats/block_types.h"
 
-static const char *const names[] = {"portable", "avx2", "avx512"};
+static const char *const names[] = {
+    "portable",
+#if defined(__x86_64__)
+    "avx2",
+    "avx512",
+#elif defined(__aarch64__)
+    "neon",
+    "neon_dotprod",
+#endif
+};
 enum { N_NAMES = sizeof names / sizeof names[0] };
 
 /* Calls `check` with each table that this processor can run; the others are named. */

@@ -24,7 +24,7 @@ static void fill_info(pm_device_info *info, const pm_cpu_kernels *kernels, int n
                  n_threads == 1 ? "" : "s");
     else
         snprintf(info->unusable, sizeof info->unusable,
-                 "PUMICE_CPU_ISA names no instruction set of this processor: use portable, avx2 or avx512");
+                 "PUMICE_CPU_ISA names no instruction set of this processor: use " PM_CPU_ISA_NAMES);
 }
 
 static pm_status cpu_list(pm_device_info *infos, size_t cap, size_t *n, pm_error *err)
@@ -42,7 +42,7 @@ static pm_status cpu_open(const pm_device_options *options, size_t index, pm_dev
     const pm_cpu_kernels *kernels = pm_cpu_choose_kernels();
     if (!kernels)
         return pm_fail(err, PM_ERR_UNSUPPORTED,
-                       "PUMICE_CPU_ISA names no instruction set of this processor: use portable, avx2 or avx512");
+                       "PUMICE_CPU_ISA names no instruction set of this processor: use " PM_CPU_ISA_NAMES);
     pm_cpu_device *device = calloc(1, sizeof *device);
     if (!device)
         return pm_fail_memory(err, sizeof *device, "the cpu device");

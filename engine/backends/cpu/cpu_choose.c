@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
 
 static bool has(const pm_cpu_kernels *kernels)
 {
@@ -14,6 +17,12 @@ static bool has(const pm_cpu_kernels *kernels)
                __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
     if (kernels == &pm_cpu_kernels_avx2) /* every processor with AVX2 has F16C */
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+#elif defined(__aarch64__)
+    enum { ASIMDDP = 1 << 20 }; /* HWCAP_ASIMDDP, which older headers of the C library do not name */
+    if (kernels == &pm_cpu_kernels_neon_dotprod)
+        return (getauxval(AT_HWCAP) & ASIMDDP) != 0;
+    if (kernels == &pm_cpu_kernels_neon)
+        return true;
 #endif
     return kernels == &pm_cpu_kernels_portable;
 }
@@ -24,6 +33,9 @@ const pm_cpu_kernels *pm_cpu_find_kernels(const char *name)
 #if defined(__x86_64__)
         &pm_cpu_kernels_avx512,
         &pm_cpu_kernels_avx2,
+#elif defined(__aarch64__)
+        &pm_cpu_kernels_neon_dotprod,
+        &pm_cpu_kernels_neon,
 #endif
         &pm_cpu_kernels_portable,
     };

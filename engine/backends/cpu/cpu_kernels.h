@@ -163,18 +163,24 @@ extern const pm_cpu_kernels pm_cpu_kernels_portable;
 #if defined(__x86_64__)
 extern const pm_cpu_kernels pm_cpu_kernels_avx2;
 extern const pm_cpu_kernels pm_cpu_kernels_avx512;
+#elif defined(__aarch64__)
+extern const pm_cpu_kernels pm_cpu_kernels_neon;
+extern const pm_cpu_kernels pm_cpu_kernels_neon_dotprod;
 #endif
 
 /* The matrix products with quantised weights, which have a source of their own each. */
 void pm_cpu_matmul_int_portable(const pm_cpu_matmul *job, int64_t panel_begin, int64_t panel_end);
 void pm_cpu_matmul_int_avx2(const pm_cpu_matmul *job, int64_t panel_begin, int64_t panel_end);
 void pm_cpu_matmul_int_avx512(const pm_cpu_matmul *job, int64_t panel_begin, int64_t panel_end);
+void pm_cpu_matmul_int_neon(const pm_cpu_matmul *job, int64_t panel_begin, int64_t panel_end);
+void pm_cpu_matmul_int_neon_dotprod(const pm_cpu_matmul *job, int64_t panel_begin, int64_t panel_end);
 
 /* The table of that name, or the best where name is NULL; NULL where the processor has none such. */
 const pm_cpu_kernels *pm_cpu_find_kernels(const char *name);
 
-/* The best table for this processor, or the one that PUMICE_CPU_ISA (portable, avx2, avx512) names; NULL where
+/* The best table for this processor, or the one that PUMICE_CPU_ISA names (one of PM_CPU_ISA_NAMES); NULL where
  * that names none that the processor has. */
 const pm_cpu_kernels *pm_cpu_choose_kernels(void);
+#define PM_CPU_ISA_NAMES "portable, avx2, avx512, neon or neon_dotprod"
 
 #endif

@@ -1,0 +1,161 @@
+/* Matrix products with quantised weights for NEON (AArch64), with or without its dot products. Layouts:
+ * cpu_kernels.h. The file that includes this defines
+ *
+ *     MATMUL_INT   the function's name
+ *     MOST_ROWS    rows of activations taken at a time
+ *     int_sums     four rows of a panel, on their way to one 32-bit sum each
+ *     no_sums()    zero
+ *     add_16       adds the products of 16 values of k: w[j] has values 4 j to 4 j + 3 of four rows
+ *     sums_of      the four sums
+ *
+ * Weights of at most 7 bits are taken as they are and every sum starts from -offset * sum(activations); weights of
+ * 8 bits are made signed. Several rows of activations take half a panel at a time, so that all sums stay in
+ * registers; a single row takes a whole one, so that memory is read in one stream.
+ *
+ * The formats are one function, made special by constants at each call.
+ */
+#include "backends/cpu/cpu_kernels.h"
+
+enum { FOUR = 4, QUARTERS = PM_CPU_PANEL / FOUR };
+
+typedef struct int_format {
+    bool nibbles, wide /* all 8 bits are used */, f32_scales, has_mins, halves;
+    int offset_shift;
+} int_format;
+
+/* The scales of rows 4 quarter to 4 quarter + 3. */
+INLINE float32x4_t load_scales(const unsigned char *at, int quarter, bool f32_scales)
+{
+    if (f32_scales)
+        return vld1q_f32((const float *)(const void *)at + quarter * FOUR);
+    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16((const uint16_t *)(const void *)at + quarter * FOUR)));
+}
+
+/* A block of four rows: values of k 4 j to 4 j + 3 in w[j]. */
+INLINE void load_quarter(const unsigned char *values, int quarter, int_format f, int8x16_t *w)
+{
+    for (int j = 0; j < (f.nibbles ? 4 : 8); j++) {
+        uint8x16_t v = vld1q_u8(values + j * 64 + quarter * 16);
+        if (f.nibbles) {
+            w[j] = vreinterpretq_s8_u8(vandq_u8(v, vdupq_n_u8(15)));
+            w[4 + j] = vreinterpretq_s8_u8(vshrq_n_u8(v, 4));
+        } else {
+            w[j] = vreinterpretq_s8_u8(f.wide ? veorq_u8(v, vdupq_n_u8(0x80)) : v);
+        }
+    }
+}
+
+/* What the sums of four rows start from, with minus_sum of the activations. */
+INLINE int32x4_t start_from(int32_t minus_sum, int_format f)
+{
+    return f.wide || f.offset_shift < 0 ? vdupq_n_s32(0) : vdupq_n_s32(minus_sum * (1 << f.offset_shift));
+}
+
+INLINE float32x4_t add_scaled(float32x4_t sum, int32x4_t dot, float32x4_t scale, float d)
+{
+    return vfmaq_f32(sum, vcvtq_f32_s32(dot), vmulq_n_f32(scale, d));
+}
+
+/* One block of four rows times one row of activations, added to sum. */
+INLINE float32x4_t add_block(float32x4_t sum, const int8x16_t *w, const int8_t *q, const pm_cpu_act_block *a,
+                             const float32x4_t *scales, float32x4_t min, int_format f)
+{
+    int8x16_t low = vld1q_s8(q), high = vld1q_s8(q + 16);
+    int_sums dots = add_16(no_sums(), w, low);
+    if (f.halves) {
+        int32x4_t first = vaddq_s32(sums_of(dots), start_from(a->minus_sum - a->minus_sum_hi, f));
+        int32x4_t second = vaddq_s32(sums_of(add_16(no_sums(), w + 4, high)), start_from(a->minus_sum_hi, f));
+        sum = add_scaled(add_scaled(sum, first, scales[0], a->d), second, scales[1], a->d);
+    } else {
+        dots = add_16(dots, w + 4, high);
+        sum = add_scaled(sum, vaddq_s32(sums_of(dots), start_from(a->minus_sum, f)), scales[0], a->d);
+    }
+    return f.has_mins ? vfmaq_n_f32(sum, min, a->ds) : sum;
+}
+
+INLINE void finish_four(const pm_cpu_matmul *job, int64_t n0, int64_t t, float32x4_t sum)
+{
+    int64_t n = job->weight->n, have = n - n0 < FOUR ? n - n0 : FOUR;
+    float values[FOUR];
+    vst1q_f32(values, sum);
+    for (int64_t r = 0; r < have; r++) {
+        int64_t at = t * n + n0 + r;
+        float value = values[r] + (job->bias ? job->bias[n0 + r] : 0);
+        job->out[at] = value + (job->residual ? job->residual[at] : 0);
+    }
+}
+
+/* Rows t to t + n_rows of quarters [quarter, quarter + n_quarters) of one panel. */
+INLINE void panel_rows(const pm_cpu_matmul *job, int64_t panel, int quarter, int n_quarters, int64_t t, int n_rows,
+                       int_format f)
+{
+    const pm_cpu_panels *weight = job->weight;
+    const unsigned char *data = weight->data + (size_t)panel * weight->panel_bytes;
+    int64_t k = weight->k, n_blocks = weight->n_blocks;
+    const int8_t *q = job->acts.q + t * k;
+    const pm_cpu_act_block *a = job->acts.blocks + t * n_blocks;
+    float32x4_t sums[MOST_ROWS][QUARTERS];
+    for (int r = 0; r < n_rows; r++)
+        for (int i = 0; i < n_quarters; i++)
+            sums[r][i] = vdupq_n_f32(0);
+    for (int64_t b = 0; b < n_blocks; b++) {
+        const unsigned char *values = pm_cpu_block_values(weight, data, b);
+        for (int i = 0; i < n_quarters; i++) {
+            int8x16_t w[8];
+            float32x4_t scales[2], min;
+            load_quarter(values, quarter + i, f, w);
+            for (int s = 0; s < 2; s++)
+                scales[s] =
+                    load_scales(pm_cpu_block_scales(weight, data, b, f.halves ? s : 0), quarter + i, f.f32_scales);
+            min = f.has_mins ? load_scales(pm_cpu_block_mins(weight, data, b), quarter + i, f.f32_scales)
+                             : vdupq_n_f32(0);
+            for (int r = 0; r < n_rows; r++)
+                sums[r][i] =
+                    add_block(sums[r][i], w, q + r * k + b * PM_CPU_BLOCK, a + r * n_blocks + b, scales, min, f);
+        }
+    }
+    for (int r = 0; r < n_rows; r++)
+        for (int i = 0; i < n_quarters; i++)
+            finish_four(job, panel * PM_CPU_PANEL + (quarter + i) * FOUR, t + r, sums[r][i]);
+}
+
+INLINE void all_panels(const pm_cpu_matmul *job, int64_t panel_begin, int64_t panel_end, int_format f)
+{
+    for (int64_t panel = panel_begin; panel < panel_end; panel++) {
+        int64_t t = 0;
+        for (; t + MOST_ROWS <= job->n_rows; t += MOST_ROWS)
+            for (int half = 0; half < 2; half++)
+                panel_rows(job, panel, half * 2, 2, t, MOST_ROWS, f);
+        for (; t < job->n_rows; t++)
+            panel_rows(job, panel, 0, QUARTERS, t, 1, f);
+    }
+}
+
+void MATMUL_INT(const pm_cpu_matmul *job, int64_t panel_begin, int64_t panel_end)
+{
+    static const int_format q4_0 = {.nibbles = true, .offset_shift = 3};
+    static const int_format q4_1 = {.nibbles = true, .has_mins = true, .offset_shift = -1};
+    static const int_format q4_k = {.nibbles = true, .f32_scales = true, .has_mins = true, .offset_shift = -1};
+    static const int_format q8_0 = {.wide = true, .offset_shift = 7};
+    static const int_format q5_0 = {.offset_shift = 4};
+    static const int_format q5_1 = {.has_mins = true, .offset_shift = -1};
+    static const int_format q5_k = {.f32_scales = true, .has_mins = true, .offset_shift = -1};
+    static const int_format q6_k = {.f32_scales = true, .halves = true, .offset_shift = 5};
+    switch (job->weight->type) {
+#define CASE(type, format)                                                                                        \
+    case PM_TYPE_##type:                                                                                          \
+        all_panels(job, panel_begin, panel_end, format);                                                          \
+        break
+        CASE(Q4_0, q4_0);
+        CASE(Q4_1, q4_1);
+        CASE(Q4_K, q4_k);
+        CASE(Q8_0, q8_0);
+        CASE(Q5_0, q5_0);
+        CASE(Q5_1, q5_1);
+        CASE(Q5_K, q5_k);
+        CASE(Q6_K, q6_k);
+#undef CASE
+    default:
+        break; /* no other type is packed with integer layouts */
+    }
+}
