@@ -153,6 +153,21 @@ static void log_line(void *user, const char *line)
     fprintf(stderr, "pumice: %s\n", line);
 }
 
+static pm_session_options session_options_of(const cli_engine *engine)
+{
+    const cli_engine_options *options = engine->options;
+    return (pm_session_options){
+        .n_ctx = options->n_ctx,
+        .n_batch = options->n_batch,
+        .n_source = options->n_ctx,
+        .n_beams = options->n_beams,
+        .kv_f32 = options->kv_f32 != 0,
+        .check = options->check != 0,
+        .trace = engine->trace,
+        .should_stop = cli_should_stop,
+    };
+}
+
 int cli_engine_open(cli_engine *engine, const char *command, const cli_engine_options *options)
 {
     pm_error err = {0};
@@ -176,7 +191,9 @@ int cli_engine_open(cli_engine *engine, const char *command, const cli_engine_op
     };
     if (pm_device_open(&device_options, &engine->device, &err) != PM_OK)
         return cli_report(command, &err);
-    const pm_model_options model_options = {.progress = cli_progress_callback, .user = &engine->progress};
+    const pm_session_options session_options = session_options_of(engine);
+    const pm_model_options model_options = {
+        .progress = cli_progress_callback, .user = &engine->progress, .planned = &session_options};
     pm_status status = pm_model_open(path, engine->device, &model_options, &engine->model, &err);
     cli_progress_clear(&engine->progress);
     return status == PM_OK ? CLI_OK : cli_report(command, &err);
@@ -193,16 +210,7 @@ int cli_engine_start(cli_engine *engine)
     const cli_engine_options *options = engine->options;
     if (options->trace && pm_trace_open(options->trace, &engine->trace, &err) != PM_OK)
         return cli_report(engine->command, &err);
-    const pm_session_options session_options = {
-        .n_ctx = options->n_ctx,
-        .n_batch = options->n_batch,
-        .n_source = options->n_ctx,
-        .n_beams = options->n_beams,
-        .kv_f32 = options->kv_f32 != 0,
-        .check = options->check != 0,
-        .trace = engine->trace,
-        .should_stop = cli_should_stop,
-    };
+    const pm_session_options session_options = session_options_of(engine);
     if (pm_session_create(engine->model, &session_options, &engine->session, &err) != PM_OK)
         return cli_report(engine->command, &err);
     return CLI_OK;

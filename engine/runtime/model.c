@@ -22,6 +22,8 @@ pm_status pm_model_open(const char *path, pm_device *device, const pm_model_opti
     pm_status status = pm_model_read(path, &model->file, err);
     if (status == PM_OK)
         status = pm_model_def_load(model->file, &model->def, err);
+    if (status == PM_OK && options && options->planned)
+        status = pm_session_check_fit(model, options->planned, err);
     if (status == PM_OK)
         status = device->backend->weights_create(device, model->def->weights, model->def->n_weights,
                                                  options ? options->progress : NULL, options ? options->user : NULL,

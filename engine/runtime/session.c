@@ -93,26 +93,44 @@ static pm_status choose_sizes(pm_session *session, pm_error *err)
     return PM_OK;
 }
 
+/* Whether a KV cache of these bytes fits beside weights of those. Where even the weights are more than what is
+ * said to be free they lie elsewhere (in another heap, in a mapped file). */
+static pm_status check_memory(const pm_session *session, uint64_t weights, uint64_t bytes, pm_error *err)
+{
+    const pm_device *device = session->model->device;
+    uint64_t left = device->info.memory_free;
+    left -= weights < left ? weights : 0;
+    int32_t n_slots =
+        session->paging.page ? session->paging.page * session->paging.n_pages : session->options.n_ctx;
+    if (left == 0 || bytes <= left)
+        return PM_OK;
+    return pm_fail(err, PM_ERR_LIMIT,
+                   "a context of %d tokens needs %.1f MiB for its KV cache, but device %s has %.1f MiB "
+                   "free beside the weights; at most %llu tokens fit (--ctx)",
+                   n_slots, (double)bytes / 1048576.0, device->info.name, (double)left / 1048576.0,
+                   (unsigned long long)((double)left / (double)bytes * n_slots));
+}
+
+pm_status pm_session_check_fit(pm_model *model, const pm_session_options *options, pm_error *err)
+{
+    pm_session session = {.model = model, .options = *options};
+    uint64_t bytes;
+    PM_TRY(choose_sizes(&session, err));
+    PM_TRY(pm_session_paged_bytes(model, &session.options, &session.paging, &bytes, err));
+    return check_memory(&session, model->def->info.file_bytes, bytes, err);
+}
+
 static pm_status create_states(pm_session *session, pm_error *err)
 {
-    pm_device *device = session->model->device;
+    pm_model *model = session->model;
     pm_graph_shape shape = shape_of(&session->options, &session->paging);
-    int32_t n_slots = shape.paging.page ? shape.paging.page * shape.paging.n_pages : shape.n_ctx;
     pm_state_desc *descs;
     size_t n;
-    PM_TRY(pm_model_def_states(session->model->def, &shape, &descs, &n, err));
+    PM_TRY(pm_model_def_states(model->def, &shape, &descs, &n, err));
     session->state_bytes = states_bytes(descs, n);
-    uint64_t free_bytes = device->info.memory_free;
-    pm_status status = PM_OK;
-    if (free_bytes && session->state_bytes > free_bytes)
-        status = pm_fail(err, PM_ERR_LIMIT,
-                         "a context of %d tokens needs %.1f MiB for its KV cache, but device %s has "
-                         "%.1f MiB free; at most %llu tokens fit (--ctx)",
-                         n_slots, (double)session->state_bytes / 1048576.0, device->info.name,
-                         (double)free_bytes / 1048576.0,
-                         (unsigned long long)((double)free_bytes / (double)session->state_bytes * n_slots));
+    pm_status status = check_memory(session, model->def->info.device_bytes, session->state_bytes, err);
     if (status == PM_OK)
-        status = device->backend->states_create(device, descs, n, &session->states, err);
+        status = model->device->backend->states_create(model->device, descs, n, &session->states, err);
     free(descs);
     return status;
 }

@@ -18,21 +18,29 @@ extern "C" {
 
 typedef struct pm_model pm_model;
 
-/* The description and weights of a model, on no device yet: a GGUF file, or a directory as Hugging Face keeps models
- * (config.json, and model.safetensors or shards with their index). Of a directory it is what converting to GGUF would
- * give, but for the vocabulary, which pm_tokenizer_open_file reads from the same directory. Closed with pm_gguf_close.
- * Errors: those of pm_gguf_open; PM_ERR_NOT_FOUND (a directory without config.json or weights), PM_ERR_UNSUPPORTED (a
- * model_type that pumice does not run), PM_ERR_LIMIT. */
+/* The description and weights of a model, on no device yet: a GGUF file, or a directory as Hugging Face keeps
+ * models (config.json, and model.safetensors or shards with their index). Of a directory it is what converting to
+ * GGUF would give, but for the vocabulary, which pm_tokenizer_open_file reads from the same directory. Closed with
+ * pm_gguf_close. Errors: those of pm_gguf_open; PM_ERR_NOT_FOUND (a directory without config.json or weights),
+ * PM_ERR_UNSUPPORTED (a model_type that pumice does not run), PM_ERR_LIMIT. */
 pm_status pm_model_read(const char *path, pm_gguf **out, pm_error *err);
 
 typedef struct pm_model_options {
-    /* Called while weights go to the device, with bytes done out of total; returning nonzero cancels. May be NULL. */
+    /* Called while weights go to the device, with bytes done out of total; returning nonzero cancels. May be NULL.
+     */
     int (*progress)(void *user, const char *what, uint64_t done, uint64_t total);
     void *user;
+    /* The session that is to follow: one whose KV cache would not fit beside the weights is refused before they
+     * are loaded, with PM_ERR_LIMIT and the longest context that would. NULL: not known yet. */
+    const struct pm_session_options *planned;
 } pm_model_options;
 
 /* The field's three shapes: BERT; GPT, LLaMA, GLM; the original Transformer, T5. */
-typedef enum pm_model_shape { PM_SHAPE_DECODER_ONLY, PM_SHAPE_ENCODER_ONLY, PM_SHAPE_ENCODER_DECODER } pm_model_shape;
+typedef enum pm_model_shape {
+    PM_SHAPE_DECODER_ONLY,
+    PM_SHAPE_ENCODER_ONLY,
+    PM_SHAPE_ENCODER_DECODER
+} pm_model_shape;
 
 typedef struct pm_model_info {
     char architecture[32]; /* "llama", "qwen3": as the file says */
@@ -48,9 +56,9 @@ typedef struct pm_model_info {
     uint64_t device_bytes; /* that the weights take on the device */
 } pm_model_info;
 
-/* Opens a model as pm_model_read does and puts its weights on the device. Errors: those of pm_model_read; PM_ERR_UNSUPPORTED (an
- * architecture or feature that pumice does not run), PM_ERR_FORMAT (metadata or tensors that do not fit together),
- * PM_ERR_MEMORY, PM_ERR_DEVICE_MEMORY, PM_ERR_CANCELLED. options may be NULL. */
+/* Opens a model as pm_model_read does and puts its weights on the device. Errors: those of pm_model_read;
+ * PM_ERR_UNSUPPORTED (an architecture or feature that pumice does not run), PM_ERR_FORMAT (metadata or tensors
+ * that do not fit together), PM_ERR_MEMORY, PM_ERR_DEVICE_MEMORY, PM_ERR_CANCELLED. options may be NULL. */
 pm_status pm_model_open(const char *path, pm_device *device, const pm_model_options *options, pm_model **out,
                         pm_error *err);
 void pm_model_close(pm_model *model); /* NULL is fine */
