@@ -1,7 +1,7 @@
 /* How fast tokenizers are: opening a vocabulary, encoding text on one thread and on several, decoding it again.
  *
- * A text is cut into documents of about 4 KiB at the ends of lines, as batches of real use are; what has no line ends
- * stays whole. Every figure is the median of some repeats, after one run that is not counted.
+ * A text is cut into documents of about 4 KiB at the ends of lines, as batches of real use are; what has no line
+ * ends stays whole. Every figure is the median of some repeats, after one run that is not counted.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,7 +59,8 @@ static pm_status cut_documents(bench_text *t, pm_error *err)
     for (size_t at = 0; at < t->text.size;) {
         size_t end = t->text.size;
         if (t->text.size - at > DOCUMENT_BYTES) {
-            const char *line = memchr(t->text.data + at + DOCUMENT_BYTES, '\n', t->text.size - at - DOCUMENT_BYTES);
+            const char *line =
+                memchr(t->text.data + at + DOCUMENT_BYTES, '\n', t->text.size - at - DOCUMENT_BYTES);
             end = line ? (size_t)(line - t->text.data) + 1 : t->text.size;
         }
         if (t->n == capacity) {
@@ -155,8 +156,8 @@ static json_t *rate_json(double bytes, const double *seconds, int n)
     return json_pack("{s:f, s:o}", "bytes_per_s", bytes / median(seconds, n), "seconds", samples_json(seconds, n));
 }
 
-static pm_status measure_text(const bench_tokenizer_settings *s, const pm_tokenizer *tokenizer, const bench_text *t,
-                              json_t *list, pm_error *err)
+static pm_status measure_text(const bench_tokenizer_settings *s, const pm_tokenizer *tokenizer,
+                              const bench_text *t, json_t *list, pm_error *err)
 {
     double one[MOST_REPEATS], many[MOST_REPEATS], back[MOST_REPEATS], bytes = (double)t->text.size;
     size_t n_ids = 0;
@@ -167,17 +168,16 @@ static pm_status measure_text(const bench_tokenizer_settings *s, const pm_tokeni
         status = time_decoding(tokenizer, t, s->n_repeats, back, err);
     if (status != PM_OK)
         return status;
-    json_array_append_new(list, json_pack("{s:o, s:I, s:I, s:I, s:o, s:o, s:o}", "text",
-                                          cli_json_text(t->name, strlen(t->name)), "bytes", (json_int_t)t->text.size,
-                                          "documents", (json_int_t)t->n, "tokens", (json_int_t)n_ids, "encode",
-                                          rate_json(bytes, one, s->n_repeats), "encode_threads",
-                                          rate_json(bytes, many, s->n_repeats), "decode",
-                                          rate_json(bytes, back, s->n_repeats)));
+    json_array_append_new(
+        list, json_pack("{s:o, s:I, s:I, s:I, s:o, s:o, s:o}", "text", cli_json_text(t->name, strlen(t->name)),
+                        "bytes", (json_int_t)t->text.size, "documents", (json_int_t)t->n, "tokens",
+                        (json_int_t)n_ids, "encode", rate_json(bytes, one, s->n_repeats), "encode_threads",
+                        rate_json(bytes, many, s->n_repeats), "decode", rate_json(bytes, back, s->n_repeats)));
     return PM_OK;
 }
 
-static pm_status measure_tokenizer(const bench_tokenizer_settings *s, const char *path, bench_text *texts, json_t *list,
-                                   pm_error *err)
+static pm_status measure_tokenizer(const bench_tokenizer_settings *s, const char *path, bench_text *texts,
+                                   json_t *list, pm_error *err)
 {
     double open[MOST_REPEATS];
     pm_tokenizer *tokenizer = NULL;
@@ -201,11 +201,11 @@ static pm_status measure_tokenizer(const bench_tokenizer_settings *s, const char
         free_text(&made);
     }
     if (status == PM_OK)
-        json_array_append_new(list, json_pack("{s:o, s:s, s:I, s:f, s:o, s:O}", "file", cli_json_text(path, strlen(path)),
-                                              "plugin", pm_tokenizer_plugin_name(tokenizer), "n_tokens",
-                                              (json_int_t)pm_tokenizer_n_tokens(tokenizer), "open_s",
-                                              median(open, s->n_repeats), "open_seconds",
-                                              samples_json(open, s->n_repeats), "texts", results));
+        json_array_append_new(
+            list, json_pack("{s:o, s:s, s:I, s:f, s:o, s:O}", "file", cli_json_text(path, strlen(path)), "plugin",
+                            pm_tokenizer_plugin_name(tokenizer), "n_tokens",
+                            (json_int_t)pm_tokenizer_n_tokens(tokenizer), "open_s", median(open, s->n_repeats),
+                            "open_seconds", samples_json(open, s->n_repeats), "texts", results));
     json_decref(results);
     pm_tokenizer_close(tokenizer);
     return status;
@@ -262,7 +262,8 @@ void bench_tokenizers_print(const json_t *document)
     size_t i, k;
     json_t *tokenizer, *text;
     int threads = (int)json_integer_value(json_object_get(json_object_get(document, "settings"), "threads"));
-    json_array_foreach(json_object_get(document, "tokenizers"), i, tokenizer) {
+    json_array_foreach(json_object_get(document, "tokenizers"), i, tokenizer)
+    {
         printf("%s  %s, %lld tokens, opened in %.1f ms\n", json_string_value(json_object_get(tokenizer, "file")),
                json_string_value(json_object_get(tokenizer, "plugin")),
                (long long)json_integer_value(json_object_get(tokenizer, "n_tokens")),

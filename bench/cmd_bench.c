@@ -1,4 +1,5 @@
-/* `pumice bench`: one model on several devices, beside the ceilings of each. The measuring is in bench_device.c. */
+/* `pumice bench`: one model on several devices, beside the ceilings of each. The measuring is in bench_device.c.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,84 +10,181 @@
 #include "known_models.h"
 #include "open_model.h"
 #include "options.h"
-#include "pumice/synth.h"
+#include "report.h"
 #include "terminal.h"
 #include "text.h"
 #include "weight_types.h"
 
 typedef struct bench_options {
-    const char *model, *shape, *type, *prompts, *output;
+    const char *model, *shape, *type, *prompts, *depths, *batches, *output;
     cli_list devices;
-    int decode, repeats, threads, tier, verify, limit, no_cache, json, tokenizers;
+    int decode, repeats, threads, tier, verify, budget, limit, no_cold, quick, ops, json, tokenizers, report;
     cli_list texts;
 } bench_options;
 
 #define AT(field) offsetof(bench_options, field)
 static const cli_option rows[] = {
-    {.name = "model", .letter = 'm', .kind = CLI_TEXT, .offset = AT(model), .value_name = "FILE",
-     .help = "GGUF file to measure (default: the model of `pumice pull`)"},
-    {.name = "shape", .kind = CLI_TEXT, .offset = AT(shape), .value_name = "NAME",
-     .help = "instead of a file, random weights in the shape of a known model (smollm2-135m, tinyllama-1.1b, ...); "
-             "written once into the cache directory"},
-    {.name = "type", .kind = CLI_TEXT, .offset = AT(type), .value_name = "TYPE",
-     .help = "weight type of --shape (default Q4_0)"},
-    {.name = "device", .letter = 'd', .kind = CLI_LIST, .offset = AT(devices), .value_name = "NAME",
+    {.name = "model",
+     .letter = 'm',
+     .kind = CLI_TEXT,
+     .offset = AT(model),
+     .value_name = "FILE",
+     .help = "GGUF file or directory to measure (default: the model of `pumice pull`)"},
+    {.name = "shape",
+     .letter = 's',
+     .kind = CLI_TEXT,
+     .offset = AT(shape),
+     .value_name = "NAME",
+     .help = "instead of a file, random weights in the shape of a known model: smollm2-135m, llama-8b, bert-base, "
+             "t5-small "
+             "... (`pumice synth --list` shows all)"},
+    {.name = "type",
+     .kind = CLI_TEXT,
+     .offset = AT(type),
+     .value_name = "TYPE",
+     .help = "weight type of --shape (default: Q4_0)"},
+    {.name = "device",
+     .letter = 'd',
+     .kind = CLI_LIST,
+     .offset = AT(devices),
+     .value_name = "NAME",
      .help = "device to measure; may be given several times (default: all but the reference)"},
-    {.name = "prompts", .letter = 'p', .kind = CLI_TEXT, .offset = AT(prompts), .value_name = "N,N,...",
-     .help = "lengths of prompts in tokens (default 64,512)"},
-    {.name = "decode", .letter = 'n', .kind = CLI_INT, .offset = AT(decode), .value_name = "N",
-     .help = "tokens decoded one by one (default 128)", .min = 0, .max = 1 << 20},
-    {.name = "repeats", .letter = 'r', .kind = CLI_INT, .offset = AT(repeats), .value_name = "N",
-     .help = "how often each is measured; medians are shown (default 3)", .min = 1, .max = 100},
-    {.name = "threads", .letter = 't', .kind = CLI_INT, .offset = AT(threads), .value_name = "N",
-     .help = "threads of the cpu device (default: all cores)", .min = 0, .max = 64},
-    {.name = "tier", .kind = CLI_CHOICE, .offset = AT(tier), .value_name = "N", .choices = cli_tier_names,
+    {.name = "quick",
+     .letter = 'q',
+     .kind = CLI_FLAG,
+     .offset = AT(quick),
+     .help = "a first look: a prompt of 64, 32 tokens decoded, once each, one start, 10 seconds a device"},
+    {.name = "prompts",
+     .letter = 'p',
+     .kind = CLI_TEXT,
+     .offset = AT(prompts),
+     .value_name = "N,N,...",
+     .help = "lengths of prompts, or of an encoder's sequences, in tokens (default: 64,512,2048)"},
+    {.name = "depths",
+     .kind = CLI_TEXT,
+     .offset = AT(depths),
+     .value_name = "N,N,...",
+     .help = "tokens already there when decoding begins (default: 0,1024,4096)"},
+    {.name = "batches",
+     .letter = 'b',
+     .kind = CLI_TEXT,
+     .offset = AT(batches),
+     .value_name = "N,N,...",
+     .help = "sequences in one pass of an encoder (default: 1,4,16)"},
+    {.name = "decode",
+     .letter = 'n',
+     .kind = CLI_INT,
+     .offset = AT(decode),
+     .value_name = "N",
+     .help = "tokens decoded one by one (default: 128)",
+     .min = 0,
+     .max = 1 << 20},
+    {.name = "repeats",
+     .letter = 'r',
+     .kind = CLI_INT,
+     .offset = AT(repeats),
+     .value_name = "N",
+     .help = "how often each is measured; medians are shown (default: 3)",
+     .min = 1,
+     .max = BENCH_MAX_REPEATS},
+    {.name = "threads",
+     .letter = 't',
+     .kind = CLI_INT,
+     .offset = AT(threads),
+     .value_name = "N",
+     .help = "threads of the cpu device (default: all cores)",
+     .min = 0,
+     .max = 64},
+    {.name = "tier",
+     .kind = CLI_CHOICE,
+     .offset = AT(tier),
+     .value_name = "N",
+     .choices = cli_tier_names,
      .help = "use Vulkan devices as if they had no more than this capability tier"},
-    {.name = "verify", .kind = CLI_INT, .offset = AT(verify), .value_name = "N",
-     .help = "compare the logits of N tokens with the reference backend (default 4; 0: not)", .min = 0, .max = 4096},
-    {.name = "limit", .kind = CLI_INT, .offset = AT(limit), .value_name = "SECONDS",
-     .help = "stop a device that takes longer (default 1800; 0: never)", .min = 0, .max = 1 << 20},
-    {.name = "tokenizers", .kind = CLI_FLAG, .offset = AT(tokenizers),
+    {.name = "verify",
+     .kind = CLI_INT,
+     .offset = AT(verify),
+     .value_name = "N",
+     .help = "compare the logits of N tokens with the reference backend (default: 4 to 40 by the model's size; 0: "
+             "not)",
+     .min = 0,
+     .max = 4096},
+    {.name = "no-cold",
+     .kind = CLI_FLAG,
+     .offset = AT(no_cold),
+     .help = "leave out the first start with empty caches of pipelines; use the user's caches"},
+    {.name = "budget",
+     .kind = CLI_INT,
+     .offset = AT(budget),
+     .value_name = "SECONDS",
+     .help = "measure a device no longer than about this; what does not fit is named (default: 45; 0: everything)",
+     .min = 0,
+     .max = 1 << 20},
+    {.name = "limit",
+     .kind = CLI_INT,
+     .offset = AT(limit),
+     .value_name = "SECONDS",
+     .help = "end a process that hangs (default: 1800; 0: never)",
+     .min = 0,
+     .max = 1 << 20},
+    {.name = "ops",
+     .kind = CLI_FLAG,
+     .offset = AT(ops),
+     .help = "show each op's time, memory traffic, arithmetic and share of what the device can do (m: memory, a: "
+             "arithmetic)"},
+    {.name = "report",
+     .kind = CLI_FLAG,
+     .offset = AT(report),
+     .help =
+         "measure nothing: join the results in the files that are named into one HTML page, which --output names"},
+    {.name = "tokenizers",
+     .kind = CLI_FLAG,
+     .offset = AT(tokenizers),
      .help = "measure tokenizers instead of devices: those of the files that are named (default: the model)"},
-    {.name = "text", .kind = CLI_LIST, .offset = AT(texts), .value_name = "FILE",
+    {.name = "text",
+     .kind = CLI_LIST,
+     .offset = AT(texts),
+     .value_name = "FILE",
      .help = "text that --tokenizers encodes; may be given several times (default: made of the vocabulary)"},
-    {.name = "cold", .kind = CLI_FLAG, .offset = AT(no_cache),
-     .help = "do not use the pipeline cache: the first token as on a machine that never ran the model"},
     {.name = "json", .letter = 'j', .kind = CLI_FLAG, .offset = AT(json), .help = "write one JSON document"},
-    {.name = "output", .letter = 'o', .kind = CLI_TEXT, .offset = AT(output), .value_name = "FILE",
-     .help = "also write the JSON document to FILE"},
+    {.name = "output",
+     .letter = 'o',
+     .kind = CLI_TEXT,
+     .offset = AT(output),
+     .value_name = "FILE",
+     .help = "also write the JSON document to FILE; with --report, the page"},
 };
 
-static int parse_prompts(const cli_spec *spec, const char *text, bench_settings *settings)
+static int parse_sizes(const cli_spec *spec, const char *option, const char *text, long least, bench_sizes *sizes)
 {
-    settings->n_prompts = 0;
+    sizes->n = 0;
     for (const char *at = text; *at;) {
         char *end;
         long n = strtol(at, &end, 10);
-        if (end == at || n < 1 || n > 1 << 20 || (*end && *end != ',') || settings->n_prompts == BENCH_MAX_PROMPTS)
-            return cli_usage(spec, "--prompts takes up to %d lengths such as 64,512, not '%s'", BENCH_MAX_PROMPTS, text);
-        settings->prompts[settings->n_prompts++] = (int32_t)n;
+        if (end == at || n < least || n > 1 << 20 || (*end && (*end != ',' || !end[1])) ||
+            sizes->n == BENCH_MAX_SIZES || (sizes->n > 0 && n <= sizes->list[sizes->n - 1]))
+            return cli_usage(spec, "--%s takes up to %d ascending numbers such as 64,512, not '%s'", option,
+                             BENCH_MAX_SIZES, text);
+        sizes->list[sizes->n++] = (int32_t)n;
         at = *end ? end + 1 : end;
     }
     return CLI_OK;
 }
 
-/* The path of the synthetic model, writing it where it is not there yet. */
+/* Random weights in an open file, which stays open to the end of the process. */
 static int synthetic_model(const char *shape, pm_type type, char *path, size_t capacity)
 {
-    char below[160];
-    snprintf(below, sizeof below, "pumice/synth/%s-%s.gguf", shape, pm_type_name(type));
-    if (strchr(shape, '/') || !cli_xdg_path("XDG_CACHE_HOME", ".cache", below, path, capacity))
-        return cli_error("bench", "there is no place for the synthetic model: set XDG_CACHE_HOME or HOME");
-    if (access(path, R_OK) == 0)
-        return CLI_OK;
-    if (!cli_make_folder_of(path))
-        return cli_error("bench", "the folder of %s cannot be made", path);
+    char below[4096];
+    if (!cli_xdg_path("XDG_CACHE_HOME", ".cache", "pumice/bench", below, sizeof below) ||
+        !cli_make_folder_of(below))
+        snprintf(below, sizeof below, "/tmp/pumice");
+    *strrchr(below, '/') = '\0';
     cli_progress progress = {0};
     pm_error err = {PM_OK, ""};
-    cli_catch_interrupts();
-    pm_status status = pm_synth_write(shape, type, 1, path, cli_progress_callback, &progress, &err);
+    int fd = -1;
+    pm_status status = bench_synthesize(shape, type, below, cli_progress_callback, &progress, &fd, &err);
     cli_progress_clear(&progress);
+    snprintf(path, capacity, "/dev/fd/%d", fd);
     return status == PM_OK ? CLI_OK : cli_report("bench", &err);
 }
 
@@ -94,10 +192,12 @@ static int choose_model(const cli_spec *spec, const bench_options *o, char *path
 {
     if (o->shape) {
         pm_type type = PM_TYPE_Q4_0;
+        char known[128];
         if (o->model)
             return cli_usage(spec, "--model and --shape exclude each other");
         if (o->type && !cli_weight_type(o->type, &type))
-            return cli_usage(spec, "--type: there is no weight type '%s'", o->type);
+            return cli_usage(spec, "--type: there is no weight type '%s'; there are %s", o->type,
+                             cli_weight_type_names(known, sizeof known));
         return synthetic_model(o->shape, type, path, capacity);
     }
     if (o->type)
@@ -107,8 +207,9 @@ static int choose_model(const cli_spec *spec, const bench_options *o, char *path
         return CLI_OK;
     }
     if (!cli_model_path(&cli_known_models[0], path, capacity) || access(path, R_OK) != 0)
-        return cli_error("bench", "the default model is not there; get it with `pumice pull`, or pass --model FILE or "
-                                  "--shape NAME");
+        return cli_error("bench",
+                         "the default model is not there; get it with `pumice pull`, or pass --model FILE or "
+                         "--shape NAME");
     return CLI_OK;
 }
 
@@ -143,41 +244,46 @@ static int default_devices(bench_settings *settings, char names[][24])
     return settings->n_devices ? CLI_OK : cli_error("bench", "no device was found");
 }
 
+/* On a terminal one line that changes, else a line each. */
 static void show_note(void *user, const char *line)
 {
     (void)user;
-    fprintf(stderr, "pumice bench: %s\n", line);
+    if (cli_is_terminal(stderr))
+        fprintf(stderr, "\r\033[K%s", line);
+    else
+        fprintf(stderr, "pumice bench: %s\n", line);
 }
 
-static int write_document(const char *path, const json_t *document)
+static void end_notes(void)
 {
-    if (json_dump_file(document, path, JSON_INDENT(2)) != 0)
-        return cli_error("bench", "%s could not be written", path);
-    return CLI_OK;
+    if (cli_is_terminal(stderr))
+        fputs("\r\033[K", stderr);
 }
 
-/* 1 where a device failed, so that scripts notice. */
+/* 1 where a device failed or computes wrongly, so that scripts notice. */
 static int exit_status(const json_t *document)
 {
     size_t index;
     json_t *device;
+    int status = CLI_OK;
     json_array_foreach(json_object_get(document, "devices"), index, device)
+    {
         if (json_object_get(device, "error"))
-            return CLI_FAILURE;
-    return CLI_OK;
+            status = CLI_FAILURE;
+        if (json_is_true(json_object_get(json_object_get(device, "verify"), "wrong")))
+            status = cli_error("bench", "device %s computes WRONG results: see \"verify\"",
+                               json_string_value(json_object_get(device, "name")));
+    }
+    if (json_object_get(document, "stopped"))
+        status = cli_error("bench", "interrupted: this is what was measured until then");
+    return status;
 }
 
-static int finish(const bench_options *o, json_t *document, int status, void print(const json_t *document))
+static int write_document(const char *path, const json_t *document)
 {
-    if (o->output && write_document(o->output, document) != CLI_OK)
-        status = CLI_FAILURE;
-    if (o->json) {
-        int printed = cli_print_json("bench", document);
-        return printed != CLI_OK ? printed : status;
-    }
-    print(document);
-    json_decref(document);
-    return status;
+    if (json_dump_file(document, path, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) != 0)
+        return cli_error("bench", "%s could not be written", path);
+    return CLI_OK;
 }
 
 static int run_tokenizers(const cli_spec *spec, const bench_options *o, char **files, int n_files)
@@ -186,9 +292,13 @@ static int run_tokenizers(const cli_spec *spec, const bench_options *o, char **f
     const char *model = path;
     json_t *document;
     pm_error err = {PM_OK, ""};
-    bench_tokenizer_settings settings = {.files = (const char *const *)files, .n_files = (size_t)n_files,
-                                         .texts = o->texts.items, .n_texts = o->texts.n, .n_repeats = o->repeats,
-                                         .n_threads = o->threads, .note = show_note};
+    bench_tokenizer_settings settings = {.files = (const char *const *)files,
+                                         .n_files = (size_t)n_files,
+                                         .texts = o->texts.items,
+                                         .n_texts = o->texts.n,
+                                         .n_repeats = o->repeats,
+                                         .n_threads = o->threads,
+                                         .note = show_note};
     if (n_files == 0) {
         int status = choose_model(spec, o, path, sizeof path);
         if (status != CLI_OK)
@@ -198,21 +308,112 @@ static int run_tokenizers(const cli_spec *spec, const bench_options *o, char **f
     }
     if (bench_tokenizers(&settings, &document, &err) != PM_OK)
         return cli_report("bench", &err);
-    return finish(o, document, CLI_OK, bench_tokenizers_print);
+    end_notes();
+    int status = o->output ? write_document(o->output, document) : CLI_OK;
+    if (o->json) {
+        int printed = cli_print_json("bench", document);
+        return printed != CLI_OK ? printed : status;
+    }
+    bench_tokenizers_print(document);
+    json_decref(document);
+    return status;
+}
+
+static int choose_sizes(const cli_spec *spec, const bench_options *o, bench_settings *s)
+{
+    int status = parse_sizes(spec, "prompts",
+                             o->prompts ? o->prompts
+                             : o->quick ? "64"
+                                        : "64,512,2048",
+                             1, &s->prompts);
+    if (status == CLI_OK)
+        status = parse_sizes(spec, "depths",
+                             o->depths  ? o->depths
+                             : o->quick ? "0"
+                                        : "0,1024,4096",
+                             0, &s->depths);
+    if (status == CLI_OK)
+        status = parse_sizes(spec, "batches", o->batches ? o->batches : o->quick ? "1" : "1,4,16", 1, &s->batches);
+    return status;
+}
+
+static int run_devices(const cli_spec *spec, const bench_options *o)
+{
+    char path[4096], names[BENCH_MAX_DEVICES][24];
+    int quick = o->quick;
+    bench_settings settings = {.model_path = path,
+                               .n_decode = o->decode >= 0 ? o->decode
+                                           : quick        ? 32
+                                                          : 128,
+                               .n_repeats = o->repeats > 0 ? o->repeats
+                                            : quick        ? 1
+                                                           : 3,
+                               .n_threads = o->threads,
+                               .tier = (pm_tier)o->tier,
+                               .n_verify = o->verify,
+                               .budget_s = o->budget >= 0 ? o->budget
+                                           : quick        ? 10
+                                                          : 45,
+                               .limit_s = o->limit,
+                               .no_cold = (uint8_t)(o->no_cold || quick),
+                               .no_ops = (uint8_t)(quick && !o->ops),
+                               .note = show_note,
+                               .should_stop = cli_should_stop};
+    int status = choose_sizes(spec, o, &settings);
+    cli_catch_interrupts();
+    if (status == CLI_OK)
+        status = choose_model(spec, o, path, sizeof path);
+    if (status != CLI_OK)
+        return status;
+    for (size_t i = 0; i < o->devices.n; i++)
+        settings.devices[settings.n_devices++] = o->devices.items[i];
+    if (!settings.n_devices && (status = default_devices(&settings, names)) != CLI_OK)
+        return status;
+
+    json_t *document;
+    pm_error err = {PM_OK, ""};
+    if (bench_run(&settings, &document, &err) != PM_OK)
+        return cli_report("bench", &err);
+    end_notes();
+    status = exit_status(document);
+    if (o->output && write_document(o->output, document) != CLI_OK)
+        status = CLI_FAILURE;
+    if (o->json) {
+        int printed = cli_print_json("bench", document);
+        return printed != CLI_OK ? printed : status;
+    }
+    bench_print(document, o->ops);
+    json_decref(document);
+    return status;
+}
+
+static int run_report(const cli_spec *spec, const bench_options *o, char **files, int n_files)
+{
+    pm_error err = {PM_OK, ""};
+    if (n_files == 0)
+        return cli_usage(spec, "--report joins files that `pumice bench --output` wrote: which?");
+    if (!o->output)
+        return cli_usage(spec, "where does the page go? Name it with --output (- is standard output)");
+    pm_status status = bench_report((const char *const *)files, (size_t)n_files, o->output, &err);
+    return status == PM_OK ? CLI_OK : cli_report("bench", &err);
 }
 
 int cmd_bench(int argc, char **argv)
 {
-    bench_options o = {.prompts = "64,512", .decode = 128, .repeats = 3, .verify = 4, .limit = 1800};
+    bench_options o = {.decode = -1, .budget = -1, .verify = -1, .limit = 1800};
     const cli_group group = {"Options", rows, CLI_COUNT(rows), &o};
     const cli_spec spec = {
         .command = "bench",
-        .synopsis = "[OPTION]... [--tokenizers FILE...]",
-        .about = "Measures prompt processing, decoding, time to first token and memory on each device, beside the\n"
-                 "device's own ceilings (memory bandwidth, arithmetic) measured in the same run, and the error of its\n"
-                 "logits against the reference backend.",
-        .examples = "pumice bench\npumice bench --shape tinyllama-1.1b --type Q8_0 --device cpu\n"
-                    "pumice bench --json --output results.json\n"
+        .synopsis = "[OPTION]... [--report FILE.json... | --tokenizers FILE...]",
+        .about = "Measures each device: what it can do at most (memory, arithmetic); prompts, decoding at depths, "
+                 "encoding;\n"
+                 "the time to the first token with cold and with warm caches; memory; each op; and how far its "
+                 "logits are\n"
+                 "from those of the reference backend. Ctrl-C ends it with what was measured until then.",
+        .examples = "pumice bench --quick\n"
+                    "pumice bench --shape tinyllama-1.1b --type Q8_0 --device cpu --ops\n"
+                    "pumice bench --shape llama-8b --device vulkan:0 --output rtx4070_llama-8b-q4_0.json\n"
+                    "pumice bench --report rtx4070*.json rx7600*.json --output report.html\n"
                     "pumice bench --tokenizers tokenizer.json model.gguf --text book.txt",
         .groups = &group,
         .n_groups = 1,
@@ -221,27 +422,17 @@ int cmd_bench(int argc, char **argv)
     int n_arguments, status = cli_parse(&spec, argc, argv, &n_arguments);
     if (status >= 0)
         return status;
-    if (o.tokenizers)
+    if (o.report + o.tokenizers > 1)
+        return cli_usage(&spec, "--report and --tokenizers exclude each other");
+    if (o.tokenizers) {
+        o.repeats = o.repeats > 0 ? o.repeats : 3;
         return run_tokenizers(&spec, &o, argv, n_arguments);
+    }
+    if (o.report)
+        return run_report(&spec, &o, argv, n_arguments);
     if (n_arguments > 0)
         return cli_usage(&spec, "unexpected argument '%s'", argv[0]);
     if (o.texts.n > 0)
         return cli_usage(&spec, "--text goes with --tokenizers");
-    char path[4096], names[BENCH_MAX_DEVICES][24];
-    bench_settings settings = {.model_path = path, .n_decode = o.decode, .n_repeats = o.repeats, .n_threads = o.threads,
-                               .tier = (pm_tier)o.tier, .verify_tokens = o.verify, .limit_s = o.limit,
-                               .no_cache = (uint8_t)o.no_cache, .note = show_note};
-    if ((status = parse_prompts(&spec, o.prompts, &settings)) != CLI_OK ||
-        (status = choose_model(&spec, &o, path, sizeof path)) != CLI_OK)
-        return status;
-    for (size_t i = 0; i < o.devices.n; i++)
-        settings.devices[settings.n_devices++] = o.devices.items[i];
-    if (!settings.n_devices && (status = default_devices(&settings, names)) != CLI_OK)
-        return status;
-
-    json_t *document;
-    pm_error err = {PM_OK, ""};
-    if (bench_run(&settings, &document, &err) != PM_OK)
-        return cli_report("bench", &err);
-    return finish(&o, document, exit_status(document), bench_print);
+    return run_devices(&spec, &o);
 }

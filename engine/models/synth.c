@@ -104,7 +104,7 @@ static pm_status write_tensor(void *user, const synth_tensor *tensor, pm_error *
             for (size_t i = 0; i < n; i += sizeof(float))
                 memcpy(s->chunk + i, &(const float){1.0f}, sizeof(float));
         else
-            synth_random_blocks(type, tensor->k, &s->random, s->chunk, n);
+            synth_random_blocks(type, tensor->variance_k, &s->random, s->chunk, n);
         PM_TRY(pm_gguf_writer_data(s->writer, s->chunk, n, err));
         s->done += n;
         left -= n;

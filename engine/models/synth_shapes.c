@@ -53,7 +53,8 @@ pm_status synth_find_shape(const char *name, const pm_synth_shape **out, pm_erro
 
 /* ---- Tensors ---- */
 
-typedef enum fill { RANDOM, ONES } fill;
+/* T5 does not scale its scores: training starts with queries that are smaller instead, by the root of a head. */
+typedef enum fill { RANDOM, ONES, QUERY } fill;
 typedef enum size_of { NONE, C, Q, KV, FF, D, C3, VOCAB, CTX, SEGMENTS, HEADS, BUCKETS } size_of;
 
 static int64_t size_in(const pm_synth_shape *sh, size_of what)
@@ -162,7 +163,7 @@ static const row bert_layer[] = {
 };
 
 #define T5_ATTENTION(at)                                                                                          \
-    {at "_norm.weight", C, NONE, ONES}, {at "_q.weight", C, Q, RANDOM}, {at "_k.weight", C, Q, RANDOM},           \
+    {at "_norm.weight", C, NONE, ONES}, {at "_q.weight", C, Q, QUERY}, {at "_k.weight", C, Q, RANDOM},            \
         {at "_v.weight", C, Q, RANDOM},                                                                           \
     {                                                                                                             \
         at "_o.weight", Q, C, RANDOM                                                                              \
@@ -210,7 +211,11 @@ static pm_status visit_section(const pm_synth_shape *shape, const section *s, in
         const row *r = &s->rows[i];
         if (shape->tied && strcmp(r->name, "output.weight") == 0)
             continue;
-        synth_tensor tensor = {.k = size_in(shape, r->k), .n = size_in(shape, r->n), .is_ones = r->fill == ONES};
+        synth_tensor tensor = {.k = size_in(shape, r->k),
+                               .n = size_in(shape, r->n),
+                               .is_ones = r->fill == ONES,
+                               .variance_k = r->fill == QUERY ? size_in(shape, r->k) * shape->head_dim
+                                                              : size_in(shape, r->k)};
         make_name(r->name, l, tensor.name);
         PM_TRY(visit(user, &tensor, err));
     }

@@ -10,8 +10,8 @@ enum { SYNTH_T5_BUCKETS = 32, SYNTH_BERT_SEGMENTS = 2, SYNTH_NAME = 64 };
 /* One tensor; n 0 stands for a vector of k. */
 typedef struct synth_tensor {
     char name[SYNTH_NAME];
-    int64_t k, n;
-    int is_ones; /* a norm's; all others are random */
+    int64_t k, n, variance_k; /* variance 1 / variance_k */
+    int is_ones;              /* a norm's; all others are random */
 } synth_tensor;
 
 pm_status synth_find_shape(const char *name, const pm_synth_shape **out, pm_error *err);

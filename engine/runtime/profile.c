@@ -30,7 +30,8 @@ struct pm_profiler {
     size_t cap_values;
     pm_profile result;
     size_t cap_rows;
-    bool failed; /* no memory for a span: it is said at the end */
+    unsigned long long end_ns; /* of the pass, where it ran on the host */
+    bool failed;               /* no memory for a span: it is said at the end */
 };
 
 static void keep_span(void *user, const char *track, const char *category, const char *name,
@@ -150,10 +151,12 @@ static pm_status add_pass(pm_profiler *p, const pm_session *session, const pm_se
         pm_profile_row *row = find_row(p, span->op, shape);
         if (!row)
             return pm_fail_memory(err, sizeof *row, "a profile");
-        unsigned long long end = after && after->start_ns > span->start_ns ? after->start_ns : span->end_ns;
+        unsigned long long end = after ? after->start_ns : p->end_ns;
+        end = end > span->start_ns ? end : span->end_ns;
         row->seconds += end > span->start_ns ? 1e-9 * (double)(end - span->start_ns) : 0;
-        row->n_calls++;
-        bool is_last = !after || find_node(graph, next, after->name) != at;
+        bool is_last =
+            !after || find_node(graph, next, after->name) != at; /* a long op may go to a GPU in parts */
+        row->n_calls += is_last || strcmp(after->op, span->op) != 0;
         pm_op_cost cost = {0};
         for (; is_last && counted <= at; counted++)
             PM_TRY(add_cost(p, session, plan, graph->nodes[counted], params, &positions_of, &cost, err));
@@ -172,7 +175,10 @@ pm_status pm_profiler_run(pm_profiler *p, const pm_session *session, const pm_se
     p->n_spans = 0;
     unsigned long long start = pm_trace_now_ns();
     PM_TRY(device->backend->program_run(device, plan->program, params, &run, err));
-    p->result.seconds += 1e-9 * (double)(pm_trace_now_ns() - start);
+    unsigned long long end = pm_trace_now_ns();
+    bool on_host = device->info.kind == PM_DEVICE_CPU || device->info.kind == PM_DEVICE_REFERENCE;
+    p->end_ns = on_host ? end : 0; /* a device's last op is over before the host hears of it */
+    p->result.seconds += 1e-9 * (double)(end - start);
     p->result.n_passes++;
     return add_pass(p, session, plan, params, err);
 }
