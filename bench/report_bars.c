@@ -5,7 +5,7 @@
 
 #include "report.h"
 
-enum { WIDTH = 720, LEFT = 96, RIGHT = 72, BAR = 16, GAP = 2, BETWEEN = 14, TOP = 6, MAX_TESTS = 32 };
+enum { WIDTH = 500, LEFT = 98, RIGHT = 56, BAR = 16, GAP = 2, BETWEEN = 14, TOP = 6, MAX_TESTS = 32 };
 
 typedef struct tests {
     const char *names[MAX_TESTS];
@@ -51,9 +51,14 @@ static void bar(FILE *out, const report_run *run, const json_t *rate, double mos
         fprintf(out, ", %.0f %% of its limit of %.4g", 100 * value / limit, limit);
     fprintf(out, "</title><path class=\"c%d\" d=\"M%d %dh%.1fa%g %g 0 0 1 %g %gv%ga%g %g 0 0 1 -%g %gh-%.1fz\"/>",
             run->colour, LEFT, y, width - r, r, r, r, r, BAR - 2 * r, r, r, r, r, width - r);
-    if (limit > value && limit * scale <= WIDTH - LEFT - RIGHT)
-        fprintf(out, "<path class=\"limit\" d=\"M%.1f %dv%d\"/>", LEFT + limit * scale, y, BAR);
-    fprintf(out, "<text class=\"value\" x=\"%.1f\" y=\"%d\">%.*f</text></g>\n", LEFT + width + 6, y + BAR - 4,
+    double text_x = LEFT + width + 6;
+    if (limit > value && limit * scale <= WIDTH - LEFT - RIGHT) {
+        double mark_x = LEFT + limit * scale;
+        fprintf(out, "<path class=\"limit\" d=\"M%.1f %dv%d\"/>", mark_x, y, BAR);
+        if (mark_x < text_x + 36) /* the mark would go through the value */
+            text_x = mark_x + 5;
+    }
+    fprintf(out, "<text class=\"value\" x=\"%.1f\" y=\"%d\">%.*f</text></g>\n", text_x, y + BAR - 4,
             value < 10 ? 1 : 0, value);
 }
 

@@ -16,14 +16,16 @@ static const char *const style =
     "--c6:#9085e9;--c7:#e66767}}\n"
     "*{box-sizing:border-box}body{margin:0;background:var(--ground);color:var(--ink);"
     "font:15px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}\n"
-    "main{max-width:1080px;margin:0 auto;padding:32px 20px 64px}\n"
+    "main{max-width:1160px;margin:0 auto;padding:32px 20px 64px}\n"
     "h1{font-size:26px;margin:0 0 4px}h2{font-size:20px;margin:44px 0 12px;padding-top:20px;border-top:1px solid "
     "var(--line)}\n"
     "h3{font-size:16px;margin:28px 0 8px}p{margin:6px 0}.soft,caption,figcaption+p{color:var(--soft)}\n"
     "figure{margin:14px 0;padding:14px 16px 10px;background:var(--card);border:1px solid "
     "var(--line);border-radius:8px}\n"
-    "figcaption{font-weight:600}svg{display:block;width:100%;height:auto;max-width:860px}\n"
+    "figcaption{font-weight:600}svg{display:block;width:100%;height:auto;}\n"
     ".pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));gap:0 16px}\n"
+    ".device{display:grid;grid-template-columns:minmax(260px,1fr) minmax(0,2.2fr);gap:0 20px;align-items:start}"
+    "@media(max-width:760px){.device{grid-template-columns:1fr}}\n"
     ".scroll{overflow-x:auto;margin:14px 0}table{border-collapse:collapse;font-size:13.5px;min-width:60%}\n"
     "caption{text-align:left;padding:0 0 6px}th,td{padding:4px 10px;border-bottom:1px solid "
     "var(--line);text-align:right;"
@@ -110,8 +112,10 @@ static void model_section(FILE *out, const report *r, int model)
         fputs("<h3>", out);
         report_text(out, r->runs[i].label);
         fputs("</h3>\n", out);
+        fputs("<div class=\"device\">\n", out);
         report_table_device(out, &r->runs[i]);
         report_roofline(out, &r->runs[i]);
+        fputs("</div>\n", out);
         report_table_ops(out, &r->runs[i]);
     }
 }

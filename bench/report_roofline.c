@@ -8,6 +8,9 @@
 
 enum { WIDTH = 720, HEIGHT = 400, LEFT = 62, RIGHT = 20, TOP = 14, BOTTOM = 44, MAX_MARKS = 160, LABELS = 4 };
 
+static const char *const peaks[] = {"f32_flops_per_s", "f16_flops_per_s", "i8_ops_per_s", "matrix_flops_per_s"};
+enum { N_PEAKS = sizeof peaks / sizeof peaks[0] };
+
 typedef struct axes {
     double x0, x1, y0, y1; /* logarithms to the base 10 */
 } axes;
@@ -52,10 +55,8 @@ static size_t collect(const report_run *run, mark *marks)
 
 static axes choose_axes(const json_t *ceilings, const mark *marks, size_t n)
 {
-    static const char *const peaks[] = {"f32_flops_per_s", "f16_flops_per_s", "i8_ops_per_s",
-                                        "matrix_flops_per_s"};
     double x_low = 0.1, x_high = 100, y_high = 1e9, y_low = 1e12;
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < N_PEAKS; i++) {
         double peak = report_number(ceilings, peaks[i]);
         y_high = fmax(y_high, peak);
         x_high = fmax(x_high, 4 * peak / report_number(ceilings, "read_bytes_per_s"));
@@ -154,11 +155,16 @@ static int is_free(const box *boxes, size_t n, box b)
 }
 
 /* The op's name beside the few that take the most time (rows come in that order), where there is room. */
-static void labels(FILE *out, const axes *a, const mark *marks, size_t n)
+static void labels(FILE *out, const axes *a, const json_t *ceilings, const mark *marks, size_t n)
 {
-    box taken[MAX_MARKS + 2 * LABELS];
+    box taken[MAX_MARKS + 2 * LABELS + 4];
     size_t n_taken = 0;
     int given[2] = {0, 0};
+    for (size_t i = 0; i < N_PEAKS; i++) /* the levels' own */
+        if (report_number(ceilings, peaks[i]) > 0) {
+            double y = at_y(a, report_number(ceilings, peaks[i]));
+            taken[n_taken++] = (box){WIDTH - RIGHT - 150, y - 16, WIDTH - RIGHT, y + 2};
+        }
     for (size_t i = 0; i < n; i++) {
         double x = at_x(a, marks[i].x), y = at_y(a, marks[i].y), r = 2 + 7 * sqrt(marks[i].share);
         taken[n_taken++] = (box){x - r, y - r, x + r, y + r};
@@ -170,7 +176,7 @@ static void labels(FILE *out, const axes *a, const mark *marks, size_t n)
         snprintf(text, sizeof text, "%s %.40s", report_string(marks[i].row, "op"),
                  report_string(marks[i].row, "shape"));
         double x = at_x(a, marks[i].x), y = at_y(a, marks[i].y), r = 4 + 8 * sqrt(marks[i].share),
-               w = 5.6 * (double)strlen(text);
+               w = 6.1 * (double)strlen(text);
         const box places[] = {{x + r, y - 8, x + r + w, y + 4},         {x - r - w, y - 8, x - r, y + 4},
                               {x + r, y - 20, x + r + w, y - 8},        {x + r, y + 4, x + r + w, y + 16},
                               {x - r - w, y + 4, x - r, y + 16},        {x - r - w, y - 20, x - r, y - 8},
@@ -210,7 +216,7 @@ void report_roofline(FILE *out, const report_run *run)
     roofs(out, &a, ceilings);
     for (size_t i = n; i-- > 0;) /* the small ones on top */
         draw_mark(out, &a, &marks[n - 1 - i]);
-    labels(out, &a, marks, n);
+    labels(out, &a, ceilings, marks, n);
     fprintf(out, "<path class=\"axis\" d=\"M%d %dV%dH%d\"/></svg></figure>\n", LEFT, TOP, HEIGHT - BOTTOM,
             WIDTH - RIGHT);
 }

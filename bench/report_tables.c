@@ -95,10 +95,11 @@ void report_table_rates(FILE *out, const report *r, int model)
 
 void report_table_start(FILE *out, const report *r, int model)
 {
-    fputs("<div class=\"scroll\"><table><caption>To the first token, and memory</caption><thead><tr><th></th>"
-          "<th>first start, s</th><th>then, s</th><th>device</th><th>weights</th><th>compiling</th><th>first "
+    fputs("<div class=\"scroll\"><table><caption>Seconds to the first token, and memory: of the process at its "
+          "peak, and on the device</caption><thead><tr><th></th>"
+          "<th>first start</th><th>then</th><th>device</th><th>weights</th><th>compiling</th><th>first "
           "pass</th>"
-          "<th>process, MiB</th><th>weights on device</th><th>session on device</th></tr></thead><tbody>\n",
+          "<th>process, MiB</th><th>weights, MiB</th><th>session, MiB</th></tr></thead><tbody>\n",
           out);
     for (size_t i = 0; i < r->n_runs; i++) {
         if (r->runs[i].model != model)
@@ -158,12 +159,12 @@ void report_table_ops(FILE *out, const report_run *run)
         fputs("<details><summary>Ops of ", out);
         report_text(out, report_string(profile, "name"));
         fprintf(out,
-                ": %.3g ms a pass</summary><div "
+                ": %.*f ms a pass</summary><div "
                 "class=\"scroll\"><table><thead><tr><th>op</th><th>shape</th><th>calls</th>"
                 "<th>µs each</th><th>time</th><th>GB/s</th><th>GFLOP/s</th><th>of the "
                 "ceiling</th><th>of</th></tr></thead>"
                 "<tbody>\n",
-                seconds * 1e3);
+                seconds < 0.1 ? 2 : 0, seconds * 1e3);
         json_array_foreach(json_object_get(profile, "rows"), i, row)
         {
             double s = report_number(row, "seconds");
