@@ -10,6 +10,7 @@
  *     bench_start.c    child: from nothing to the first token, with cold and with warm caches; memory
  *     bench_device.c   child: ceilings, then
  *     bench_rates.c    prompts, decoding at depths and in batches, encoding
+ *     bench_batch.c    several sequences decoded in one pass
  *     bench_ops.c      each op at the model's shapes
  *     bench_verify.c   child: logits by the reference; in each device's: how far it is from them
  *     bench_table.c    the document for people;  report_*.c: several of them as one HTML page

@@ -59,6 +59,11 @@ void bench_child_truth(const bench_settings *settings, bench_truth *truth, bench
 /* Parts of bench_child_device; each puts its results into channel->entry and publishes them. */
 pm_status bench_rates(bench_target *target, bench_channel *channel, pm_error *err);
 pm_status bench_ops(bench_target *target, bench_channel *channel, pm_error *err);
+/* n_sequences decoded together, n_tokens each after a prompt of BENCH_BATCH_PROMPT, n_repeats times:
+ * seconds[n_repeats]. */
+enum { BENCH_BATCH_PROMPT = 8 };
+pm_status bench_batch(bench_target *target, int32_t n_sequences, int32_t n_tokens, int32_t n_repeats,
+                      double *seconds, pm_error *err);
 pm_status bench_verify(bench_target *target, const bench_truth *truth, bench_channel *channel, pm_error *err);
 
 /* Passes that several files run. Encode: n sequences of length `n_tokens` each. */

@@ -7,7 +7,7 @@
 
 #include "pumice/profile.h"
 
-enum { PROMPT = 512, LONG_ENOUGH_MS = 400, MOST_PASSES = 50 };
+enum { LONGEST = 512, DEPTH = 64, LONG_ENOUGH_MS = 400, MOST_PASSES = 50 };
 
 /* The best that the device has for products of matrices; for other ops fp32. */
 static double arithmetic_ceiling(const pm_ceilings *c, const char *op)
@@ -80,46 +80,45 @@ static pm_status profile(bench_target *t, int is_decode, int32_t n, const char *
     return status;
 }
 
-/* Seconds that a prompt or sequence of n tokens takes, by the rate of the longest that was measured. */
-static double expect(const json_t *entry, const char *kind, double n)
+/* The longest of the prompts or sequences that were measured which takes no more of the budget than ops may have,
+ * and goes into one pass; the shortest where none does; 0: none was measured. */
+static int32_t choose_length(const bench_target *t, const json_t *entry, const char *kind)
 {
     size_t i;
     json_t *rate;
-    double seconds = 0;
-    json_array_foreach(json_object_get(entry, "rates"), i,
-                       rate) if (strcmp(json_string_value(json_object_get(rate, "kind")), kind) == 0) seconds =
-        n / json_number_value(json_object_get(rate, "tokens_per_s"));
-    return seconds;
+    int32_t shortest = 0, best = 0;
+    json_array_foreach(json_object_get(entry, "rates"), i, rate)
+    {
+        int32_t n = (int32_t)json_integer_value(json_object_get(rate, "tokens"));
+        double seconds = n / json_number_value(json_object_get(rate, "tokens_per_s"));
+        if (strcmp(json_string_value(json_object_get(rate, "kind")), kind) != 0 ||
+            json_integer_value(json_object_get(rate, "batch")) != 1)
+            continue;
+        shortest = shortest == 0 || n < shortest ? n : shortest;
+        if (n <= LONGEST && n > best && (t->settings->budget_s <= 0 || 2 * seconds < t->settings->budget_s / 8))
+            best = n;
+    }
+    return best > 0 ? best : shortest;
 }
 
 pm_status bench_ops(bench_target *t, bench_channel *channel, pm_error *err)
 {
-    const bench_settings *s = t->settings;
     const pm_model_info *info = pm_model_get_info(t->model);
     int is_decoder = info->shape == PM_SHAPE_DECODER_ONLY;
-    int32_t n = PROMPT, depth = 64;
     char name[32];
     pm_status status = PM_OK;
     json_object_set_new(channel->entry, "ops", json_array());
-    bench_note(s, "%s: ops", t->name);
-    while (n > 64 && (n >= t->n_tokens ||
-                      (s->budget_s > 0 &&
-                       2 * expect(channel->entry, is_decoder ? "prompt" : "encode", n) > s->budget_s / 8)))
-        n /= 2;
-    if (n >= t->n_tokens)
-        n = t->n_tokens - 1;
+    bench_note(t->settings, "%s: ops", t->name);
+    int32_t n = choose_length(t, channel->entry, is_decoder ? "prompt" : "encode");
     snprintf(name, sizeof name, "%s%d", is_decoder ? "pp" : "enc", n);
     if (n > 0)
         status = profile(t, 0, n, name, channel, err);
-    if (status != PM_OK || info->shape == PM_SHAPE_ENCODER_ONLY)
+    int32_t room = pm_session_n_ctx(t->session) - MOST_PASSES - 2, depth = room < DEPTH ? room : DEPTH;
+    if (status != PM_OK || info->shape == PM_SHAPE_ENCODER_ONLY || room <= 0 || t->settings->n_decode == 0)
         return status;
-    int32_t room = pm_session_n_ctx(t->session) - MOST_PASSES - 2;
-    depth = depth < room ? depth : room > 0 ? room : 0;
-    status = bench_rewind(t, depth > 0 ? depth : 1, err);
-    if (status == PM_OK && is_decoder && depth > 0)
+    status = bench_rewind(t, n > 0 ? n : 1, err);
+    if (status == PM_OK && is_decoder)
         status = bench_pass_prompt(t, depth, err);
     snprintf(name, sizeof name, is_decoder ? "tg@%d" : "tg", depth);
-    if (status == PM_OK && room > 0)
-        status = profile(t, 1, 1, name, channel, err);
-    return status;
+    return status == PM_OK ? profile(t, 1, 1, name, channel, err) : status;
 }
