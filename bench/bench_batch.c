@@ -5,6 +5,8 @@
 #include "bench_measure.h"
 #include "pumice/batch.h"
 
+enum { PAGE = 32 };
+
 typedef struct batch_run {
     pm_batch *batch;
     int64_t *ids;
@@ -25,12 +27,13 @@ static pm_status add_sequences(bench_target *t, batch_run *run, pm_error *err)
     return status;
 }
 
-/* Passes until one has chosen a token for every sequence. */
+/* Passes until one has chosen a token for every sequence; PM_ERR_LIMIT where they do not come together. */
 static pm_status start_all(batch_run *run, pm_error *err)
 {
     pm_status status = PM_OK;
-    for (size_t n = 0; status == PM_OK && n < (size_t)run->n_sequences;)
-        status = pm_batch_step(run->batch, run->chosen, &n, err);
+    size_t n = 0;
+    for (int32_t pass = 0; status == PM_OK && n < (size_t)run->n_sequences; pass++)
+        status = pass < 2 * run->n_sequences ? pm_batch_step(run->batch, run->chosen, &n, err) : PM_ERR_LIMIT;
     return status;
 }
 
@@ -53,11 +56,13 @@ static pm_status time_once(bench_target *t, batch_run *run, int32_t n_tokens, do
 pm_status bench_batch(bench_target *t, int32_t n_sequences, int32_t n_tokens, int32_t n_repeats, double *seconds,
                       pm_error *err)
 {
-    /* Room for passes that choose for all while some prompts come later. */
-    int32_t n_ctx = BENCH_BATCH_PROMPT + n_tokens + 2 * n_sequences,
-            most = pm_model_get_info(t->model)->n_ctx_train;
+    /* Room for passes that choose for some while the prompts of others come later; whole pages. */
+    int32_t n_ctx = (BENCH_BATCH_PROMPT + n_tokens + 2 * n_sequences + PAGE - 1) / PAGE * PAGE;
+    int32_t most = pm_model_get_info(t->model)->n_ctx_train;
     const pm_batch_options options = {.n_sequences = n_sequences,
                                       .n_ctx = n_ctx < most ? n_ctx : most,
+                                      .n_cache = n_ctx * n_sequences,
+                                      .page = PAGE,
                                       .should_stop = t->settings->should_stop,
                                       .stop_user = t->settings->user};
     batch_run run = {.n_sequences = n_sequences};

@@ -357,9 +357,9 @@ pm_status bench_rates(bench_target *t, bench_channel *channel, pm_error *err)
     put_tests(t, tests, channel->entry);
     bench_publish(channel);
     if (status == PM_OK)
-        status = run_depths(t, tests, err);
-    if (status == PM_OK)
         status = run_batches(t, tests, err);
+    if (status == PM_OK)
+        status = run_depths(t, tests, err);
     put_tests(t, tests, channel->entry);
     bench_publish(channel);
     free(tests);

@@ -243,12 +243,15 @@ void report_table_peer(FILE *out, const json_t *document)
     report_text(out, report_string(document, "peer"));
     fputs("; ", out);
     report_text(out, report_string(document, "machine"));
-    fputs(". Medians of rounds in turn, tokens a "
-          "second.</caption><thead><tr><th>model</th><th>device</th><th>test</th>"
-          "<th>pumice</th><th>peer</th><th>ratio</th></tr></thead><tbody>\n",
+    fputs(". Medians of rounds in turn; the ratio is pumice over the "
+          "peer.</caption><thead><tr><th>model</th><th>device</th>"
+          "<th>test</th><th>pumice</th><th>peer</th><th>unit</th><th>ratio</th></tr></thead><tbody>\n",
           out);
     json_array_foreach(json_object_get(document, "rows"), index, row)
     {
+        int is_bytes = strcmp(report_string(row, "unit"), "bytes") == 0;
+        double scale = is_bytes ? 1.0 / 1048576 : 1;
+        int decimals = is_bytes ? 0 : strcmp(report_string(row, "unit"), "s") == 0 ? 3 : 1;
         fputs("<tr><th scope=\"row\">", out);
         report_text(out, report_string(row, "model"));
         fputs("</th><td class=\"text\">", out);
@@ -256,8 +259,11 @@ void report_table_peer(FILE *out, const json_t *document)
         fputs("</td><td class=\"text\">", out);
         report_text(out, report_string(row, "test"));
         fputs("</td>", out);
-        cell(out, report_number(row, "pumice_median"), 1);
-        cell(out, report_number(row, "peer_median"), 1);
+        cell(out, report_number(row, "pumice_median") * scale, decimals);
+        cell(out, report_number(row, "peer_median") * scale, decimals);
+        fputs("<td class=\"text\">", out);
+        report_text(out, is_bytes ? "MiB" : report_string(row, "unit"));
+        fputs("</td>", out);
         cell(out, report_number(row, "ratio"), 2);
         fputs("</tr>\n", out);
     }
