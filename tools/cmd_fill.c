@@ -155,6 +155,8 @@ static int fill(cli_engine *engine, const fill_options *options, const char *tex
     }
     const pm_token_sequence sequence = {.tokens = tokens.ids, .types = types, .n = tokens.n};
     int status;
+    if (tokens.n_truncated && !options->engine.quiet)
+        fprintf(stderr, "pumice fill: the text was cut to %zu tokens\n", tokens.n);
     if (!types)
         status = cli_error("fill", "no memory for %zu tokens", tokens.n);
     else if (n_masks)
@@ -181,10 +183,10 @@ int cmd_fill(int argc, char **argv)
     };
     const cli_spec spec = {
         .command = "fill",
-        .synopsis = "[OPTION]... TEXT",
+        .synopsis = "[OPTION]... [TEXT]",
         .about = "Says which tokens a masked language model (BERT, RoBERTa) expects in place of each [MASK] or <mask> of a\n"
                  "text, with their probabilities. With --next and no mask: how probable it is that one text follows the\n"
-                 "other.",
+                 "other. Reads standard input where no text is given.",
         .examples = "  pumice fill --model bert-base-uncased \"Paris is the [MASK] of France.\"\n"
                     "  pumice fill --model bert-base-uncased \"It began to rain.\" --next \"He opened his umbrella.\"",
         .groups = groups,
@@ -194,8 +196,14 @@ int cmd_fill(int argc, char **argv)
     int n_arguments, status = cli_parse(&spec, argc, argv, &n_arguments);
     if (status >= 0)
         return status;
-    if (!n_arguments)
+    cli_text text = {0};
+    pm_error err = {0};
+    if (!n_arguments && cli_read_file("-", &text, &err) != PM_OK)
+        return cli_report("fill", &err);
+    if (!n_arguments && text.size == 0) {
+        cli_text_free(&text);
         return cli_usage(&spec, "a text is missing");
+    }
     cli_engine engine = {0};
     status = cli_engine_open(&engine, "fill", &options.engine);
     if (status == CLI_OK)
@@ -203,6 +211,7 @@ int cmd_fill(int argc, char **argv)
     if (status == CLI_OK)
         status = cli_engine_start(&engine);
     if (status == CLI_OK)
-        status = fill(&engine, &options, argv[0]);
+        status = fill(&engine, &options, n_arguments ? argv[0] : text.data);
+    cli_text_free(&text);
     return cli_engine_close(&engine, status);
 }

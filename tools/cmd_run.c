@@ -159,7 +159,11 @@ static int run(cli_engine *engine, const run_options *options, const cli_text *p
     cli_conversation conversation = {0};
     pm_error err = {0};
     int status = CLI_OK;
-    if (!raw && cli_conversation_open(&conversation, engine->tokenizer, options->chat_template, &err) != PM_OK)
+    if (pm_model_get_info(engine->model)->shape == PM_SHAPE_ENCODER_ONLY) /* said before what it lacks for a chat */
+        status = cli_error("run", "a model of architecture '%s' is an encoder: it writes no text (pumice embed and pumice "
+                                  "fill use it)", pm_model_get_info(engine->model)->architecture);
+    if (status == CLI_OK && !raw &&
+        cli_conversation_open(&conversation, engine->tokenizer, options->chat_template, &err) != PM_OK)
         status = cli_report("run", &err);
     if (status == CLI_OK && options->system &&
         cli_conversation_add(&conversation, "system", options->system, strlen(options->system), &err) != PM_OK)

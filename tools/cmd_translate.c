@@ -51,8 +51,6 @@ static pm_status encode_source(const cli_engine *engine, const translate_options
     memcpy(text + n, line->data, line->size);
     pm_status status = pm_tokenizer_encode(engine->tokenizer, text, size, PM_ENCODE_ADD_SPECIAL, out, err);
     free(text);
-    if (status == PM_OK && out->n == 0)
-        return cli_fail(err, PM_ERR_ARGUMENT, "an empty text cannot be translated by this model");
     return status;
 }
 
@@ -93,6 +91,10 @@ static pm_status translate_line(cli_engine *engine, const translate_options *opt
     pm_hypothesis *found = NULL;
     size_t n = 0;
     pm_status status = encode_source(engine, options, line, &source, err);
+    if (status == PM_OK && source.n == 0) { /* nothing becomes nothing, and lines stay beside their translations */
+        const pm_hypothesis nothing = {0};
+        return put(engine, options, &nothing, list, err);
+    }
     if (status == PM_OK)
         status = pm_session_set_source(engine->session, source.ids, source.n, NULL, err);
     if (status == PM_OK)
@@ -109,7 +111,9 @@ static int translate_lines(cli_engine *engine, const translate_options *options,
     pm_error err = {0};
     pm_status status = PM_OK;
     json_t *all = options->json ? json_array() : NULL;
+    size_t n_done = 0;
     for (size_t i = 0; i < lines->n && status == PM_OK && !ferror(stdout); i++) {
+        n_done = i + 1;
         json_t *list = options->json ? json_array() : NULL;
         if (lines->n > 1 && (options->json || !cli_is_terminal(stdout)))
             cli_progress_show(&engine->progress, "translating", i, lines->n);
@@ -120,6 +124,8 @@ static int translate_lines(cli_engine *engine, const translate_options *options,
     cli_progress_clear(&engine->progress);
     if (status != PM_OK) {
         json_decref(all);
+        if (lines->n > 1)
+            return cli_error("translate", "text %zu of %zu: %s", n_done, lines->n, err.message);
         return cli_report("translate", &err);
     }
     return all ? cli_print_json("translate", json_pack("{s:o}", "translations", all)) : CLI_OK;

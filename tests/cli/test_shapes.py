@@ -115,6 +115,15 @@ class Shapes(CliCase):
             self.assertAlmostEqual(t["probability"], math.exp(want[t["id"]]), places=4)
         plain = self.pumice("fill", "--model", folder, "--top", 3, text).stdout.decode()
         self.assertIn(f"t{best[0]}" if best[0] != tokens[at] else "<mask>", plain)
+        self.assertEqual(self.pumice("fill", "--model", folder, "--top", 3, text=text).stdout.decode(), plain)
+
+    def test_fill_says_what_it_cut(self):
+        folder = self.model("roberta", special={4: ("mask_token", "<mask>")})
+        words = self.words([5] * 100)
+        result = self.pumice("fill", "--model", folder, f"<mask> {words}")
+        self.assertIn(b"the text was cut to 40 tokens", result.stderr)
+        result = self.pumice("fill", "--model", folder, f"{words} <mask>", status=FAILURE)
+        self.assertIn(b"the text was cut to 40 tokens", result.stderr)
 
     def test_next_sentence(self):
         folder = self.model("bert", special={4: ("mask_token", "[MASK]")})
@@ -133,6 +142,16 @@ class Shapes(CliCase):
                 self.assertAlmostEqual(found[0]["score"], golden[f"beam_score.{i}"][0], places=4)
             lines = self.pumice("translate", "--model", folder, "--max-tokens", 40, "--kv-f32", text="\n".join(texts)).stdout
             self.assertEqual(lines.decode().splitlines(), [found[0]["text"] for found in got["translations"]])
+
+    def test_translating_a_file(self):
+        """A line stays beside its translation, also where it is empty; an error says which it was."""
+        folder = self.model("marian")
+        out = self.pumice("translate", "--model", folder, "-n", 3, text="t5 t6\n\nt7\n").stdout.decode()
+        self.assertEqual([bool(line) for line in out.split("\n")], [True, False, True, False])
+        result = self.json("translate", "--model", folder, "-n", 3, "--json", text="t5 t6\n\nt7\n")
+        self.assertEqual(result["translations"][1][0]["text"], "")
+        said = self.pumice("translate", "--model", folder, "-n", 3, text=f"t5\n{self.words([5] * 500)}\n", status=FAILURE)
+        self.assertIn(b"text 2 of 2: a sequence of 500 tokens is too long: at most 64", said.stderr)
 
     def test_run_takes_the_prompt_as_the_source(self):
         golden, _ = read_golden("t5_gated")
@@ -180,6 +199,7 @@ class Shapes(CliCase):
                 (("translate", "--model", bert, "t5"), b"no encoder and decoder"),
                 (("translate", "--model", gpt2, "t5"), b"no encoder and decoder"),
                 (("run", "--raw", "--model", bert, "t5"), b"pumice embed"),
+                (("run", "--model", bert, "t5"), b"pumice embed"),
                 (("fill", "--model", bert, "t5"), b"no mask token"),
                 (("score", "--model", bert, "t5 t6"), b"no mask token"),
                 (("score", "--model", t5, "t5 t6"), b"--source"),
