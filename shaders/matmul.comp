@@ -21,8 +21,8 @@
 #define PM_X(t, j) pm_x4(min(t0 + t, rows - 1), block * 32 + 4 * j)
 #endif
 
-#if defined(W_PLAIN) && !defined(PM_SUBGROUP)
-#define PM_UNIT_VALUES(r, j) pm_values_at(unit, r, j) // in a loop: unrolled, weak compilers take seconds
+#if defined(W_PLAIN)
+#define PM_UNIT_VALUES(r, j) pm_values_at(unit * W_UNIT, r, j) // a unit at once takes too many registers
 #else
 #define PM_UNIT_VALUES(r, j) pm_values(u, r, j)
 #endif
@@ -72,10 +72,12 @@ void main()
     for (uint block = 0; block < push.n_blocks; block++) {
         uint unit = pm_unit_at(group, block, push.n_blocks);
 #if defined(W_PLAIN) && !defined(PM_SUBGROUP)
-        for (int j = 0; j < 8; j++)
+        for (int j = 0; j < 8; j++) // unrolled, weak compilers take seconds
             PM_STEP(j)
 #else
+#ifndef W_PLAIN
         pm_unit u = pm_load_unit(unit);
+#endif
 #ifdef PM_SUBGROUP
         vec4 part[PM_TILE];
         [[unroll]] for (int t = 0; t < PM_TILE; t++)

@@ -35,7 +35,7 @@ layout(set = 1, binding = PM_OUT_BIND + 5) writeonly restrict buffer out1_block 
 layout(set = 1, binding = PM_OUT_BIND + 6) writeonly restrict buffer out2_block { vec4 result2[]; };
 
 #ifdef W_PLAIN
-#define PM_ROW_VALUES(r, j) pm_values(u, r, j)
+#define PM_ROW_VALUES(r, j) pm_values_at(quants + unit * W_UNIT, r, j)
 #else
 #define PM_ROW_VALUES(r, j) pm_quants_mantissa(u, r, j)
 #endif
@@ -50,10 +50,20 @@ layout(set = 1, binding = PM_OUT_BIND + 6) writeonly restrict buffer out2_block 
     }
 
 // Four rows times a block of x, of which this invocation holds `part`; x_sums: the sums of its first and last 16 values.
-vec4 times_block(const pm_unit u, vec4 part, vec2 x_sums)
+// quants, scales, super: where the planes of the weight begin.
+vec4 times_block(uint unit, uint quants, uint scales, uint super, vec4 part, vec2 x_sums)
 {
     vec4 low = vec4(0.0), high = vec4(0.0);
+    pm_unit u = pm_load_scales(unit, scales, super);
+#if defined(W_SIGNED)
+    pm_load_quants(u, unit, quants, 0, 2); // the first half of each row
+#elif !defined(W_PLAIN)
+    pm_load_quants(u, unit, quants, 0, 1);
+#endif
     PM_ROW_STEP(0, low) PM_ROW_STEP(1, low) PM_ROW_STEP(2, low) PM_ROW_STEP(3, low)
+#if defined(W_SIGNED)
+    pm_load_quants(u, unit, quants, 1, 2);
+#endif
     PM_ROW_STEP(4, high) PM_ROW_STEP(5, high) PM_ROW_STEP(6, high) PM_ROW_STEP(7, high)
 #if defined(W_PLAIN)
     return low + high;
@@ -119,9 +129,9 @@ void main()
         x_sums.y = subgroupShuffle(four, 4) + subgroupShuffle(four, 5) + subgroupShuffle(four, 6) + subgroupShuffle(four, 7);
 #endif
         uint unit = pm_unit_at(from, block, push.n_blocks);
-        sum += times_block(pm_load_unit_from(unit, quants, scales, super), mine, x_sums);
+        sum += times_block(unit, quants, scales, super, mine, x_sums);
         if (PM_GATED != 0)
-            sum_up += times_block(pm_load_unit_from(unit, push.quants[1], push.scales[1], push.super[1]), mine, x_sums);
+            sum_up += times_block(unit, push.quants[1], push.scales[1], push.super[1], mine, x_sums);
     }
     if (PM_NORM != 0) {
         // Every eighth invocation holds the same values of x.

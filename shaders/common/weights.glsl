@@ -123,12 +123,17 @@ vec4 pm_sub_scales(uvec2 s, int which)
 }
 #endif
 
-// A unit of a weight whose planes begin at these elements of what is bound.
-pm_unit pm_load_unit_from(uint unit, uint quants, uint scales, uint first_super)
+// Of a unit of a weight whose planes begin at these elements of what is bound: what scales its quants; and its quants,
+// texels first, first + step, ... of them. Where invocations have few registers, loads next to their use are best.
+void pm_load_quants(inout pm_unit u, uint unit, uint quants, int first, int step)
+{
+    [[unroll]] for (int i = first; i < W_UNIT; i += step)
+        u.raw[i] = W_QUANTS(quants + unit * W_UNIT + i);
+}
+
+pm_unit pm_load_scales(uint unit, uint scales, uint first_super)
 {
     pm_unit u;
-    [[unroll]] for (int i = 0; i < W_UNIT; i++)
-        u.raw[i] = W_QUANTS(quants + unit * W_UNIT + i);
 #if defined(W_HALF_SCALES)
 #ifdef PM_TEXEL
     u.d = W_SCALES(scales + unit);
@@ -167,7 +172,9 @@ pm_unit pm_load_unit_from(uint unit, uint quants, uint scales, uint first_super)
 
 pm_unit pm_load_unit(uint unit)
 {
-    return pm_load_unit_from(unit, 0, 0, 0);
+    pm_unit u = pm_load_scales(unit, 0, 0);
+    pm_load_quants(u, unit, 0, 0, 1);
+    return u;
 }
 
 #ifndef W_PLAIN
@@ -237,13 +244,14 @@ vec4 pm_quants_mantissa(const pm_unit u, int r, int j)
 #endif
 
 #ifdef W_PLAIN
-// Values 4 j .. 4 j + 3 of row r of a unit that is not loaded as a whole; j and r need not be constants.
-vec4 pm_values_at(uint unit, int r, int j)
+// Values 4 j .. 4 j + 3 of row r of a unit that is not loaded as a whole, but begins at this element of plane 0; j and r
+// need not be constants.
+vec4 pm_values_at(uint quants, int r, int j)
 {
 #if defined(W_F32)
-    return uintBitsToFloat(W_QUANTS(unit * W_UNIT + 8 * r + j));
+    return uintBitsToFloat(W_QUANTS(quants + 8 * r + j));
 #else
-    uvec4 p = W_QUANTS(unit * W_UNIT + 4 * r + j / 2);
+    uvec4 p = W_QUANTS(quants + 4 * r + j / 2);
     uvec2 h = j % 2 == 0 ? p.xy : p.zw;
 #if defined(W_F16)
     return vec4(unpackHalf2x16(h.x), unpackHalf2x16(h.y));
