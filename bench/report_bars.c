@@ -93,7 +93,8 @@ void report_bars(FILE *out, const report *r, int model, const char *kind, const 
     double step = nice_step(most), scale = (WIDTH - LEFT - RIGHT) / most;
     fprintf(out, "<figure><figcaption>%s</figcaption>\n", title);
     legend(out, r, model);
-    fprintf(out, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\">\n", WIDTH, height + 18, title);
+    fprintf(out, "<svg class=\"bars\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\">\n", WIDTH, height + 18,
+            title);
     for (double at = 0; at <= most * 1.0001; at += step)
         fprintf(out,
                 "<path class=\"grid\" d=\"M%.1f %dv%d\"/><text class=\"tick\" x=\"%.1f\" y=\"%d\" "

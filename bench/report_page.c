@@ -22,7 +22,7 @@ static const char *const style =
     "h3{font-size:16px;margin:28px 0 8px}p{margin:6px 0}.soft,caption,figcaption+p{color:var(--soft)}\n"
     "figure{margin:14px 0;padding:14px 16px 10px;background:var(--card);border:1px solid "
     "var(--line);border-radius:8px}\n"
-    "figcaption{font-weight:600}svg{display:block;width:100%;height:auto;}\n"
+    "figcaption{font-weight:600}svg.bars{max-width:560px}svg{display:block;width:100%;height:auto;}\n"
     ".pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));gap:0 16px}\n"
     ".device{display:grid;grid-template-columns:minmax(260px,1fr) minmax(0,2.2fr);gap:0 20px;align-items:start}"
     "@media(max-width:760px){.device{grid-template-columns:1fr}}\n"
