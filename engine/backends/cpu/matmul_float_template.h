@@ -71,16 +71,16 @@ SIMD void float_one_row(const pm_cpu_matmul *job, int64_t panel, pm_type type)
     finish_row(job, panel, 0, sums[0], true);
 }
 
-/* Rows t to t + n_rows of one panel over the values [k0, k1). */
-SIMD void float_rows(const pm_cpu_matmul *job, int64_t panel, pm_type type, int64_t t, int64_t n_rows, int64_t k0,
-                     int64_t k1)
+/* Rows t to t + n_rows of one panel over the values [k0, k1); computes `most` rows (constant at each call). */
+SIMD void float_rows(const pm_cpu_matmul *job, int64_t panel, pm_type type, int64_t t, int64_t n_rows, int most,
+                     int64_t k0, int64_t k1)
 {
     const pm_cpu_panels *w = job->weight;
     const unsigned char *data = w->data + (size_t)panel * w->panel_bytes;
     const float *x = job->packed + t / PM_CPU_TILE * PM_CPU_TILE * w->k + t % PM_CPU_TILE;
     int64_t n0 = panel * PM_CPU_PANEL, n = w->n;
     vf sums[FLOAT_ROWS][VECTORS_PER_PANEL];
-    for (int r = 0; r < FLOAT_ROWS; r++)
+    for (int r = 0; r < most; r++)
         for (int v = 0; v < VECTORS_PER_PANEL; v++) {
             int64_t at = n0 + v * VF_N;
             bool resume = k0 > 0 && r < n_rows && at < n;
@@ -91,13 +91,13 @@ SIMD void float_rows(const pm_cpu_matmul *job, int64_t panel, pm_type type, int6
         vf weights[VECTORS_PER_PANEL];
         for (int v = 0; v < VECTORS_PER_PANEL; v++)
             weights[v] = load_weight(data, type, k, v);
-        for (int r = 0; r < FLOAT_ROWS; r++) {
+        for (int r = 0; r < most; r++) {
             vf value = vf_set1(x[k * PM_CPU_TILE + r]);
             for (int v = 0; v < VECTORS_PER_PANEL; v++)
                 sums[r][v] = vf_fma(weights[v], value, sums[r][v]);
         }
     }
-    for (int r = 0; r < FLOAT_ROWS; r++)
+    for (int r = 0; r < most; r++)
         if (r < n_rows)
             finish_row(job, panel, t + r, sums[r], k1 == w->k);
 }
@@ -110,12 +110,19 @@ SIMD void float_panels(const pm_cpu_matmul *job, int64_t panel_begin, int64_t pa
             float_one_row(job, panel, type);
         return;
     }
-    for (int64_t k0 = 0; k0 < k; k0 += SLAB) {
-        int64_t k1 = k - k0 < SLAB ? k : k0 + SLAB;
+    int64_t slab = job->n_rows <= FLOAT_ROWS ? k : SLAB; /* few rows: panels are read once, in one stream */
+    for (int64_t k0 = 0; k0 < k; k0 += slab) {
+        int64_t k1 = k - k0 < slab ? k : k0 + slab;
         for (int64_t t = 0; t < job->n_rows; t += FLOAT_ROWS) {
             int64_t n_rows = job->n_rows - t < FLOAT_ROWS ? job->n_rows - t : FLOAT_ROWS;
-            for (int64_t panel = panel_begin; panel < panel_end; panel++)
-                float_rows(job, panel, type, t, n_rows, k0, k1);
+            for (int64_t panel = panel_begin; panel < panel_end; panel++) {
+                if (n_rows > (FLOAT_ROWS + 1) / 2)
+                    float_rows(job, panel, type, t, n_rows, FLOAT_ROWS, k0, k1);
+                else if (n_rows > (FLOAT_ROWS + 3) / 4)
+                    float_rows(job, panel, type, t, n_rows, (FLOAT_ROWS + 1) / 2, k0, k1);
+                else
+                    float_rows(job, panel, type, t, n_rows, (FLOAT_ROWS + 3) / 4, k0, k1);
+            }
         }
     }
 }
