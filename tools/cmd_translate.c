@@ -93,6 +93,7 @@ static pm_status translate_line(cli_engine *engine, const translate_options *opt
     pm_status status = encode_source(engine, options, line, &source, err);
     if (status == PM_OK && source.n == 0) { /* nothing becomes nothing, and lines stay beside their translations */
         const pm_hypothesis nothing = {0};
+        pm_tokens_free(&source);
         return put(engine, options, &nothing, list, err);
     }
     if (status == PM_OK)

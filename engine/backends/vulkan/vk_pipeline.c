@@ -165,7 +165,7 @@ static VkResult compile(pm_vk_device *device, pm_vk_pipeline *pipeline)
 static uint32_t texels_of(const pm_vk_dispatch *dispatch)
 {
     uint32_t texels = 0;
-    for (uint32_t i = 0; i < dispatch->n_bind; i++)
+    for (uint32_t i = 0; i < dispatch->n_bind && i < PM_VK_MAX_BIND; i++)
         texels |= (dispatch->bind[i].slice.view != PM_VK_VIEW_BUFFER ? 1u : 0u) << i;
     return texels;
 }
