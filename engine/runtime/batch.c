@@ -52,10 +52,10 @@ struct pm_batch {
 static pm_status choose_pages(pm_model *model, const pm_batch_options *o, const pm_session_options *session,
                               pm_paging *paging, pm_error *err)
 {
-    int64_t wanted = o->n_cache ? o->n_cache : (int64_t)paging->n_sequences * session->n_ctx;
-    int64_t n = (wanted + paging->page - 1) / paging->page;
+    int64_t n = o->n_cache ? ((int64_t)o->n_cache + paging->page - 1) / paging->page
+                           : (int64_t)paging->n_sequences * paging->pages_each;
     if (n > INT32_MAX / paging->page)
-        return pm_fail(err, PM_ERR_LIMIT, "a KV cache of %lld tokens is too large", (long long)wanted);
+        return pm_fail(err, PM_ERR_LIMIT, "a KV cache of %lld tokens is too large", (long long)n * paging->page);
     paging->n_pages = (int32_t)n;
     if (o->n_cache)
         return PM_OK;
