@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "parts/plugin_fail.h"
+
 enum { AHEAD = 16 }; /* spellings whose slots are fetched before they are filled in */
 
 uint64_t pm_hash_long_spelling(const pm_vocabulary *v, const char *text, size_t n)
@@ -22,7 +24,7 @@ int pm_vocabulary_index_create(pm_vocabulary_index *index, size_t n)
     while (n_slots < n + n / 4)
         n_slots *= 2;
     index->mask = n_slots - 1;
-    index->slots = calloc(n_slots, sizeof *index->slots);
+    index->slots = pm_large_table(calloc(n_slots, sizeof *index->slots), n_slots * sizeof *index->slots);
     return index->slots != NULL;
 }
 

@@ -19,7 +19,7 @@ static pm_plugin_code allocate_slots(bpe_merges *merges, size_t n, const pm_plug
     merges->shift = 64 - 4;
     for (; n_slots < n + n / 2; n_slots *= 2)
         merges->shift--;
-    merges->slots = malloc(n_slots * sizeof *merges->slots);
+    merges->slots = pm_large_table(malloc(n_slots * sizeof *merges->slots), n_slots * sizeof *merges->slots);
     if (!merges->slots)
         return pm_plugin_fail_memory(message, "the merges");
     merges->mask = n_slots - 1;

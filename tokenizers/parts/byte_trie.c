@@ -122,7 +122,7 @@ static int grow_units(trie_builder *b, size_t n)
     pm_trie_unit *units = old > 0 ? realloc(b->trie->units, size * sizeof *units) : calloc(size, sizeof *units);
     if (!units)
         return 0;
-    b->trie->units = units;
+    b->trie->units = pm_large_table(units, size * sizeof *units);
     if (old > 0)
         memset(units + old, 0, (size - old) * sizeof *units);
     uint64_t *taken = realloc(b->units_taken, (size / 64 + 1) * sizeof *taken);

@@ -1,4 +1,4 @@
-/* How the code inside plugins reports failure: see pm_plugin_message in pumice/plugin.h. */
+/* How the code inside plugins reports failure (see pm_plugin_message in pumice/plugin.h) and allocates memory. */
 #ifndef PUMICE_PARTS_PLUGIN_FAIL_H
 #define PUMICE_PARTS_PLUGIN_FAIL_H
 
@@ -26,5 +26,9 @@ pm_plugin_code pm_plugin_fail_memory(const pm_plugin_message *message, const cha
 
 /* Makes room for at least `count` elements of *items, of which there is room for *capacity, doubling it. */
 int pm_grow(void **items, size_t *capacity, size_t count, size_t element_size);
+
+/* Says of memory that was allocated just now, and not touched, that most of it will be: large tables are then made
+ * of huge pages where the system has them, which saves thousands of page faults. Returns it; NULL is fine. */
+void *pm_large_table(void *memory, size_t n_bytes);
 
 #endif

@@ -116,7 +116,8 @@ pm_plugin_code pm_token_map_create(const pm_token_table *table, unsigned kinds, 
     int shift = 60;
     for (; n_slots < table->n + table->n / 2; n_slots *= 2)
         shift--;
-    *map = (pm_token_map){table, calloc(n_slots, sizeof *map->slots), n_slots - 1, shift};
+    *map = (pm_token_map){.table = table, .mask = n_slots - 1, .shift = shift};
+    map->slots = pm_large_table(calloc(n_slots, sizeof *map->slots), n_slots * sizeof *map->slots);
     pm_plugin_code code = map->slots ? PM_PLUGIN_OK : pm_plugin_fail_memory(message, "the vocabulary's index");
     for (size_t i = 0; i < table->n && code == PM_PLUGIN_OK; i++) {
         if (i + PREFETCHED < table->n) {
