@@ -8,6 +8,7 @@
  * The formats are one function, made special by constants at each call.
  */
 #include "backends/cpu/cpu_kernels.h"
+#include "backends/cpu/matmul_int_formats.h"
 
 #include <immintrin.h>
 #include <string.h>
@@ -15,11 +16,6 @@
 #define INLINE static inline __attribute__((always_inline))
 
 enum { MOST_ROWS = 8 };
-
-typedef struct int_format {
-    bool nibbles, f32_scales, has_mins, halves;
-    int offset_shift;
-} int_format;
 
 INLINE __m512 load_scales(const unsigned char *at, bool f32_scales)
 {
@@ -145,29 +141,5 @@ INLINE void all_panels(const pm_cpu_matmul *job, int64_t panel_begin, int64_t pa
 
 void pm_cpu_matmul_int_avx512(const pm_cpu_matmul *job, int64_t panel_begin, int64_t panel_end)
 {
-    static const int_format q4_0 = {.nibbles = true, .offset_shift = 3};
-    static const int_format q4_1 = {.nibbles = true, .has_mins = true, .offset_shift = -1};
-    static const int_format q4_k = {.nibbles = true, .f32_scales = true, .has_mins = true, .offset_shift = -1};
-    static const int_format q8_0 = {.offset_shift = 7};
-    static const int_format q5_0 = {.offset_shift = 4};
-    static const int_format q5_1 = {.has_mins = true, .offset_shift = -1};
-    static const int_format q5_k = {.f32_scales = true, .has_mins = true, .offset_shift = -1};
-    static const int_format q6_k = {.f32_scales = true, .halves = true, .offset_shift = 5};
-    switch (job->weight->type) {
-#define CASE(type, format)                                                                                        \
-    case PM_TYPE_##type:                                                                                          \
-        all_panels(job, panel_begin, panel_end, format);                                                          \
-        break
-        CASE(Q4_0, q4_0);
-        CASE(Q4_1, q4_1);
-        CASE(Q4_K, q4_k);
-        CASE(Q8_0, q8_0);
-        CASE(Q5_0, q5_0);
-        CASE(Q5_1, q5_1);
-        CASE(Q5_K, q5_k);
-        CASE(Q6_K, q6_k);
-#undef CASE
-    default:
-        break; /* no other type is packed with integer layouts */
-    }
+    FOR_INT_FORMAT(all_panels, job, panel_begin, panel_end)
 }

@@ -15,13 +15,9 @@
  * The formats are one function, made special by constants at each call.
  */
 #include "backends/cpu/cpu_kernels.h"
+#include "backends/cpu/matmul_int_formats.h"
 
 enum { FOUR = 4, QUARTERS = PM_CPU_PANEL / FOUR };
-
-typedef struct int_format {
-    bool nibbles, wide /* all 8 bits are used */, f32_scales, has_mins, halves;
-    int offset_shift;
-} int_format;
 
 /* The scales of rows 4 quarter to 4 quarter + 3. */
 INLINE float32x4_t load_scales(const unsigned char *at, int quarter, bool f32_scales)
@@ -133,29 +129,5 @@ INLINE void all_panels(const pm_cpu_matmul *job, int64_t panel_begin, int64_t pa
 
 void MATMUL_INT(const pm_cpu_matmul *job, int64_t panel_begin, int64_t panel_end)
 {
-    static const int_format q4_0 = {.nibbles = true, .offset_shift = 3};
-    static const int_format q4_1 = {.nibbles = true, .has_mins = true, .offset_shift = -1};
-    static const int_format q4_k = {.nibbles = true, .f32_scales = true, .has_mins = true, .offset_shift = -1};
-    static const int_format q8_0 = {.wide = true, .offset_shift = 7};
-    static const int_format q5_0 = {.offset_shift = 4};
-    static const int_format q5_1 = {.has_mins = true, .offset_shift = -1};
-    static const int_format q5_k = {.f32_scales = true, .has_mins = true, .offset_shift = -1};
-    static const int_format q6_k = {.f32_scales = true, .halves = true, .offset_shift = 5};
-    switch (job->weight->type) {
-#define CASE(type, format)                                                                                        \
-    case PM_TYPE_##type:                                                                                          \
-        all_panels(job, panel_begin, panel_end, format);                                                          \
-        break
-        CASE(Q4_0, q4_0);
-        CASE(Q4_1, q4_1);
-        CASE(Q4_K, q4_k);
-        CASE(Q8_0, q8_0);
-        CASE(Q5_0, q5_0);
-        CASE(Q5_1, q5_1);
-        CASE(Q5_K, q5_k);
-        CASE(Q6_K, q6_k);
-#undef CASE
-    default:
-        break; /* no other type is packed with integer layouts */
-    }
+    FOR_INT_FORMAT(all_panels, job, panel_begin, panel_end)
 }
