@@ -60,7 +60,7 @@ static pm_status choose_pages(pm_model *model, const pm_batch_options *o, const 
     if (o->n_cache)
         return PM_OK;
     uint64_t bytes, most = model->device->info.memory_free / 4;
-    PM_TRY(pm_session_paged_bytes(model, session, paging, &bytes, err));
+    PM_TRY(pm_session_cache_bytes(model, session, paging, &bytes, err));
     if (most && bytes > most)
         n = (int64_t)((double)n * (double)most / (double)bytes);
     paging->n_pages = (int32_t)(n < paging->pages_each ? paging->pages_each : n);

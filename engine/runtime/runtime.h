@@ -56,8 +56,8 @@ struct pm_row_sampling pm_sampling_settings(const pm_sampling *sampling, int32_t
 /* PM_ERR_LIMIT where a session's KV cache would not fit beside the model's weights, which need not be loaded yet. */
 pm_status pm_session_check_fit(pm_model *model, const pm_session_options *options, pm_error *err);
 
-/* Bytes of the KV cache that this paging needs. */
-pm_status pm_session_paged_bytes(const pm_model *model, const pm_session_options *options, const pm_paging *paging,
+/* Bytes of the KV cache of a session with these options; paging all zero: one timeline. */
+pm_status pm_session_cache_bytes(const pm_model *model, const pm_session_options *options, const pm_paging *paging,
                                  uint64_t *bytes, pm_error *err);
 
 /* There is at least one token, and all are of the vocabulary. */

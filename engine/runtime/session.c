@@ -40,7 +40,7 @@ static uint64_t states_bytes(const pm_state_desc *descs, size_t n)
     return bytes;
 }
 
-pm_status pm_session_paged_bytes(const pm_model *model, const pm_session_options *options, const pm_paging *paging,
+pm_status pm_session_cache_bytes(const pm_model *model, const pm_session_options *options, const pm_paging *paging,
                                  uint64_t *bytes, pm_error *err)
 {
     pm_graph_shape shape = shape_of(options, paging);
@@ -116,7 +116,7 @@ pm_status pm_session_check_fit(pm_model *model, const pm_session_options *option
     pm_session session = {.model = model, .options = *options};
     uint64_t bytes;
     PM_TRY(choose_sizes(&session, err));
-    PM_TRY(pm_session_paged_bytes(model, &session.options, &session.paging, &bytes, err));
+    PM_TRY(pm_session_cache_bytes(model, &session.options, &session.paging, &bytes, err));
     return check_memory(&session, model->def->info.file_bytes, bytes, err);
 }
 

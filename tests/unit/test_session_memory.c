@@ -51,7 +51,7 @@ static void what_is_offered_fits(void **state)
     static const pm_paging none;
     pm_session_options options = {.n_ctx = 100};
     assert_int_equal(pm_model_open(MODEL, device, NULL, &model, NULL), PM_OK);
-    assert_int_equal(pm_session_paged_bytes(model, &options, &none, &bytes, NULL), PM_OK);
+    assert_int_equal(pm_session_cache_bytes(model, &options, &none, &bytes, NULL), PM_OK);
     device->info.memory_free = pm_model_get_info(model)->device_bytes + bytes / 2;
     assert_int_equal(pm_session_create(model, &options, &session, &err), PM_ERR_LIMIT);
     assert_int_equal(offered(&err), 50);

@@ -104,8 +104,7 @@ typedef struct pm_cpu_attention {
     bool f16;
     const pm_node *node; /* for pm_attention_span_of */
     const int32_t *positions;
-    const int32_t
-        *pages; /* page numbers of the one sequence that all queries see; NULL: slots follow each other */
+    const int32_t *pages;  /* of the one sequence that all queries see; NULL: slots follow each other */
     int64_t page, n_pages; /* slots of a page; pages of the caches */
     const float *bias;     /* of the kv head's first query head: n_bias values a head, by distance; or NULL */
     int64_t n_bias;
