@@ -44,6 +44,9 @@ void report_text(FILE *out, const char *text); /* escaped */
 double report_number(const json_t *object, const char *key);
 const char *report_string(const json_t *object, const char *key);
 const json_t *report_rate(const report_run *run, const char *name); /* NULL: not measured */
+/* The rates of this kind (NULL: of any) that some run of the model has, in the order of their first mention, at most
+ * `most`; how many they are. */
+size_t report_rate_names(const report *r, int model, const char *kind, const char **names, size_t most);
 
 /* Rates whose kind is `kind` of the runs of a model, side by side, as bars. Nothing where there are none. */
 void report_bars(FILE *out, const report *r, int model, const char *kind, const char *title);

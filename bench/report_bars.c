@@ -12,27 +12,6 @@ typedef struct tests {
     size_t n;
 } tests;
 
-/* The tests of this kind that any run of the model has, in the order of their first mention. */
-static void collect(const report *r, int model, const char *kind, tests *out)
-{
-    *out = (tests){.n = 0};
-    for (size_t i = 0; i < r->n_runs; i++) {
-        size_t index;
-        json_t *rate;
-        if (r->runs[i].model != model)
-            continue;
-        json_array_foreach(json_object_get(r->runs[i].device, "rates"), index, rate)
-        {
-            const char *name = report_string(rate, "name");
-            size_t known = 0;
-            while (known < out->n && strcmp(out->names[known], name) != 0)
-                known++;
-            if (known == out->n && out->n < MAX_TESTS && strcmp(report_string(rate, "kind"), kind) == 0)
-                out->names[out->n++] = name;
-        }
-    }
-}
-
 /* 1, 2 or 5 times a power of ten: about four steps to `most`. */
 static double nice_step(double most)
 {
@@ -79,7 +58,7 @@ void report_bars(FILE *out, const report *r, int model, const char *kind, const 
     tests t;
     double most = 0;
     int height = TOP;
-    collect(r, model, kind, &t);
+    t.n = report_rate_names(r, model, kind, t.names, MAX_TESTS);
     if (t.n == 0)
         return;
     for (size_t test = 0; test < t.n; test++, height += BETWEEN)

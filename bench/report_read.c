@@ -40,6 +40,27 @@ void report_text(FILE *out, const char *text)
         }
 }
 
+size_t report_rate_names(const report *r, int model, const char *kind, const char **names, size_t most)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->n_runs; i++) {
+        size_t index;
+        json_t *rate;
+        if (r->runs[i].model != model)
+            continue;
+        json_array_foreach(json_object_get(r->runs[i].device, "rates"), index, rate)
+        {
+            const char *name = report_string(rate, "name");
+            size_t known = 0;
+            while (known < n && strcmp(names[known], name) != 0)
+                known++;
+            if (known == n && n < most && (!kind || strcmp(report_string(rate, "kind"), kind) == 0))
+                names[n++] = name;
+        }
+    }
+    return n;
+}
+
 const json_t *report_rate(const report_run *run, const char *name)
 {
     size_t index;

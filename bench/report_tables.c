@@ -30,26 +30,6 @@ static const char *why_skipped(const report_run *run, const char *name)
     return "";
 }
 
-static size_t rate_names(const report *r, int model, const char **names)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < r->n_runs; i++) {
-        size_t index;
-        json_t *rate;
-        if (r->runs[i].model != model)
-            continue;
-        json_array_foreach(json_object_get(r->runs[i].device, "rates"), index, rate)
-        {
-            size_t known = 0;
-            while (known < n && strcmp(names[known], report_string(rate, "name")) != 0)
-                known++;
-            if (known == n && n < MAX_NAMES)
-                names[n++] = report_string(rate, "name");
-        }
-    }
-    return n;
-}
-
 static void rate_cell(FILE *out, const report_run *run, const char *name)
 {
     const json_t *rate = report_rate(run, name), *samples = json_object_get(rate, "samples");
@@ -75,7 +55,7 @@ static void rate_cell(FILE *out, const report_run *run, const char *name)
 void report_table_rates(FILE *out, const report *r, int model)
 {
     const char *names[MAX_NAMES];
-    size_t n = rate_names(r, model, names);
+    size_t n = report_rate_names(r, model, NULL, names, MAX_NAMES);
     fputs("<div class=\"scroll\"><table><caption>Tokens a second (median), and the share of the limit that the "
           "device's own "
           "ceilings set</caption><thead><tr><th></th>",
