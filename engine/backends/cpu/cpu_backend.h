@@ -1,9 +1,10 @@
 /* The cpu backend's own types: device, weights, states, and programs as lists of steps.
  *
  * A graph is lowered to steps (cpu_program.c). A step is a kernel over a number of items that are independent of
- * each other; the threads of the pool take them in chunks from a counter, so that a thread that loses its core for
- * a while holds up nobody. Steps that need nothing of each other form an epoch and run into each other; an epoch
- * begins when all items of the one before are done. It is also the unit of the memory plan.
+ * each other. Each thread of the pool has a run of them, which it takes in chunks, so that it reads its weights as
+ * one stream; then it takes from the runs of the others, so that a thread that loses its core for a while holds up
+ * nobody. Steps that need nothing of each other form an epoch and run into each other; an epoch begins when all
+ * items of the one before are done. It is also the unit of the memory plan.
  */
 #ifndef PUMICE_CPU_BACKEND_H
 #define PUMICE_CPU_BACKEND_H
@@ -54,7 +55,12 @@ typedef struct pm_cpu_step_kind {
     size_t (*scratch)(const pm_cpu_step *step); /* floats; NULL: none */
 } pm_cpu_step_kind;
 
-enum { PM_CPU_STEP_READS = 8, PM_CPU_STEP_WRITES = 2, PM_CPU_ATTENTION_PARTS = 16 };
+enum { PM_CPU_STEP_READS = 8, PM_CPU_STEP_WRITES = 2, PM_CPU_ATTENTION_PARTS = 16, PM_CPU_MAX_RUNS = 16 };
+
+/* The number of the pass in the upper half, a count in the lower: nobody has to set it back. */
+typedef struct pm_cpu_counter {
+    _Alignas(64) atomic_ullong value;
+} pm_cpu_counter;
 
 struct pm_cpu_step {
     const pm_cpu_step_kind *kind;
@@ -71,8 +77,8 @@ struct pm_cpu_step {
     pm_cpu_acts acts; /* read or made */
     float *packed;    /* read or made; of attention: room for parts */
     const pm_cpu_panels *panels;
-    _Alignas(64) atomic_llong next; /* the next item to be taken */
-    atomic_int *done;               /* of attention: parts finished, by kv head */
+    pm_cpu_counter *taken; /* [n_runs] items of each run of them */
+    atomic_int *done;      /* of attention: parts finished, by kv head */
 };
 
 typedef struct pm_cpu_extra { /* a buffer of the program's own */
@@ -80,10 +86,6 @@ typedef struct pm_cpu_extra { /* a buffer of the program's own */
     const pm_tensor *of; /* the activation that it is another form of; NULL: none */
     int64_t k;
 } pm_cpu_extra;
-
-typedef struct pm_cpu_epoch {
-    _Alignas(64) atomic_llong done; /* items, of all its steps */
-} pm_cpu_epoch;
 
 struct pm_program {
     pm_cpu_device *device;
@@ -95,9 +97,11 @@ struct pm_program {
     size_t n_steps, cap_steps;
     pm_cpu_extra *extras;
     size_t n_extras, cap_extras;
-    pm_cpu_epoch *epochs;
-    int32_t n_epochs;
-    unsigned char **data; /* by buffer number */
+    pm_cpu_counter *counters; /* of the steps' items that are taken and the epochs' that are done */
+    pm_cpu_counter *epochs;   /* [n_epochs] */
+    int32_t n_epochs, n_runs; /* runs that a step's items are in: threads, up to PM_CPU_MAX_RUNS */
+    uint32_t pass;            /* the number of the pass that runs */
+    unsigned char **data;     /* by buffer number */
     unsigned char *arena;
     size_t arena_bytes;
     float *scratch;        /* of all threads */

@@ -70,6 +70,24 @@ static inline const unsigned char *pm_cpu_block_mins(const pm_cpu_panels *p, con
     return panel + b / 2 * p->pair_bytes + index * PM_CPU_PANEL * (p->f32_scales ? 4 : 2);
 }
 
+/* Asks for n bytes that will be read soon. (asm: GCC takes a function that does nothing but __builtin_prefetch for
+ * one without effect, and leaves its calls out.) */
+static inline void pm_cpu_fetch(const unsigned char *at, int64_t n_bytes)
+{
+    enum { LINE = 64 };
+    __asm__ volatile("");
+    for (int64_t i = 0; i < n_bytes; i += LINE)
+        __builtin_prefetch(at + i);
+}
+
+/* Asks for what comes some blocks behind block b in the stream of panels. The instructions of a few rows of
+ * activations fill a processor's window, so that by itself it would come to these loads too late. */
+static inline void pm_cpu_fetch_ahead(const pm_cpu_panels *p, const unsigned char *panel, int64_t b)
+{
+    enum { AHEAD = 4096 };
+    pm_cpu_fetch(panel + b * (p->pair_bytes / 2) + AHEAD, p->pair_bytes / 2);
+}
+
 /* What goes with 32 quantised activations x ~ d q. */
 typedef struct pm_cpu_act_block {
     float d;

@@ -86,22 +86,14 @@ static pm_cpu_step *add_step(pm_program *program, const pm_cpu_step_kind *kind, 
 {
     if (program->n_steps == program->cap_steps) {
         size_t cap = program->cap_steps ? program->cap_steps * 2 : 64;
-        pm_cpu_step *grown = aligned_alloc(_Alignof(pm_cpu_step), cap * sizeof *grown);
+        pm_cpu_step *grown = realloc(program->steps, cap * sizeof *grown);
         if (!grown)
             return NULL;
-        if (program->n_steps > 0)
-            memcpy((void *)grown, (const void *)program->steps, program->n_steps * sizeof *grown);
-        free(program->steps);
         program->steps = grown;
         program->cap_steps = cap;
     }
     pm_cpu_step *step = &program->steps[program->n_steps++];
-    memset((void *)step, 0, sizeof *step);
-    atomic_init(&step->next, 0);
-    step->kind = kind;
-    step->node = node;
-    step->node_index = (int32_t)index;
-    step->extra = -1;
+    *step = (pm_cpu_step){.kind = kind, .node = node, .node_index = (int32_t)index, .extra = -1};
     for (int i = 0; i < PM_CPU_STEP_READS; i++)
         step->reads[i] = -1;
     for (int i = 0; i < PM_CPU_STEP_WRITES; i++)

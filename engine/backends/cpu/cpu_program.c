@@ -23,7 +23,7 @@ void pm_cpu_program_destroy(pm_device *device, pm_program *program)
     free(program->arena);
     free(program->scratch);
     free((void *)program->done);
-    free((void *)program->epochs);
+    free((void *)program->counters);
     free(program);
 }
 
@@ -140,12 +140,26 @@ static void place_step(pm_program *program, pm_cpu_step *step, atomic_int **done
         step->out = NULL; /* only the 8-bit form is wanted */
 }
 
+static pm_status make_counters(pm_program *program, pm_error *err)
+{
+    int n_threads = pm_threads_count(program->device->threads);
+    program->n_runs = n_threads < PM_CPU_MAX_RUNS ? n_threads : PM_CPU_MAX_RUNS;
+    size_t n_runs = (size_t)program->n_runs, n = program->n_steps * n_runs + (size_t)program->n_epochs;
+    program->done = calloc(program->n_done + 1, sizeof *program->done);
+    program->counters = aligned_alloc(_Alignof(pm_cpu_counter), n * sizeof *program->counters);
+    if (!program->done || !program->counters)
+        return pm_fail_memory(err, n * sizeof *program->counters, "the counters of a plan");
+    for (size_t i = 0; i < n; i++)
+        atomic_init(&program->counters[i].value, 0);
+    program->epochs = program->counters + program->n_steps * n_runs;
+    for (size_t s = 0; s < program->n_steps; s++)
+        program->steps[s].taken = program->counters + s * n_runs;
+    return PM_OK;
+}
+
 static pm_status place_steps(pm_program *program, pm_error *err)
 {
-    program->done = calloc(program->n_done + 1, sizeof *program->done);
-    program->epochs = aligned_alloc(_Alignof(pm_cpu_epoch), (size_t)program->n_epochs * sizeof *program->epochs);
-    if (!program->done || !program->epochs)
-        return pm_fail_memory(err, program->n_done * sizeof *program->done, "the counters of a plan");
+    PM_TRY(make_counters(program, err));
     atomic_int *done = program->done;
     for (size_t s = 0; s < program->n_steps; s++) {
         pm_cpu_step *step = &program->steps[s];

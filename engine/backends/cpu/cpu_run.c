@@ -1,5 +1,5 @@
-/* Running a program of the cpu backend: every thread walks the list of steps and takes items of each until none
- * are left.
+/* Running a program of the cpu backend: every thread walks the list of steps and takes items of each, first of its
+ * own run of them, until none are left.
  *
  * Before an epoch a thread waits until the items of the one before are done, not until all threads have come: one
  * that the system keeps from running holds up the others only if it has items in its hands. When it runs again it
@@ -39,22 +39,47 @@ int64_t pm_cpu_grain_one(const pm_cpu_step *step, const pm_cpu_context *context,
     return 1;
 }
 
+static int64_t count_of(unsigned long long value, uint32_t pass)
+{
+    return value >> 32 == pass ? (int64_t)(uint32_t)value : 0;
+}
+
+/* Adds n, but to a count of `limit` and more nothing; returns the count before. */
+static int64_t count_up(pm_cpu_counter *counter, uint32_t pass, int64_t n, int64_t limit)
+{
+    unsigned long long value = atomic_load_explicit(&counter->value, memory_order_relaxed), next;
+    int64_t count;
+    do {
+        count = count_of(value, pass);
+        if (count >= limit)
+            return count;
+        next = (unsigned long long)pass << 32 | (uint32_t)(count + n);
+    } while (!atomic_compare_exchange_weak_explicit(&counter->value, &value, next, memory_order_release,
+                                                    memory_order_relaxed));
+    return count;
+}
+
 /* Takes items until none are left, and returns how many there were in all. */
-static int64_t run_step(pm_cpu_step *step, const pm_cpu_context *context, pm_cpu_epoch *epoch)
+static int64_t run_step(const pm_program *program, const pm_cpu_step *step, const pm_cpu_context *context,
+                        int thread)
 {
     int64_t n = step->kind->items(step, context);
-    if (atomic_load_explicit(&step->next, memory_order_relaxed) >= n)
-        return n;
     int64_t grain = step->kind->grain ? step->kind->grain(step, context, n) : n / (context->n_threads * 8);
     grain = grain < 1 ? 1 : grain;
-    for (;;) {
-        int64_t begin = atomic_fetch_add_explicit(&step->next, grain, memory_order_relaxed);
-        if (begin >= n)
-            return n;
-        int64_t end = n - begin < grain ? n : begin + grain;
-        step->kind->run(step, context, begin, end);
-        atomic_fetch_add_explicit(&epoch->done, end - begin, memory_order_release);
+    int n_runs = program->n_runs;
+    for (int i = 0; i < n_runs; i++) {
+        int run = (thread + i) % n_runs;
+        int64_t first = n * run / n_runs, left = n * (run + 1) / n_runs - first;
+        for (;;) {
+            int64_t begin = count_up(&step->taken[run], program->pass, grain, left);
+            if (begin >= left)
+                break;
+            int64_t end = left - begin < grain ? left : begin + grain;
+            step->kind->run(step, context, first + begin, first + end);
+            count_up(&program->epochs[step->epoch], program->pass, end - begin, INT64_MAX);
+        }
     }
+    return n;
 }
 
 static void trace_step(const run_work *work, const pm_cpu_step *step, unsigned long long start)
@@ -81,12 +106,12 @@ static void pause_core(void)
 #endif
 }
 
-/* Waits until n items of the epoch are done. Short naps after a while leave the core to a thread that has the
+/* Waits until n items of an epoch are done. Short naps after a while leave the core to a thread that has the
  * items but no core. */
-static void wait_for(const pm_cpu_epoch *epoch, int64_t n)
+static void wait_for(const pm_cpu_counter *done, uint32_t pass, int64_t n)
 {
     unsigned long long start = 0;
-    for (unsigned i = 1; atomic_load_explicit(&epoch->done, memory_order_acquire) < n; i++) {
+    for (unsigned i = 1; count_of(atomic_load_explicit(&done->value, memory_order_acquire), pass) < n; i++) {
         pause_core();
         if (i % 64 != 0)
             continue;
@@ -120,19 +145,19 @@ static void run_thread(void *user, int thread, int n_threads)
     int32_t epoch = -1;
     int64_t n_items = 0; /* of the epoch */
     for (size_t s = 0; s < program->n_steps; s++) {
-        pm_cpu_step *step = &program->steps[s];
+        const pm_cpu_step *step = &program->steps[s];
         if (!selected(work->options, step))
             continue;
         if (step->epoch != epoch) {
             if (epoch >= 0)
-                wait_for(&program->epochs[epoch], n_items);
+                wait_for(&program->epochs[epoch], program->pass, n_items);
             if (!go_on(work, thread))
                 return;
             epoch = step->epoch;
             n_items = 0;
         }
         unsigned long long start = trace ? pm_trace_now_ns() : 0;
-        n_items += run_step(step, &context, &program->epochs[epoch]);
+        n_items += run_step(program, step, &context, thread);
         if (trace)
             trace_step(work, step, start);
     }
@@ -145,12 +170,9 @@ pm_status pm_cpu_program_run(pm_device *device, pm_program *program, const pm_ru
     run_work work = {.program = program, .params = params, .options = options ? options : &none};
     atomic_init(&work.stopped, 0);
     (void)device;
-    for (size_t s = 0; s < program->n_steps; s++)
-        atomic_store_explicit(&program->steps[s].next, 0, memory_order_relaxed);
     for (size_t i = 0; i < program->n_done; i++)
         atomic_store_explicit(&program->done[i], 0, memory_order_relaxed);
-    for (int32_t i = 0; i < program->n_epochs; i++)
-        atomic_store_explicit(&program->epochs[i].done, 0, memory_order_relaxed);
+    program->pass++; /* counters of older passes count as zero */
     pm_threads_run(program->device->threads, run_thread, &work);
     if (atomic_load(&work.stopped))
         return pm_fail(err, PM_ERR_CANCELLED, "the run was stopped");

@@ -105,10 +105,13 @@ INLINE void panel_rows(const pm_cpu_matmul *job, int64_t panel, int half, int64_
     const int8_t *q = job->acts.q + t * weight->k;
     const pm_cpu_act_block *a = job->acts.blocks + t * weight->n_blocks;
     int64_t k = weight->k, n_blocks = weight->n_blocks;
+    bool fetch = half == 0 && t == 0 && n_rows > 1;
     __m256 sums[MOST_ROWS];
     for (int r = 0; r < n_rows; r++)
         sums[r] = _mm256_setzero_ps();
     for (int64_t b = 0; b < n_blocks; b++) {
+        if (fetch)
+            pm_cpu_fetch_ahead(weight, data, b);
         const unsigned char *values = pm_cpu_block_values(weight, data, b);
         if (f.halves) {
             __m256 scale = load_scales(pm_cpu_block_scales(weight, data, b, 0), half, f.f32_scales);

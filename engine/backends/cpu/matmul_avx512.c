@@ -2,7 +2,7 @@
  *
  * vpdpbusd multiplies unsigned by signed bytes and adds four products to each 32-bit lane, a lane being a row of
  * the panel; the four activations that every lane needs come as an embedded broadcast. A panel is taken with up to
- * 8 rows of activations at a time, so that its nibbles are unpacked once for all of them. Every lane starts from
+ * 16 rows of activations at a time, so that its nibbles are unpacked once for all of them. Every lane starts from
  * -offset * sum(activations), which costs a shift and makes unsigned weights signed.
  *
  * The formats are one function, made special by constants at each call.
@@ -15,7 +15,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { MOST_ROWS = 8 };
+enum { MOST_ROWS = 16 };
 
 INLINE __m512 load_scales(const unsigned char *at, bool f32_scales)
 {
@@ -77,6 +77,7 @@ INLINE pm_cpu_panels places(int_format f)
 /* Rows t to t + n_rows of one panel. */
 INLINE void panel_rows(const pm_cpu_matmul *job, int64_t panel, int64_t t, int n_rows, int_format f)
 {
+    bool fetch = t == 0 && n_rows > 1;
     const pm_cpu_panels *weight = job->weight;
     const unsigned char *data = weight->data + (size_t)panel * weight->panel_bytes;
     const int8_t *q = job->acts.q + t * weight->k;
@@ -87,6 +88,8 @@ INLINE void panel_rows(const pm_cpu_matmul *job, int64_t panel, int64_t t, int n
     for (int r = 0; r < n_rows; r++)
         sums[r] = _mm512_setzero_ps();
     for (int64_t b = 0; b < n_blocks; b++) {
+        if (fetch)
+            pm_cpu_fetch_ahead(&p, data, b);
         __m512i w[8];
         load_block(pm_cpu_block_values(&p, data, b), f.nibbles, w);
         __m512 scale = load_scales(pm_cpu_block_scales(&p, data, b, 0), f.f32_scales), scale_hi = scale,
@@ -95,7 +98,7 @@ INLINE void panel_rows(const pm_cpu_matmul *job, int64_t panel, int64_t t, int n
             scale_hi = load_scales(pm_cpu_block_scales(&p, data, b, 1), f.f32_scales);
         if (f.has_mins)
             min = load_scales(pm_cpu_block_mins(&p, data, b), f.f32_scales);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int r = 0; r < n_rows; r++) {
             const int8_t *qr = q + r * k + b * PM_CPU_BLOCK;
             const pm_cpu_act_block *ar = a + r * n_blocks + b;
@@ -124,8 +127,12 @@ INLINE void all_panels(const pm_cpu_matmul *job, int64_t panel_begin, int64_t pa
     int64_t n_rows = job->n_rows;
     for (int64_t panel = panel_begin; panel < panel_end; panel++) {
         int64_t t = 0;
-        for (; t + 8 <= n_rows; t += 8)
+        for (; t + 16 <= n_rows; t += 16)
+            panel_rows(job, panel, t, 16, f);
+        if (n_rows - t >= 8) {
             panel_rows(job, panel, t, 8, f);
+            t += 8;
+        }
         if (n_rows - t >= 4) {
             panel_rows(job, panel, t, 4, f);
             t += 4;
