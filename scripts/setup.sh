@@ -3,7 +3,8 @@
 #
 #   scripts/setup.sh           what building and running takes
 #   scripts/setup.sh --tests   and what the tests take: Vulkan implementations in software, validation layers, clang
-#   scripts/setup.sh --peers   Python packages that our tokenizers are compared with, in build/peers and nowhere else
+#   scripts/setup.sh --peers   Python packages that our tokenizers are compared with, and a newer shader compiler, in
+#                              build/peers and nowhere else
 #   scripts/setup.sh --aarch64 a cross-compiler, an emulator and arm64 libraries for the preset aarch64 (Debian only)
 #
 # Asks for root (sudo) only where something is missing, and says what it is about to do. Where all is there it takes

@@ -2,6 +2,8 @@
  *
  *   attention_<cache>[_sg]     one workgroup a token and query head
  *   attention_rows<D>_<cache>  one subgroup for as many query rows of a cache head, on software devices
+ *   attention_coop<D>_f16      four subgroups for 64 query rows of a cache head, where there are many: on GPUs with
+ *                              cooperative matrices
  *
  * Where few tokens meet a long context, the range of positions is split as well and a second pass merges the
  * parts. Dispatches over the work limit are cut by tokens. */
@@ -11,6 +13,7 @@
 
 enum { Q, K_CACHE, V_CACHE, POSITIONS, BIAS, PAGES };
 enum { PARTS_MOST = 32, PART_POSITIONS = 256, ENOUGH_WORKGROUPS = 256, LOOP_STEPS = 32768 };
+enum { COOP_ROWS = 64, COOP_TOKENS = 17, COOP_SHARED = 40 << 10 /* at most: attention_coop.comp */ };
 
 bool pm_vk_supports_attention(const pm_vk_caps *caps, const pm_node *node)
 {
@@ -40,10 +43,25 @@ static bool choose_rows(const pm_vk_caps *caps, const pm_tensor *k, variant *v)
            pm_vk_subgroup_known(caps, &v->subgroup_size) && size >= 8;
 }
 
-static variant choose(const pm_vk_caps *caps, const pm_tensor *k)
+static bool choose_coop(const pm_vk_caps *caps, const pm_node *node, variant *v)
 {
+    const pm_tensor *q = node->in[Q], *k = node->in[K_CACHE], *pages = node->in[PAGES];
+    int64_t sequences = pages ? pages->dim[1] : 1; /* each sequence of a workgroup has its own turn */
+    *v = (variant){.shader = k->dim[0] <= 64 ? PM_SHADER_ATTENTION_COOP64_F16 : PM_SHADER_ATTENTION_COOP128_F16,
+                   .local = COOP_ROWS / 16 * PM_VK_COOP_SUBGROUP,
+                   .subgroup_size = PM_VK_COOP_SUBGROUP,
+                   .rows_each = COOP_ROWS,
+                   .why = "cooperative matrices, 64 query rows"};
+    return k->type == PM_TYPE_F16 && k->dim[0] % 8 == 0 && k->dim[0] <= 128 && q->dim[2] >= COOP_TOKENS * sequences &&
+           pm_vk_coop_usable(caps) && pm_vk_usable(caps, v->shader) &&
+           caps->limits.max_shared_memory >= COOP_SHARED;
+}
+
+static variant choose(const pm_vk_caps *caps, const pm_node *node)
+{
+    const pm_tensor *k = node->in[K_CACHE];
     variant v;
-    if (choose_rows(caps, k, &v))
+    if (choose_rows(caps, k, &v) || choose_coop(caps, node, &v))
         return v;
     bool f16 = k->type == PM_TYPE_F16;
     /* Each invocation keeps 4 pairs of values; loops over positions must not become too long for one. */
@@ -136,7 +154,7 @@ pm_status pm_vk_lower_attention(pm_vk_lowering *l, const pm_node *node, pm_error
     const pm_tensor *q = node->in[Q], *k = node->in[K_CACHE], *v = node->in[V_CACHE], *bias = node->in[BIAS];
     const pm_tensor *pages = node->in[PAGES], *table = bias ? bias : pages;
     const pm_attention_args *args = PM_ARGS(node, pm_attention_args);
-    variant chosen = choose(caps, k);
+    variant chosen = choose(caps, node);
     struct pm_attention_push push = {
         .n_head = (uint32_t)q->dim[0],
         .n_heads = (uint32_t)q->dim[1],

@@ -4,12 +4,15 @@
  *   matmul_row         one row of x on a software device: see matmul_row_vk.c
  *   matmul_tile1       the same without subgroups or texel buffers: an invocation for 4 weight rows
  *   matmul_tile4[_sg]  many rows of x: an invocation for 4 weight rows x 4 rows of x
+ *   matmul_coop        many rows of x on GPUs with cooperative matrices: see matmul_tiles_vk.c; x is made halves first
+ *   matmul_tiles       many rows of x on GPUs without them and without integer dot products
  *   matmul_vec_i8[_sg], matmul_tile4_i8  the same on GPUs with integer dot products, for quantised weights: x is
  * made 8-bit blocks first, once for all products that read it. Software devices emulate the dot product with more
  * instructions than the fp32 sums take.
  *
  * A product is cut by the chunks of its weight, and further by weight rows where a dispatch would hold more work
  * than the device should get at once. */
+#include "backends/vulkan/matmul_variant.h"
 #include "backends/vulkan/op_lowering.h"
 #include "backends/vulkan/vk_groups.h"
 #include "backends/vulkan/weight_layout.h"
@@ -17,7 +20,7 @@
 #include "quantize_i8.push.h"
 
 enum { WEIGHT, X, BIAS, RESIDUAL };
-enum { GROUP = 4, FEW_ROWS = 2, N_PLAIN_TYPES = 3 };
+enum { GROUP = 4, FEW_ROWS = 2, MANY_ROWS = 17, N_PLAIN_TYPES = 3 };
 
 bool pm_vk_supports_matmul(const pm_vk_caps *caps, const pm_node *node)
 {
@@ -26,15 +29,7 @@ bool pm_vk_supports_matmul(const pm_vk_caps *caps, const pm_node *node)
            pm_vk_weight_type_index(node->in[WEIGHT]->type) >= 0;
 }
 
-typedef struct variant {
-    pm_shader shader;
-    uint32_t local, one_subgroup, subgroup_size;
-    uint32_t groups_of_workgroup; /* groups of 4 weight rows */
-    uint32_t tile;                /* rows of x of a workgroup */
-    bool i8;                      /* it reads x as 8-bit blocks */
-    bool texels;                  /* it reads x and the weight as texel buffers */
-    const char *why;
-} variant;
+typedef pm_vk_matmul_variant variant;
 
 static pm_shader of_type(pm_shader first, int type)
 {
@@ -49,9 +44,14 @@ static bool use_i8(const pm_vk_caps *caps, int type)
            pm_vk_usable(caps, of_type(PM_SHADER_MATMUL_VEC_I8_Q8_0, type - N_PLAIN_TYPES));
 }
 
-static variant choose_gpu(const pm_vk_caps *caps, int type, int64_t n_rows)
+static variant choose_gpu(const pm_vk_caps *caps, int type, int64_t n_rows, int64_t n_out)
 {
+    variant many;
+    if (n_rows >= MANY_ROWS && pm_vk_matmul_coop_choose(caps, type, n_rows, n_out, &many))
+        return many;
     bool i8 = use_i8(caps, type);
+    if (n_rows >= MANY_ROWS && !i8 && pm_vk_matmul_tiles_choose(caps, type, &many))
+        return many;
     int t = i8 ? type - N_PLAIN_TYPES : type;
     if (n_rows > FEW_ROWS) {
         uint32_t local = pm_vk_local_size(caps, 64);
@@ -60,7 +60,7 @@ static variant choose_gpu(const pm_vk_caps *caps, int type, int64_t n_rows)
                          .local = local,
                          .groups_of_workgroup = local,
                          .tile = 4,
-                         .i8 = i8,
+                         .x = i8 ? PM_VK_X_I8_BLOCKS : PM_VK_X_FLOATS,
                          .why = i8 ? "tiles in registers, integer dot products" : "fp32 tiles in registers"};
     }
     pm_vk_team team = i8 ? pm_vk_team_of(caps, of_type(PM_SHADER_MATMUL_VEC_I8_Q8_0, t),
@@ -73,7 +73,7 @@ static variant choose_gpu(const pm_vk_caps *caps, int type, int64_t n_rows)
                      .subgroup_size = team.subgroup_size,
                      .groups_of_workgroup = 1,
                      .tile = 1,
-                     .i8 = i8,
+                     .x = i8 ? PM_VK_X_I8_BLOCKS : PM_VK_X_FLOATS,
                      .why = i8 ? "integer dot products, blocks shared along K" : "fp32, blocks shared along K"};
 }
 
@@ -178,10 +178,12 @@ pm_status pm_vk_lower_matmul(pm_vk_lowering *l, const pm_node *node, pm_error *e
     PM_VK_PUSH_ROWS(&push, x);
     int type = pm_vk_weight_type_index(layout->type);
     variant v = caps->software ? choose_software(caps, type, push.n_rows, use_texels(l, weight, x))
-                               : choose_gpu(caps, type, push.n_rows);
+                               : choose_gpu(caps, type, push.n_rows, push.n_out);
     pm_vk_slice read = pm_vk_tensor_slice(l, x);
-    if (v.i8)
+    if (v.x == PM_VK_X_I8_BLOCKS)
         PM_TRY(emit_i8_blocks(l, x, &read, err));
+    if (v.x == PM_VK_X_HALVES)
+        PM_TRY(pm_vk_emit_halves(l, x, &read, err));
     if (v.texels)
         read.view = PM_VK_VIEW_F32X4;
     pm_vk_dispatch d = {

@@ -46,6 +46,6 @@ int pm_vk_weight_type_index(pm_type type);
 bool pm_vk_small_enough(const pm_node *node);
 
 /* Derived values (pm_vk_derived) of all ops. */
-enum { PM_VK_DERIVED_NONE, PM_VK_DERIVED_I8_BLOCKS };
+enum { PM_VK_DERIVED_NONE, PM_VK_DERIVED_I8_BLOCKS, PM_VK_DERIVED_HALVES };
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "ceiling.push.h"
 
-enum { READ_BYTES = 96 << 20, LOCAL = 128 };
+enum { LOCAL = 128, COOP_SUBGROUPS = 4, COOP_CHAINS = 8 /* see ceiling_coop.comp */, LONG_RUNS = 4 };
 
 /* One shader with its buffers, submitted again and again. */
 typedef struct ceiling_rig {
@@ -20,12 +20,12 @@ typedef struct ceiling_rig {
 static pm_status rig_open(ceiling_rig *rig, pm_vk_device *device, pm_error *err)
 {
     *rig = (ceiling_rig){.device = device};
-    uint64_t bytes = READ_BYTES;
+    uint64_t bytes = device->caps.software ? 96ull << 20 : 1ull << 30; /* more than caches hold */
     while (bytes > device->caps.limits.max_storage_buffer_range || bytes > device->caps.limits.max_allocation)
         bytes /= 2;
     PM_TRY(pm_vk_buffer_create(device, bytes, PM_VK_MEMORY_DEVICE, "measuring bandwidth", &rig->data, err));
     PM_TRY(pm_vk_zero(device, &rig->data, err)); /* pages that nobody wrote may all be the same one */
-    PM_TRY(pm_vk_buffer_create(device, 4 * LOCAL, PM_VK_MEMORY_DEVICE, "measuring speed", &rig->result, err));
+    PM_TRY(pm_vk_buffer_create(device, 4 * COOP_CHAINS * 1024, PM_VK_MEMORY_DEVICE, "measuring speed", &rig->result, err));
     VkDescriptorPoolSize sizes = {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 8};
     VkDescriptorPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
                                        .maxSets = 8,
@@ -83,12 +83,20 @@ static VkResult bind_buffers(ceiling_rig *rig, const pm_vk_buffer *const *buffer
     return result;
 }
 
-/* Records one dispatch, runs it, and returns how long it took by the host's clock. */
-static VkResult run_once(ceiling_rig *rig, const pm_vk_pipeline *pipeline, uint32_t groups, uint32_t steps,
+/* What is measured: a dispatch of so many workgroups, `repeats` times with nothing between them. */
+typedef struct load {
+    pm_vk_dispatch dispatch;
+    const pm_vk_buffer *bind[2];
+    uint32_t groups, steps, most_steps; /* steps are doubled until a run takes long enough, then repeats are */
+    double work;                        /* of a workgroup's step */
+} load;
+
+/* Records the dispatches, runs them, and returns how long they took by the host's clock. */
+static VkResult run_once(ceiling_rig *rig, const pm_vk_pipeline *pipeline, const load *w, uint32_t repeats,
                          double *seconds)
 {
     pm_vk_device *device = rig->device;
-    const struct pm_ceiling_push push = {.steps = steps, .never = 0x7f123457u};
+    const struct pm_ceiling_push push = {.steps = w->steps, .never = 0x7f123457u};
     VkPipelineLayout layout = pipeline->layout->pipeline;
     VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
     VkResult result = vkBeginCommandBuffer(rig->command, &begin);
@@ -97,7 +105,8 @@ static VkResult run_once(ceiling_rig *rig, const pm_vk_pipeline *pipeline, uint3
     vkCmdBindPipeline(rig->command, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline->handle);
     vkCmdBindDescriptorSets(rig->command, VK_PIPELINE_BIND_POINT_COMPUTE, layout, 1, 1, &rig->set, 0, NULL);
     vkCmdPushConstants(rig->command, layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof push, &push);
-    vkCmdDispatch(rig->command, groups, 1, 1);
+    for (uint32_t i = 0; i < repeats; i++)
+        vkCmdDispatch(rig->command, w->groups, 1, 1);
     result = vkEndCommandBuffer(rig->command);
     VkSubmitInfo submit = {
         .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &rig->command};
@@ -112,47 +121,80 @@ static VkResult run_once(ceiling_rig *rig, const pm_vk_pipeline *pipeline, uint3
     return result == VK_TIMEOUT ? VK_ERROR_DEVICE_LOST : result;
 }
 
-/* The best rate of several runs: work(groups, steps) over time, with steps doubled until a run takes `enough`. */
-static pm_status best_rate(ceiling_rig *rig, pm_shader shader, const pm_vk_buffer *const *buffers, uint32_t n_bind,
-                           uint32_t groups, uint32_t steps, uint32_t most_steps, double work_a_step, double *rate,
-                           pm_error *err)
+/* The best rate of several runs. */
+static pm_status best_rate(ceiling_rig *rig, load w, double *rate, pm_error *err)
 {
-    pm_vk_dispatch dispatch = {.shader = shader, .spec = {LOCAL}, .n_spec = 1, .n_bind = n_bind};
     const pm_vk_pipeline *pipeline;
     const double enough = 0.03;
     double seconds = 0;
-    PM_TRY(pm_vk_pipeline_get(rig->device, &dispatch, &pipeline, err));
+    uint32_t repeats = 1, n_long = 0;
+    PM_TRY(pm_vk_pipeline_get(rig->device, &w.dispatch, &pipeline, err));
     PM_TRY(pm_vk_pipelines_compile(rig->device, err));
-    VkResult result = bind_buffers(rig, buffers, n_bind);
+    VkResult result = bind_buffers(rig, w.bind, w.dispatch.n_bind);
     *rate = 0;
-    for (int run = 0; run < 12 && result >= 0; run++) {
-        result = run_once(rig, pipeline, groups, steps, &seconds);
-        double now = (double)groups * LOCAL * (double)steps * work_a_step / seconds;
+    for (int run = 0; run < 20 && n_long < LONG_RUNS && result >= 0; run++) {
+        result = run_once(rig, pipeline, &w, repeats, &seconds);
+        double now = (double)w.groups * w.steps * repeats * w.work / seconds;
         *rate = result >= 0 && now > *rate ? now : *rate;
-        if (seconds < enough && steps < most_steps)
-            steps *= 2;
+        if (seconds < enough)
+            *(w.steps < w.most_steps ? &w.steps : &repeats) *= 2;
+        else
+            n_long++;
     }
     return result < 0 ? pm_vk_fail(rig->device, result, "measuring the device", err) : PM_OK;
 }
 
+static load arithmetic(const ceiling_rig *rig, pm_shader shader, uint32_t groups)
+{
+    return (load){.dispatch = {.shader = shader, .spec = {LOCAL}, .n_spec = 1, .n_bind = 1},
+                  .bind = {&rig->result},
+                  .groups = groups,
+                  .steps = 4,
+                  .most_steps = 1 << 14,
+                  .work = 128.0 * LOCAL};
+}
+
+static pm_status measure_memory(ceiling_rig *rig, uint32_t groups, pm_ceilings *out, pm_error *err)
+{
+    uint32_t loads = (uint32_t)(rig->data.size / 16 / (groups * LOCAL)) / 4 * 4;
+    load read = {.dispatch = {.shader = PM_SHADER_CEILING_READ, .spec = {LOCAL}, .n_spec = 1, .n_bind = 2},
+                 .bind = {&rig->data, &rig->result},
+                 .groups = groups,
+                 .steps = loads,
+                 .most_steps = loads,
+                 .work = 16.0 * LOCAL};
+    PM_TRY(best_rate(rig, read, &out->read_bytes_per_s, err));
+    load copy = read; /* from one half to the other */
+    copy.dispatch.shader = PM_SHADER_CEILING_COPY;
+    copy.dispatch.n_bind = 1;
+    copy.steps = copy.most_steps = loads / 8 * 4;
+    copy.work = 32.0 * LOCAL;
+    return copy.steps ? best_rate(rig, copy, &out->copy_bytes_per_s, err) : PM_OK;
+}
+
+static pm_status measure_matrices(ceiling_rig *rig, uint32_t groups, double *rate, pm_error *err)
+{
+    const pm_vk_caps *caps = &rig->device->caps;
+    if (!pm_vk_coop_usable(caps) || !pm_vk_usable(caps, PM_SHADER_CEILING_COOP))
+        return PM_OK;
+    load w = arithmetic(rig, PM_SHADER_CEILING_COOP, groups);
+    w.dispatch.spec[0] = COOP_SUBGROUPS * PM_VK_COOP_SUBGROUP;
+    w.dispatch.subgroup_size = PM_VK_COOP_SUBGROUP;
+    w.work = 2.0 * 16 * 16 * 16 * COOP_CHAINS * COOP_SUBGROUPS;
+    return best_rate(rig, w, rate, err);
+}
+
 static pm_status measure(ceiling_rig *rig, pm_ceilings *out, pm_error *err)
 {
-    const pm_vk_buffer *const both[2] = {&rig->data, &rig->result}, *const result[1] = {&rig->result};
-    const uint32_t groups = 1024; /* 131072 invocations keep any device busy */
-    uint32_t loads = (uint32_t)(rig->data.size / 16 / (groups * LOCAL)) / 4 * 4;
-    const uint32_t have = rig->device->caps.features;
-    uint32_t copies = loads / 8 * 4; /* from one half to the other */
-    PM_TRY(best_rate(rig, PM_SHADER_CEILING_READ, both, 2, groups, loads, loads, 16, &out->read_bytes_per_s, err));
-    if (copies > 0)
-        PM_TRY(best_rate(rig, PM_SHADER_CEILING_COPY, both, 1, groups, copies, copies, 32, &out->copy_bytes_per_s,
-                         err));
-    PM_TRY(best_rate(rig, PM_SHADER_CEILING_FMA, result, 1, groups, 4, 1 << 14, 128, &out->f32_flops_per_s, err));
-    if (have & PM_VK_NEEDS_FLOAT16)
-        PM_TRY(best_rate(rig, PM_SHADER_CEILING_FMA_F16, result, 1, groups, 4, 1 << 14, 128, &out->f16_flops_per_s,
-                         err));
-    return have & PM_VK_NEEDS_DOT
-               ? best_rate(rig, PM_SHADER_CEILING_DOT, result, 1, groups, 4, 1 << 14, 128, &out->i8_ops_per_s, err)
-               : PM_OK;
+    const pm_vk_caps *caps = &rig->device->caps;
+    const uint32_t groups = caps->software ? 1024 : 8192; /* so many invocations keep any device busy */
+    PM_TRY(measure_memory(rig, groups, out, err));
+    PM_TRY(best_rate(rig, arithmetic(rig, PM_SHADER_CEILING_FMA, groups), &out->f32_flops_per_s, err));
+    if (caps->features & PM_VK_NEEDS_FLOAT16)
+        PM_TRY(best_rate(rig, arithmetic(rig, PM_SHADER_CEILING_FMA_F16, groups), &out->f16_flops_per_s, err));
+    if (caps->features & PM_VK_NEEDS_DOT)
+        PM_TRY(best_rate(rig, arithmetic(rig, PM_SHADER_CEILING_DOT, groups), &out->i8_ops_per_s, err));
+    return measure_matrices(rig, groups, &out->matrix_flops_per_s, err);
 }
 
 pm_status pm_vk_measure(pm_device *base, pm_ceilings *out, pm_error *err)

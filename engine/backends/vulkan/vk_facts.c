@@ -143,7 +143,7 @@ typedef struct feature_switch {
     VkBool32 *on;
 } feature_switch;
 
-static uint32_t query_features(VkPhysicalDevice physical, const bool has[EXT_COUNT])
+static uint32_t query_features(VkPhysicalDevice physical, uint32_t api_version, const bool has[EXT_COUNT])
 {
     feature_chain chain;
     chain_features(&chain, has);
@@ -159,6 +159,8 @@ static uint32_t query_features(VkPhysicalDevice physical, const bool has[EXT_COU
     uint32_t features = present & ~missing;
     if (has[EXT_SPIRV14])
         features |= PM_VK_NEEDS_SPIRV14;
+    if (api_version < VK_API_VERSION_1_2) /* our shaders of it are SPIR-V 1.5 */
+        features &= ~(uint32_t)PM_VK_NEEDS_COOP;
     return features;
 }
 
@@ -341,7 +343,7 @@ void pm_vk_facts_query(VkInstance instance, VkPhysicalDevice physical, uint32_t 
     const VkExtensionProperties *known = n ? list : no_extensions;
     bool has[EXT_COUNT];
     find_extensions(known, n, out->api_version, has);
-    out->features = query_features(physical, has);
+    out->features = query_features(physical, out->api_version, has);
     bool driver_properties =
         out->api_version >= VK_API_VERSION_1_2 || extension_listed(known, n, "VK_KHR_driver_properties");
     query_properties(instance, physical, has, driver_properties, out);
@@ -556,6 +558,16 @@ void pm_vk_grid(const pm_vk_caps *caps, uint64_t n_groups, uint32_t groups[3])
     groups[0] = (uint32_t)x;
     groups[1] = y > UINT32_MAX ? UINT32_MAX : (uint32_t)y; /* emit refuses what is beyond the limit */
     groups[2] = 1;
+}
+
+bool pm_vk_coop_usable(const pm_vk_caps *caps)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < caps->n_coop; i++) {
+        const pm_vk_coop_shape *s = &caps->coop[i];
+        found = found || (s->f32_accumulator && s->m == 16 && s->n == 16 && s->k == 16);
+    }
+    return found && caps->subgroup_min <= PM_VK_COOP_SUBGROUP && PM_VK_COOP_SUBGROUP <= caps->subgroup_max;
 }
 
 uint32_t pm_vk_local_size(const pm_vk_caps *caps, uint32_t want)

@@ -166,6 +166,11 @@ double pm_vk_work_limit(const pm_vk_lowering *l);
  * gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x and skips those beyond the count. */
 void pm_vk_grid(const pm_vk_caps *caps, uint64_t n_groups, uint32_t groups[3]);
 
+/* Whether the device has the cooperative matrices that our shaders are made of: 16 x 16 x 16 halves with fp32 sums, in
+ * subgroups of PM_VK_COOP_SUBGROUP, which their dispatches ask for. */
+enum { PM_VK_COOP_SUBGROUP = 32 };
+bool pm_vk_coop_usable(const pm_vk_caps *caps);
+
 /* The largest power of two that is at most `want`, max_workgroup_invocations and max_workgroup_size[0]. */
 uint32_t pm_vk_local_size(const pm_vk_caps *caps, uint32_t want);
 

@@ -1,0 +1,230 @@
+// out[n, t] = sum_k w[k, n] x[k, t] (+ bias[n]) (+ residual[n, t]) for many rows of x, by tiles in shared memory.
+//
+// A workgroup makes PM_TILE_N weight rows x PM_TILE_T rows of x. For each block of 32 values along K it brings the block of
+// all its rows into shared memory, weights decoded on the way; what the next block needs is on its way from memory
+// meanwhile. Without PM_COOP: fp32; an invocation makes PM_SUB_T x PM_SUB_N sums. With PM_COOP: halves, and a subgroup makes
+// PM_SUB_T x PM_SUB_N sums in fp32 by cooperative matrices (subgroups of 32); x is halves already (halve_rows.comp), each row scaled to fit.
+// -DW_<TYPE>.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#ifdef PM_COOP
+#extension GL_KHR_cooperative_matrix : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#define PM_X_TYPE uvec4
+#define PM_TIMES_SUBGROUP * 32
+#else
+#define PM_X_TYPE vec4
+#define PM_X_FLOAT
+#define PM_TIMES_SUBGROUP
+#endif
+#include "common/matmul.glsl"
+#include "common/weight_items.glsl"
+
+// The tiles are literals (-DPM_TILE_T ...), not specialization constants: then loops are unrolled and arrays become
+// registers before a driver sees them. Not all drivers would do that.
+const uint LOCAL = (PM_TILE_T / PM_SUB_T) * (PM_TILE_N / PM_SUB_N) PM_TIMES_SUBGROUP; // of the workgroup, given by the host
+const uint X_ITEMS = PM_TILE_T * 4 / LOCAL; // 8 values each
+const uint W_ITEMS = PM_TILE_N * 2 / LOCAL; // 16 values each
+
+// A row of a tile: a block of 32 values, by eights; a little more, so that rows begin in different banks.
+#ifdef PM_COOP
+#define PM_M 16 // of a cooperative matrix: rows of x, weight rows, values along K
+#define PM_N 16
+#define PM_K 16
+const uint ROW = 5, BUFFERS = 2;
+shared uvec4 x_tile[BUFFERS * PM_TILE_T * ROW];
+shared uvec4 w_tile[BUFFERS * PM_TILE_N * ROW];
+const uint SUBGROUPS = (PM_TILE_T / PM_SUB_T) * (PM_TILE_N / PM_SUB_N), STAGE = PM_N + 4;
+shared float stage[SUBGROUPS * PM_M * STAGE];
+#define PUT_EIGHT(tile, row, eight, a, b)                                                                          \
+    tile[(row) * ROW + (eight)] = uvec4(packHalf2x16(a.xy), packHalf2x16(a.zw), packHalf2x16(b.xy), packHalf2x16(b.zw));
+#else
+const uint ROW = 9, BUFFERS = 1;
+shared vec4 x_tile[PM_TILE_T * ROW];
+shared vec4 w_tile[PM_TILE_N * ROW];
+#define PUT_EIGHT(tile, row, eight, a, b)                                                                          \
+    tile[(row) * ROW + 2 * (eight)] = a;                                                                           \
+    tile[(row) * ROW + 2 * (eight) + 1] = b;
+#endif
+
+#ifdef PM_COOP
+uvec4 x_next[X_ITEMS];
+#else
+vec4 x_next[2 * X_ITEMS];
+#endif
+pm_item w_next[W_ITEMS];
+uint t0, n0, n_rows_now; // n0: of the chunk
+
+// Begins to load block `block`.
+void fetch(uint block)
+{
+    [[unroll]] for (uint i = 0; i < X_ITEMS; i++) {
+        uint item = gl_LocalInvocationID.x + i * LOCAL, t = min(t0 + item / 4, n_rows_now - 1), eight = item % 4;
+#ifdef PM_COOP
+        x_next[i] = x[t * (4 * push.n_blocks + 2) + 4 * block + eight];
+#else
+        x_next[2 * i] = pm_x4(t, 32 * block + 8 * eight);
+        x_next[2 * i + 1] = pm_x4(t, 32 * block + 8 * eight + 4);
+#endif
+    }
+    [[unroll]] for (uint i = 0; i < W_ITEMS; i++) {
+        uint item = gl_LocalInvocationID.x + i * LOCAL, n = min(n0 + item / 2, 4 * push.end_group - 1);
+        w_next[i] = pm_load_item(pm_unit_at(n / 4, block, push.n_blocks), n % 4, item % 2);
+    }
+}
+
+// Puts what fetch has loaded into shared memory.
+void put(uint which)
+{
+    [[unroll]] for (uint i = 0; i < X_ITEMS; i++) {
+        uint item = gl_LocalInvocationID.x + i * LOCAL, row = which * PM_TILE_T + item / 4;
+#ifdef PM_COOP
+        x_tile[row * ROW + item % 4] = x_next[i];
+#else
+        PUT_EIGHT(x_tile, row, item % 4, x_next[2 * i], x_next[2 * i + 1])
+#endif
+    }
+    [[unroll]] for (uint i = 0; i < W_ITEMS; i++) {
+        uint item = gl_LocalInvocationID.x + i * LOCAL, row = which * PM_TILE_N + item / 2, h = item % 2;
+        vec4 values[4];
+        pm_item_values(w_next[i], h, values);
+        PUT_EIGHT(w_tile, row, h, values[0], values[1])
+        PUT_EIGHT(w_tile, row, 2 + h, values[2], values[3])
+    }
+}
+
+// Writes one sum: row t of x, weight row n of the chunk.
+void finish(uint t, uint n, float sum)
+{
+    uint at = push.first_row + n;
+    if (t >= n_rows_now || n >= 4 * push.end_group || at >= push.n_out)
+        return;
+    if (PM_HAS_BIAS != 0)
+        sum += PM_AT(bias, at);
+    at += t * push.n_out;
+    if (PM_HAS_RESIDUAL != 0)
+        sum += PM_AT(residual, at);
+    PM_AT(result, at) = sum;
+}
+
+#ifdef PM_COOP
+#define MATRIX(type, rows, columns, use) coopmat<type, gl_ScopeSubgroup, rows, columns, use>
+const uint ACROSS_T = PM_SUB_T / PM_M, ACROSS_N = PM_SUB_N / PM_N; // at most 4
+MATRIX(float, PM_M, PM_N, gl_MatrixUseAccumulator) sums[ACROSS_T * ACROSS_N];
+#define SUB_T0 (gl_SubgroupID / (PM_TILE_N / PM_SUB_N) * PM_SUB_T)
+#define SUB_N0 (gl_SubgroupID % (PM_TILE_N / PM_SUB_N) * PM_SUB_N)
+
+void clear()
+{
+    [[unroll]] for (uint i = 0; i < ACROSS_T * ACROSS_N; i++)
+        sums[i] = MATRIX(float, PM_M, PM_N, gl_MatrixUseAccumulator)(0.0);
+}
+
+void multiply(uint which)
+{
+    [[unroll]] for (uint k = 0; k < 32; k += PM_K) {
+        MATRIX(float16_t, PM_M, PM_K, gl_MatrixUseA) a[ACROSS_T];
+        [[unroll]] for (uint i = 0; i < ACROSS_T; i++)
+            coopMatLoad(a[i], x_tile, (which * PM_TILE_T + SUB_T0 + i * PM_M) * ROW + k / 8, ROW,
+                        gl_CooperativeMatrixLayoutRowMajor);
+        [[unroll]] for (uint j = 0; j < ACROSS_N; j++) {
+            MATRIX(float16_t, PM_K, PM_N, gl_MatrixUseB) b;
+            coopMatLoad(b, w_tile, (which * PM_TILE_N + SUB_N0 + j * PM_N) * ROW + k / 8, ROW,
+                        gl_CooperativeMatrixLayoutColumnMajor);
+            [[unroll]] for (uint i = 0; i < ACROSS_T; i++)
+                sums[i * ACROSS_N + j] = coopMatMulAdd(a[i], b, sums[i * ACROSS_N + j]);
+        }
+    }
+}
+
+// One matrix after another by way of shared memory, where every invocation knows which sums it has. By name, as the loop
+// within keeps optimisers from unrolling loops around it.
+void finish_matrix(uint i, uint j)
+{
+    uint own = gl_SubgroupID * PM_M * STAGE;
+    subgroupMemoryBarrierShared();
+    subgroupBarrier();
+    for (uint e = gl_SubgroupInvocationID; e < PM_M * PM_N; e += 32) {
+        uint t = t0 + SUB_T0 + i * PM_M + e / PM_N;
+        float scale = uintBitsToFloat(x[min(t, n_rows_now - 1) * (4 * push.n_blocks + 2) + 4 * push.n_blocks].x);
+        finish(t, n0 + SUB_N0 + j * PM_N + e % PM_N, scale * stage[own + e / PM_N * STAGE + e % PM_N]);
+    }
+    subgroupMemoryBarrierShared();
+    subgroupBarrier();
+}
+
+#define FINISH(i, j)                                                                                               \
+    if (i < ACROSS_T && j < ACROSS_N) {                                                                            \
+        coopMatStore(sums[min(i, ACROSS_T - 1) * ACROSS_N + min(j, ACROSS_N - 1)], stage, gl_SubgroupID * PM_M * STAGE,   \
+                     STAGE, gl_CooperativeMatrixLayoutRowMajor);                                                   \
+        finish_matrix(i, j);                                                                                       \
+    }
+#define FINISH_ROW(i) FINISH(i, 0) FINISH(i, 1) FINISH(i, 2) FINISH(i, 3)
+
+void finish_all()
+{
+    FINISH_ROW(0) FINISH_ROW(1) FINISH_ROW(2) FINISH_ROW(3)
+}
+#else
+// An invocation's rows are spread over the tile, so that those of neighbours are neighbours.
+const uint STEP_T = PM_TILE_T / PM_SUB_T, STEP_N = PM_TILE_N / PM_SUB_N;
+float sums[PM_SUB_T * PM_SUB_N];
+#define SUB_T0 (gl_LocalInvocationID.x / STEP_N)
+#define SUB_N0 (gl_LocalInvocationID.x % STEP_N)
+
+void clear()
+{
+    [[unroll]] for (uint i = 0; i < PM_SUB_T * PM_SUB_N; i++)
+        sums[i] = 0.0;
+}
+
+void multiply(uint which)
+{
+    for (uint k = 0; k < 8; k++) {
+        vec4 xs[PM_SUB_T];
+        [[unroll]] for (uint i = 0; i < PM_SUB_T; i++)
+            xs[i] = x_tile[(SUB_T0 + i * STEP_T) * ROW + k];
+        [[unroll]] for (uint j = 0; j < PM_SUB_N; j++) {
+            vec4 w = w_tile[(SUB_N0 + j * STEP_N) * ROW + k];
+            [[unroll]] for (uint i = 0; i < PM_SUB_T; i++)
+                sums[i * PM_SUB_N + j] += dot(xs[i], w);
+        }
+    }
+}
+
+void finish_all()
+{
+    [[unroll]] for (uint i = 0; i < PM_SUB_T; i++)
+        [[unroll]] for (uint j = 0; j < PM_SUB_N; j++)
+            finish(t0 + SUB_T0 + i * STEP_T, n0 + SUB_N0 + j * STEP_N, sums[i * PM_SUB_N + j]);
+}
+#endif
+
+void main()
+{
+    uint n_tiles = (push.n_rows + PM_TILE_T - 1) / PM_TILE_T, number = pm_group();
+    n_rows_now = PM_ROWS_NOW(push);
+    t0 = number % n_tiles * PM_TILE_T;
+    n0 = 4 * push.first_group + number / n_tiles * PM_TILE_N;
+    if (t0 >= n_rows_now || n0 >= 4 * push.end_group)
+        return;
+    clear();
+    fetch(0);
+    put(0);
+    barrier();
+    uint which = 0;
+    // Without a branch, so that no value has to be there before the products begin; the last round brings a block once more.
+    for (uint block = 0; block < push.n_blocks; block++) {
+        fetch(min(block + 1, push.n_blocks - 1));
+        multiply(which);
+        if (BUFFERS == 1)
+            barrier();
+        else
+            which ^= 1;
+        put(which);
+        barrier();
+    }
+    finish_all();
+}
