@@ -51,6 +51,13 @@ typedef struct bpe_neighbours {
     size_t n;
 } bpe_neighbours;
 
+/* Whether characters of one class may stand before those of another one inside tokens: bpe_cuts.c. */
+enum { BPE_CLASSES = 256 };
+
+typedef struct bpe_cuts {
+    uint64_t joined[BPE_CLASSES][BPE_CLASSES / 64]; /* a bit a pair, by left and right */
+} bpe_cuts;
+
 /* A character that is no token of its own. */
 typedef struct bpe_character {
     uint32_t code;
@@ -62,6 +69,7 @@ typedef struct bpe_model {
     pm_token_map map; /* the tokens that text may become */
     bpe_merges merges;
     bpe_neighbours neighbours; /* made when the first long piece is merged */
+    bpe_cuts cuts;             /* made when the first piece comes that may be cut */
     int is_bytes;              /* symbols are bytes, else characters */
     int ignore_merges, byte_fallback, fuse_unknown;
     int32_t unk;
@@ -71,8 +79,9 @@ typedef struct bpe_model {
     size_t n_part_characters;
     _Atomic(uint8_t) *wholes; /* by id: what merging the token's own bytes gives; a bpe_whole */
     int is_searched;          /* of bytes, every one of which is a token: bpe_long.c serves */
-    pthread_mutex_t making;   /* held while the trie or the neighbours are made */
-    _Atomic(int) trie_is_there, neighbours_are_there;
+    int is_cut;               /* of characters: bpe_cuts.c serves */
+    pthread_mutex_t making;   /* held while the trie, the neighbours or the cuts are made */
+    _Atomic(int) trie_is_there, neighbours_are_there, cuts_are_there;
     struct bpe_split *splits; /* by id, of tokens that are known to be themselves */
     pm_byte_trie trie;        /* the tokens that text may become; for long pieces, made when the first one comes */
     char *prefix, *suffix;    /* continuing_subword_prefix of all symbols but the first; end_of_word_suffix */
@@ -187,6 +196,13 @@ typedef pm_plugin_code (*bpe_maker)(bpe_model *bpe, const pm_plugin_message *mes
 pm_plugin_code bpe_make_once(bpe_model *bpe, _Atomic(int) *is_there, bpe_maker make,
                              const pm_plugin_message *message);
 
+/* Is the token one that merges may make? */
+static inline int bpe_may_be_merged(const pm_token_table *table, size_t id)
+{
+    unsigned kind = table->kinds[id];
+    return kind == PM_TOKEN_NORMAL || kind == PM_TOKEN_USER_DEFINED || kind == PM_TOKEN_UNUSED;
+}
+
 /* bpe_neighbours.c: from the tokens and the first symbols of bytes and characters, which must be there already. */
 pm_plugin_code bpe_neighbours_create(bpe_model *bpe, const pm_plugin_message *message);
 void bpe_neighbours_destroy(bpe_neighbours *neighbours);
@@ -201,6 +217,12 @@ static inline int bpe_may_join(const bpe_neighbours *neighbours, int32_t left, i
         if (neighbours->pairs[at] == pair || neighbours->pairs[at] == BPE_NO_PAIR)
             return neighbours->pairs[at] == pair;
 }
+
+/* bpe_cuts.c: from the tokens and the first symbols of characters, which must be there already. */
+pm_plugin_code bpe_cuts_create(bpe_model *bpe, const pm_plugin_message *message);
+
+/* The ends of the next parts of bytes[0, n), from *at on, which is moved behind the last of them; how many. */
+size_t bpe_cut(const bpe_cuts *cuts, const char *bytes, size_t n, size_t *at, uint32_t *ends, size_t capacity);
 
 /* The place of a piece by its pm_hash_bytes. */
 static inline size_t bpe_cache_slot(uint64_t hash)

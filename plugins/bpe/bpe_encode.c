@@ -118,6 +118,8 @@ static void add_affixed_symbols(bpe_encoding *e, const pm_piece *piece)
 
 enum {
     LONGEST_MERGED = 7, /* bytes above ASCII; longer pieces are searched, which waits more but works less a byte */
+    LONGEST_WHOLE = 32, /* bytes; what is longer is cut, where the vocabulary has characters */
+    PARTS = 256,        /* cut off at a time */
     AHEAD = 16          /* pieces whose entries in the table of tokens are loaded at a time */
 };
 
@@ -197,14 +199,6 @@ static pm_plugin_code encode_hashed(bpe_encoding *e, pm_token_sink *sink, pm_has
     return done ? PM_PLUGIN_OK : encode_by_merging(e, sink, hashed);
 }
 
-pm_plugin_code bpe_encode(const void *model, void *scratch, pm_token_sink *sink, const pm_plugin_message *message)
-{
-    bpe_encoding *e = scratch;
-    (void)model;
-    e->message = message;
-    return encode_hashed(e, sink, pm_hash_bytes(sink->piece->bytes, sink->piece->n, sink->piece->n));
-}
-
 pm_plugin_code bpe_encode_many(const void *model, void *scratch, const pm_pieces *pieces, pm_token_sink *sink,
                                const pm_plugin_message *message)
 {
@@ -229,4 +223,29 @@ pm_plugin_code bpe_encode_many(const void *model, void *scratch, const pm_pieces
         }
     }
     return PM_PLUGIN_OK;
+}
+
+/* By the parts that no merge can join. */
+static pm_plugin_code encode_parts(bpe_encoding *e, const pm_piece *piece, pm_token_sink *sink)
+{
+    bpe_model *bpe = (bpe_model *)e->bpe; /* for what is made once */
+    uint32_t ends[PARTS];
+    PM_PLUGIN_TRY(bpe_make_once(bpe, &bpe->cuts_are_there, bpe_cuts_create, e->message));
+    for (size_t begin = 0, at = 0, n; begin < piece->n; begin = at) {
+        n = bpe_cut(&bpe->cuts, piece->bytes, piece->n, &at, ends, PARTS);
+        pm_pieces parts = {piece, begin, ends, n};
+        PM_PLUGIN_TRY(bpe_encode_many(bpe, e, &parts, sink, e->message));
+    }
+    return PM_PLUGIN_OK;
+}
+
+pm_plugin_code bpe_encode(const void *model, void *scratch, pm_token_sink *sink, const pm_plugin_message *message)
+{
+    const bpe_model *bpe = model;
+    bpe_encoding *e = scratch;
+    const pm_piece *piece = sink->piece;
+    e->message = message;
+    if (bpe->is_cut && piece->n > LONGEST_WHOLE)
+        return encode_parts(e, piece, sink);
+    return encode_hashed(e, sink, pm_hash_bytes(piece->bytes, piece->n, piece->n));
 }

@@ -27,6 +27,7 @@ static void bpe_destroy(void *pointer)
 static void fill_first_symbols(bpe_model *bpe)
 {
     bpe->is_searched = bpe->is_bytes && bpe->n_prefix + bpe->n_suffix == 0;
+    bpe->is_cut = !bpe->is_bytes && bpe->n_prefix + bpe->n_suffix == 0 && !bpe->ignore_merges;
     for (int byte = 0; byte < 256; byte++) {
         char c = (char)byte;
         bpe->byte_symbols[byte] = pm_token_map_find(&bpe->map, &c, 1, 1);

@@ -57,9 +57,8 @@ pm_plugin_code bpe_neighbours_create(bpe_model *bpe, const pm_plugin_message *me
         const char *bytes = pm_token_bytes(bpe->table, (int32_t)i, &size);
         int32_t left = PM_NO_TOKEN;
         size_t length;
-        unsigned kind = bpe->table->kinds[i];
-        if (kind != PM_TOKEN_NORMAL && kind != PM_TOKEN_USER_DEFINED && kind != PM_TOKEN_UNUSED)
-            continue; /* no merge makes these */
+        if (!bpe_may_be_merged(bpe->table, i))
+            continue;
         for (size_t at = 0; at < size && good; at += length) {
             int32_t right = first_symbol(bpe, bytes + at, size - at, &length);
             if (left != PM_NO_TOKEN && right != PM_NO_TOKEN)

@@ -1,5 +1,5 @@
-/* A model of plugins/unigram or plugins/wordpiece on its own, without the pipeline: made from a list of entries,
- * fed with pieces. */
+/* A model of plugins/bpe, plugins/unigram or plugins/wordpiece on its own, without the pipeline: made from a list
+ * of entries, fed with pieces. */
 #ifndef PUMICE_TESTS_WORD_MODEL_FIXTURE_H
 #define PUMICE_TESTS_WORD_MODEL_FIXTURE_H
 
@@ -19,6 +19,7 @@ typedef struct word_model_fixture {
     pm_token_table table;
     pm_json_tree *options;
     void *model, *scratch;
+    int is_bytes; /* the alphabet of the entries is bytes */
     size_t n;
     int32_t ids[FIXTURE_IDS];
     pm_text_span spans[FIXTURE_IDS];
@@ -63,7 +64,7 @@ static inline pm_plugin_code fixture_open(word_model_fixture *f, const pm_model_
     f->spec.n_entries = f->n;
     PM_PLUGIN_TRY(pm_token_table_create(&f->spec, &f->table, &f->message));
     PM_PLUGIN_TRY(pm_json_tree_parse(options, strlen(options), &f->options, &f->message));
-    pm_model_source source = {&f->spec, pm_json_root(f->options), &f->table, 0};
+    pm_model_source source = {&f->spec, pm_json_root(f->options), &f->table, f->is_bytes};
     PM_PLUGIN_TRY(kind->create(&source, &f->model, &f->message));
     return kind->scratch_create(f->model, &f->scratch, &f->message);
 }
