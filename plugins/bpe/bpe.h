@@ -35,6 +35,17 @@ typedef struct bpe_merges {
     int shift;        /* 64 - log2(number of slots) */
 } bpe_merges;
 
+/* What may happen at the edges of a token, as sets of 64 classes of symbols. */
+typedef struct bpe_edges {
+    uint64_t joins;   /* of those that what comes to stand at its end merges with */
+    uint64_t symbols; /* of those that come to stand at its beginning */
+} bpe_edges;
+
+typedef struct bpe_pruned {
+    bpe_merges merges; /* those that ever happen */
+    bpe_edges *edges;  /* by id; all ones where it is not known */
+} bpe_pruned;
+
 /* Where the search for a pair starts, in a table of 1 << (64 - shift) slots. The highest bits of the product
  * depend on all bits of the pair. */
 static inline size_t bpe_first_slot(uint64_t pair, int shift)
@@ -70,6 +81,7 @@ typedef struct bpe_model {
     bpe_merges merges;
     bpe_neighbours neighbours; /* made when the first long piece is merged */
     bpe_cuts cuts;             /* made when the first piece comes that may be cut */
+    bpe_pruned pruned;         /* made when much has been searched: bpe_pruned.c */
     int is_bytes;              /* symbols are bytes, else characters */
     int ignore_merges, byte_fallback, fuse_unknown;
     int32_t unk;
@@ -80,8 +92,8 @@ typedef struct bpe_model {
     _Atomic(uint8_t) *wholes; /* by id: what merging the token's own bytes gives; a bpe_whole */
     int is_searched;          /* of bytes, every one of which is a token: bpe_long.c serves */
     int is_cut;               /* of characters: bpe_cuts.c serves */
-    pthread_mutex_t making;   /* held while the trie, the neighbours or the cuts are made */
-    _Atomic(int) trie_is_there, neighbours_are_there, cuts_are_there;
+    pthread_mutex_t making;   /* held while one of these is made */
+    _Atomic(int) trie_is_there, neighbours_are_there, cuts_are_there, pruned_is_there;
     struct bpe_split *splits; /* by id, of tokens that are known to be themselves */
     pm_byte_trie trie;        /* the tokens that text may become; for long pieces, made when the first one comes */
     char *prefix, *suffix;    /* continuing_subword_prefix of all symbols but the first; end_of_word_suffix */
@@ -137,6 +149,9 @@ enum { BPE_PAIRS_LOG = 16 }; /* pairs of tokens that are remembered, each in the
 typedef struct bpe_encoding {
     bpe_cache cache;
     const bpe_model *bpe;
+    const bpe_merges *merges; /* of the model: all, or those that ever happen */
+    const bpe_edges *edges;   /* NULL until the merges are pruned */
+    size_t n_searched;        /* bytes */
     const pm_plugin_message *message;
     bpe_symbol *symbols; /* of the piece at hand */
     size_t n_symbols, symbols_capacity;
@@ -155,6 +170,11 @@ typedef struct bpe_encoding {
 /* bpe_merges.c: the merges of the spec, or those that scores imply. */
 pm_plugin_code bpe_merges_create(bpe_model *bpe, const pm_tokenizer_spec *spec, const pm_plugin_message *message);
 void bpe_merges_destroy(bpe_merges *merges);
+
+/* A table for n merges, to be filled. */
+pm_plugin_code bpe_merges_allocate(bpe_merges *merges, size_t n, const pm_plugin_message *message);
+/* Adds a merge for which there is room, and returns its slot; where the pair has one already, that slot. */
+bpe_merge *bpe_add_merge(bpe_merges *merges, const bpe_merge *merge);
 
 /* The symbol of a character, or PM_NO_TOKEN. */
 int32_t bpe_character_symbol(const bpe_model *bpe, const char *bytes, size_t size, uint32_t code);
@@ -244,6 +264,14 @@ pm_plugin_code bpe_long_encode(bpe_encoding *e, const char *text, size_t n, size
 /* bpe_long.c. What merging the token's own bytes gives (a bpe_whole); not for vocabularies with a prefix or
  * suffix. Changes e->symbols. */
 pm_plugin_code bpe_whole_of(bpe_encoding *e, int32_t id, uint8_t *out);
+
+/* bpe_long.c. Does merging keep two tokens apart that are themselves, made by merges of rising rank that `splits`
+ * has? -1: a merge between them has a rank that should have come earlier; only merging tells. */
+int bpe_stay_apart(const bpe_merges *merges, const bpe_split *splits, int32_t left, int32_t right);
+
+/* bpe_pruned.c: for vocabularies of bytes without prefix and suffix. */
+pm_plugin_code bpe_pruned_create(bpe_model *bpe, const pm_plugin_message *message);
+void bpe_pruned_destroy(bpe_pruned *pruned);
 
 /* bpe_encode.c: appends the first symbols of bytes[0, n) to those of the piece, for which there is room. */
 void bpe_add_symbols(bpe_encoding *e, const char *bytes, size_t n);

@@ -14,13 +14,13 @@ enum { SHORT_PIECE = 32 };
 
 static uint32_t rank_of(const bpe_encoding *e, int32_t left, int32_t right)
 {
-    const bpe_merge *merge = bpe_find_merge(&e->bpe->merges, left, right);
+    const bpe_merge *merge = bpe_find_merge(e->merges, left, right);
     return merge ? merge->rank : BPE_NO_RANK;
 }
 
 static int32_t result_of(const bpe_encoding *e, int32_t left, int32_t right)
 {
-    return bpe_find_merge(&e->bpe->merges, left, right)->result;
+    return bpe_find_merge(e->merges, left, right)->result;
 }
 
 /* Merges n symbols and returns how many are left. */

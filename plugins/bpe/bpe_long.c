@@ -99,17 +99,15 @@ static pm_plugin_code merge_pair(bpe_encoding *e, int32_t left, int32_t right, i
     return PM_PLUGIN_OK;
 }
 
-/* The same without merging, for tokens whose merges come in the order of their ranks. Goes back in time from the
- * two whole tokens: the symbols at the boundary are those on the right edge of the left token's tree and on the
- * left edge of the right one's. Two of them that stood there at the same time and have a merge that came before
- * either was used up would have been joined. -1: a merge of a rank that should have come earlier; only merging
- * tells. */
-static int stay_apart(const bpe_model *bpe, int32_t left, int32_t right)
+/* Goes back in time from the two whole tokens: the symbols at the boundary are those on the right edge of the left
+ * token's tree and on the left edge of the right one's. Two of them that stood there at the same time and have a
+ * merge that came before either was used up would have been joined. */
+int bpe_stay_apart(const bpe_merges *merges, const bpe_split *splits, int32_t left, int32_t right)
 {
     uint32_t left_until = UINT32_MAX, right_until = UINT32_MAX;
     for (;;) {
-        const bpe_split *l = &bpe->splits[left], *r = &bpe->splits[right];
-        const bpe_merge *merge = bpe_find_merge(&bpe->merges, left, right);
+        const bpe_split *l = &splits[left], *r = &splits[right];
+        const bpe_merge *merge = bpe_find_merge(merges, left, right);
         if (merge) {
             uint32_t rank = merge->rank + 1;
             if (rank <= l->rank || rank <= r->rank)
@@ -138,12 +136,16 @@ static pm_plugin_code are_neighbours(bpe_encoding *e, int32_t left, int32_t righ
         *yes = (int)(*slot & 1);
         return PM_PLUGIN_OK;
     }
+    if (e->edges && !(e->edges[left].joins & e->edges[right].symbols)) {
+        *yes = 1;
+        return PM_PLUGIN_OK;
+    }
     uint8_t left_whole, right_whole;
     PM_PLUGIN_TRY(bpe_whole_of(e, left, &left_whole));
     PM_PLUGIN_TRY(bpe_whole_of(e, right, &right_whole));
     *yes = right_whole == BPE_WHOLE_OTHERS ? 0 : -1;
     if (left_whole == BPE_WHOLE_ITSELF && right_whole == BPE_WHOLE_ITSELF)
-        *yes = stay_apart(e->bpe, left, right);
+        *yes = bpe_stay_apart(e->merges, e->bpe->splits, left, right);
     if (*yes < 0)
         PM_PLUGIN_TRY(merge_pair(e, left, right, yes));
     *slot = (pair + 1) << 1 | (uint64_t)*yes;
@@ -225,12 +227,30 @@ static pm_plugin_code next_token(bpe_encoding *e, const char *text, size_t at, s
     return PM_PLUGIN_OK;
 }
 
+/* So many bytes searched by a thread are worth pruning the merges for. (A test has fewer.) */
+#ifndef BPE_WORTH_PRUNING
+#define BPE_WORTH_PRUNING (1 << 18)
+#endif
+
+static pm_plugin_code take_pruned(bpe_encoding *e, size_t n)
+{
+    bpe_model *bpe = (bpe_model *)e->bpe; /* for what is made once */
+    e->n_searched += n;
+    if (e->edges || e->n_searched < BPE_WORTH_PRUNING)
+        return PM_PLUGIN_OK;
+    PM_PLUGIN_TRY(bpe_make_once(bpe, &bpe->pruned_is_there, bpe_pruned_create, e->message));
+    e->merges = &bpe->pruned.merges;
+    e->edges = bpe->pruned.edges;
+    return PM_PLUGIN_OK;
+}
+
 pm_plugin_code bpe_long_encode(bpe_encoding *e, const char *text, size_t n, size_t *n_found)
 {
     size_t at = 0, count = 0, below = SIZE_MAX;
     bpe_model *bpe = (bpe_model *)e->bpe; /* for what is made once */
     PM_PLUGIN_TRY(bpe_make_once(bpe, &bpe->trie_is_there, make_trie, e->message));
     PM_PLUGIN_TRY(prepare_search(e, n));
+    PM_PLUGIN_TRY(take_pruned(e, n));
     while (at < n) {
         bpe_found *next = &e->found[count];
         PM_PLUGIN_TRY(next_token(e, text, at, n, below, count ? next[-1].id : PM_NO_TOKEN, next));

@@ -13,7 +13,7 @@
 
 enum { PREFETCHED = 16 }; /* merges ahead of the one that is added */
 
-static pm_plugin_code allocate_slots(bpe_merges *merges, size_t n, const pm_plugin_message *message)
+pm_plugin_code bpe_merges_allocate(bpe_merges *merges, size_t n, const pm_plugin_message *message)
 {
     size_t n_slots = 16;
     merges->shift = 64 - 4;
@@ -44,19 +44,22 @@ static inline __attribute__((always_inline)) void prefetch_merge(const bpe_merge
     __builtin_prefetch(&merges->filter[bpe_filter_product(pair) >> merges->filter_shift], 1);
 }
 
-/* Adds a merge for which there is room, and returns its slot; where the pair has one already, that slot. */
-static bpe_merge *add_merge(bpe_merges *merges, int32_t left, int32_t right, uint32_t rank, int32_t result)
+bpe_merge *bpe_add_merge(bpe_merges *merges, const bpe_merge *merge)
 {
-    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    size_t at = bpe_first_slot(pair, merges->shift);
-    while (merges->slots[at].pair != BPE_NO_PAIR && merges->slots[at].pair != pair)
+    size_t at = bpe_first_slot(merge->pair, merges->shift);
+    while (merges->slots[at].pair != BPE_NO_PAIR && merges->slots[at].pair != merge->pair)
         at = (at + 1) & merges->mask;
     if (merges->slots[at].pair == BPE_NO_PAIR) {
-        uint64_t product = bpe_filter_product(pair);
+        uint64_t product = bpe_filter_product(merge->pair);
         merges->filter[product >> merges->filter_shift] |= bpe_filter_bits(product);
-        merges->slots[at] = (bpe_merge){pair, rank, result};
+        merges->slots[at] = *merge;
     }
     return &merges->slots[at];
+}
+
+static uint64_t pair_of(int32_t left, int32_t right)
+{
+    return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
 }
 
 static int is_id(const bpe_model *bpe, int32_t id)
@@ -92,7 +95,7 @@ static pm_plugin_code copy_merges(bpe_model *bpe, const pm_tokenizer_spec *spec,
 {
     if (spec->n_merges > BPE_NO_RANK / 4)
         return pm_plugin_fail(message, PM_PLUGIN_UNSUPPORTED, "there are %zu merges", spec->n_merges);
-    PM_PLUGIN_TRY(allocate_slots(&bpe->merges, spec->n_merges, message));
+    PM_PLUGIN_TRY(bpe_merges_allocate(&bpe->merges, spec->n_merges, message));
     for (size_t i = 0; i < spec->n_merges; i++) {
         pm_vocab_merge m = spec->merges[i];
         if (i + PREFETCHED < spec->n_merges)
@@ -105,8 +108,8 @@ static pm_plugin_code copy_merges(bpe_model *bpe, const pm_tokenizer_spec *spec,
         if (!is_concatenation(bpe, m))
             return pm_plugin_fail(message, PM_PLUGIN_FORMAT,
                                   "merge %zu makes token %d, which is not what it joins", i, (int)m.result);
-        bpe_merge *slot = add_merge(&bpe->merges, m.left, m.right, (uint32_t)i, m.result);
-        *slot = (bpe_merge){slot->pair, (uint32_t)i, m.result}; /* of the same merge twice the later one counts */
+        bpe_merge merge = {pair_of(m.left, m.right), (uint32_t)i, m.result};
+        *bpe_add_merge(&bpe->merges, &merge) = merge; /* of the same merge twice the later one counts */
     }
     return PM_PLUGIN_OK;
 }
@@ -229,7 +232,7 @@ static pm_plugin_code add_cuts(bpe_model *bpe, const scored_token *tokens, size_
                                const pm_plugin_message *message)
 {
     uint32_t rank = 0;
-    PM_PLUGIN_TRY(allocate_slots(&bpe->merges, list->n, message));
+    PM_PLUGIN_TRY(bpe_merges_allocate(&bpe->merges, list->n, message));
     for (size_t i = 0; i < n; i++) {
         const token_cut *cuts = list->cuts + tokens[i].first_cut;
         rank += i > 0 && tokens[i].score < tokens[i - 1].score;
@@ -238,7 +241,7 @@ static pm_plugin_code add_cuts(bpe_model *bpe, const scored_token *tokens, size_
             prefetch_merge(&bpe->merges, later->left, later->right);
         }
         for (size_t k = 0; k < tokens[i].n_cuts; k++)
-            add_merge(&bpe->merges, cuts[k].left, cuts[k].right, rank, tokens[i].id);
+            bpe_add_merge(&bpe->merges, &(bpe_merge){pair_of(cuts[k].left, cuts[k].right), rank, tokens[i].id});
     }
     return PM_PLUGIN_OK;
 }

@@ -12,6 +12,7 @@ static void bpe_destroy(void *pointer)
         return;
     pm_token_map_destroy(&bpe->map);
     bpe_merges_destroy(&bpe->merges);
+    bpe_pruned_destroy(&bpe->pruned);
     bpe_neighbours_destroy(&bpe->neighbours);
     free(bpe->part_characters);
     free((void *)bpe->wholes);
@@ -116,6 +117,7 @@ static pm_plugin_code scratch_create(const void *model, void **scratch, const pm
     if (!e)
         return pm_plugin_fail_memory(message, "a BPE model");
     e->bpe = model;
+    e->merges = &e->bpe->merges;
     *scratch = e;
     return PM_PLUGIN_OK;
 }

@@ -72,7 +72,13 @@ PM_STEP size_t upper_lower(const unsigned char *text, size_t at, size_t end, siz
 {
     size_t length, both_end = 0;
     uint32_t bit;
-    while ((bit = pm_look(text, at, end, &length, PM_CUT_NOTHING)) & SET_UPPER) {
+    for (;;) {
+        size_t run = pm_step_kana_and_ideographs(text, at, end); /* which are in both */
+        if (run > at)
+            both_end = at = run;
+        bit = pm_look(text, at, end, &length, PM_CUT_NOTHING);
+        if (!(bit & SET_UPPER))
+            break;
         at += length;
         if (bit & SET_LOWER)
             both_end = at;

@@ -56,13 +56,32 @@ PM_STEP int pm_is_end(uint32_t bit, pm_cut cut)
     return bit == 0 || (cut != PM_CUT_NOTHING && (bit & PM_SET_CUT));
 }
 
+/* The end of the run of kana and ideographs that starts at `at`, without looking up each: U+3041 to U+3096, U+30A1
+ * to U+30FA and U+4E00 to U+9FFF are all of the category LO. */
+PM_STEP size_t pm_step_kana_and_ideographs(const unsigned char *text, size_t at, size_t end)
+{
+    for (; end - at >= 3 && text[at] >= 0xE3 && text[at] <= 0xE9; at += 3) {
+        uint32_t second = text[at + 1] ^ 0x80u, third = text[at + 2] ^ 0x80u;
+        uint32_t code = (text[at] & 0x0Fu) << 12 | second << 6 | third;
+        if (second > 0x3F || third > 0x3F)
+            return at;
+        if (code - 0x4E00 > 0x9FFF - 0x4E00 && code - 0x3041 > 0x3096 - 0x3041 && code - 0x30A1 > 0x30FA - 0x30A1)
+            return at;
+    }
+    return at;
+}
+
 /* The end of the run of characters in the set that starts at `at`. */
 PM_STEP size_t pm_step_run(const unsigned char *text, size_t at, size_t end, uint32_t set, pm_cut cut)
 {
     size_t length;
-    while (pm_look(text, at, end, &length, cut) & set)
+    for (;;) {
+        if ((set & PM_SET(LO)) && (cut == PM_CUT_NOTHING || cut == PM_CUT_NUMBERS))
+            at = pm_step_kana_and_ideographs(text, at, end);
+        if (!(pm_look(text, at, end, &length, cut) & set))
+            return at;
         at += length;
-    return at;
+    }
 }
 
 /* The same for at most `most` characters. */
