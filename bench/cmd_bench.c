@@ -29,7 +29,8 @@ static const cli_option rows[] = {
      .kind = CLI_TEXT,
      .offset = AT(model),
      .value_name = "FILE",
-     .help = "GGUF file or directory to measure (default: the model of `pumice pull`)"},
+     .help = "GGUF file or directory to measure, or the name of a model that `pumice pull` has got (default: "
+             "SmolLM2-135M-Instruct)"},
     {.name = "shape",
      .letter = 's',
      .kind = CLI_TEXT,
@@ -202,15 +203,11 @@ static int choose_model(const cli_spec *spec, const bench_options *o, char *path
     }
     if (o->type)
         return cli_usage(spec, "--type goes with --shape");
-    if (o->model) {
-        snprintf(path, capacity, "%s", o->model);
-        return CLI_OK;
-    }
-    if (!cli_model_path(&cli_known_models[0], path, capacity) || access(path, R_OK) != 0)
-        return cli_error("bench",
-                         "the default model is not there; get it with `pumice pull`, or pass --model FILE or "
-                         "--shape NAME");
-    return CLI_OK;
+    const cli_engine_options chosen = {.model = o->model};
+    const char *found = cli_choose_model("bench", &chosen, path, capacity);
+    if (found && found != path)
+        snprintf(path, capacity, "%s", found);
+    return found ? CLI_OK : CLI_FAILURE;
 }
 
 /* All usable devices but the reference, in a child: no driver should be loaded in the process that forks. */

@@ -147,6 +147,7 @@ class Bench(CliCase):
                 self.assertIn(said, self.pumice("bench", *arguments, status=USAGE).stderr.decode())
         self.assertIn(b"smollm2-135m", self.pumice("bench", "--shape", "none", status=FAILURE).stderr)
         self.assertIn(b"No such file", self.pumice("bench", "--model", "/none.gguf", status=FAILURE).stderr)
+        self.assertIn(b"'pumice pull gemma-3-270m'", self.pumice("bench", "--model", "Gemma-3-270m", status=FAILURE).stderr)
 
 
 class Report(CliCase):

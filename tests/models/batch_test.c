@@ -12,21 +12,9 @@
 
 #include "pumice/batch.h"
 
+#include "counted_check.h"
+
 enum { N_SEQUENCES = 12, N_CTX = 128, N_MOST = 40 };
-
-static int n_passed, n_failed;
-
-#define CHECK(condition, ...)                                                                                     \
-    do {                                                                                                          \
-        if (condition) {                                                                                          \
-            n_passed++;                                                                                           \
-        } else {                                                                                                  \
-            printf("FAILED, line %d: ", __LINE__);                                                                \
-            printf(__VA_ARGS__);                                                                                  \
-            puts("");                                                                                             \
-            n_failed++;                                                                                           \
-        }                                                                                                         \
-    } while (0)
 
 typedef struct example {
     int32_t prompt[N_CTX], chosen[N_CTX];
@@ -220,9 +208,7 @@ int main(int argc, char **argv)
     pm_status status = pm_device_open(&options, &device, &err);
     for (; at < argc && status == PM_OK; at++)
         status = run_model(device, argv[at], &err);
-    if (status != PM_OK)
-        printf("FAILED: %s\n", err.message);
+    CHECK(status == PM_OK, "%s", err.message);
     pm_device_close(device);
-    printf("%d passed, %d failed\n", n_passed, n_failed);
-    return status != PM_OK || n_failed > 0;
+    return checks_ended();
 }

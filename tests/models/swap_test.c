@@ -15,23 +15,14 @@
 #include "pumice/session.h"
 #include "pumice/tokenizer.h"
 
+#include "counted_check.h"
+
 enum { N_STREAMED = 150, N_ROUNDS = 12, N_A_ROUND = 8, TEXT_BYTES = 1 << 16 };
 
 static pthread_mutex_t device_lock = PTHREAD_MUTEX_INITIALIZER;
-static int n_failed;
 
 /* The stream beside the swap begins before it and ends after it. */
 static _Atomic(int) n_streamed, is_swapped;
-
-#define CHECK(condition, ...)                                                                                     \
-    do {                                                                                                          \
-        if (!(condition)) {                                                                                       \
-            printf("FAILED, line %d: ", __LINE__);                                                                \
-            printf(__VA_ARGS__);                                                                                  \
-            puts("");                                                                                             \
-            n_failed++;                                                                                           \
-        }                                                                                                         \
-    } while (0)
 
 /* Continues a text by n tokens, greedily, and writes what the stream gives. */
 static pm_status stream(pm_model *model, const pm_tokenizer *tokenizer, const char *prompt, int n, char *out,
@@ -185,7 +176,7 @@ static int run(const char *plugins, const char *other_plugin, const char *model_
     pm_tokenizer_close(tokenizer);
     pm_model_close(model);
     pm_device_close(device);
-    return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return checks_ended();
 }
 
 int main(int argc, char **argv)
@@ -202,6 +193,5 @@ int main(int argc, char **argv)
         remove(path);
     }
     rmdir(folder);
-    puts(result == EXIT_SUCCESS ? "passed" : "failed");
     return result;
 }
