@@ -1,5 +1,5 @@
-// rope of a token's queries, rope of its keys into their cache, and its values into theirs: rope.comp and kv_store.comp
-// for one token in one dispatch, where all of a head is turned and D is a multiple of 4. -DCACHE_F16: fp16 caches.
+// rope of tokens' queries, rope of their keys into their cache, and their values into theirs: rope.comp and kv_store.comp
+// for a few tokens in one dispatch, where all of a head is turned and D is a multiple of 4. -DCACHE_F16: fp16 caches.
 // One invocation a four values of a head: of two pairs of a query or a key, or four of a value.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -33,25 +33,36 @@ vec2 turned(vec2 p, vec2 q)
     return vec2(p.x * q.x - p.y * q.y, p.y * q.x + p.x * q.y);
 }
 
+uint slot_of(uint t)
+{
+    return uint(clamp(slots[t], 0, int(push.n_ctx) - 1));
+}
+
 void main()
 {
     uint quarter = push.n_head / 4, number = pm_invocation(), head = number / quarter, i = number % quarter;
-    if (PM_ROWS_NOW(push) == 0 || head >= push.n_heads + 2 * push.n_kv_heads)
+    uint n_all = push.n_heads + 2 * push.n_kv_heads, t = head / n_all, n_tokens = PM_ROWS_NOW(push);
+    head %= n_all;
+    if (t >= n_tokens)
         return;
-    uint slot = uint(clamp(slots[0], 0, int(push.n_ctx) - 1));
+    uint slot = slot_of(t);
+    if (head >= push.n_heads)
+        for (uint later = t + 1; later < n_tokens; later++)
+            if (slot_of(later) == slot)
+                return; // the last one stays
     if (head >= push.n_heads + push.n_kv_heads) {
         uint h = head - push.n_heads - push.n_kv_heads, to = (h * push.n_ctx + slot) * push.n_head + 4 * i;
-        vec4 four = v[h * quarter + i];
+        vec4 four = v[(t * push.n_kv_heads + h) * quarter + i];
         PM_PUT_PAIR(values, to, four.xy);
         PM_PUT_PAIR(values, to + 2, four.zw);
         return;
     }
-    uint position = uint(clamp(positions[0], 0, int(push.n_positions) - 1));
+    uint position = uint(clamp(positions[t], 0, int(push.n_positions) - 1));
     vec4 fine = table[position % push.n_fine * quarter + i];
     vec4 coarse = table[(push.n_fine + position / push.n_fine) * quarter + i];
     vec2 first = turned(fine.xy, coarse.xy), second = turned(fine.zw, coarse.zw); // angles of pairs 2 i and 2 i + 1
     bool key = head >= push.n_heads;
-    uint h = key ? head - push.n_heads : head, from = h * push.n_head;
+    uint h = key ? head - push.n_heads : head, from = (t * (key ? push.n_kv_heads : push.n_heads) + h) * push.n_head;
     // Where two values each of both pairs lie, and what they become.
     uint a = PM_INTERLEAVED != 0 ? 4 * i : 2 * i, b = PM_INTERLEAVED != 0 ? a + 2 : a + push.n_head / 2;
     vec4 at_a = key ? k[(from + a) / 4] : q[(from + a) / 4], at_b = key ? k[(from + b) / 4] : q[(from + b) / 4];

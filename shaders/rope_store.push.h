@@ -2,7 +2,7 @@
 #include "common/rows.push.h"
 
 struct pm_rope_store_push {
-    PM_PUSH_ROWS       /* tokens: one at most */
+    PM_PUSH_ROWS       /* tokens: T */
         PM_U32 n_head; /* values in a head: D */
     PM_U32 n_heads;    /* of queries */
     PM_U32 n_kv_heads;

@@ -6,7 +6,11 @@
 // the walk in order of index needs to enter only one of them.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #include "common/rows.glsl"
+#ifdef PM_SUBGROUP
+#define PM_MAX_LOCAL 512
+#endif
 #include "common/reduce.glsl"
 #include "common/float_keys.glsl"
 #include "argmax.push.h"
@@ -32,28 +36,48 @@ float highest;        // largest logit
 uint highest_key, theta;
 pm_row_sampling own;  // settings
 
+// Several logits are asked for at once: a load takes a hundred times as long as what is done with it.
+#define PM_AHEAD 8
+
+// Logits i, i + size, ..., the last one where there are no more.
+void load_ahead(uint i, out float values[PM_AHEAD])
+{
+    [[unroll]] for (uint a = 0; a < PM_AHEAD; a++)
+        values[a] = logits[first + min(i + a * size, push.n_row - 1)];
+}
+
 uint key_at(uint i)
 {
     return pm_key(logits[first + i], PM_KEY_LOWEST);
 }
 
 // exp((logit - highest) / temperature); 1 for the highest, 0 for what is too far below to matter.
-float weight_of(uint i, uint key, float temperature)
+float weight_of_value(float value, uint key, float temperature)
 {
     if (key == highest_key)
         return 1.0;
-    float below = key <= PM_KEY_LOWEST ? -1e30 : (logits[first + i] - highest) / temperature;
+    float below = key <= PM_KEY_LOWEST ? -1e30 : (value - highest) / temperature;
     return below < -100.0 ? 0.0 : exp(below);
+}
+
+float weight_of(uint i, uint key, float temperature)
+{
+    return weight_of_value(logits[first + i], key, temperature);
 }
 
 // How much lies at or above each of three thresholds: tokens, or weight among those kept so far.
 vec3 amount_above(uvec3 thresholds, bool count)
 {
     vec3 amount = vec3(0.0);
-    for (uint i = lane; i < push.n_row; i += size) {
-        uint key = key_at(i);
-        if (key >= theta && key >= thresholds.x)
-            amount += (count ? 1.0 : weight_of(i, key, 1.0)) * vec3(greaterThanEqual(uvec3(key), thresholds));
+    for (uint i = lane; i < push.n_row; i += PM_AHEAD * size) {
+        float values[PM_AHEAD];
+        load_ahead(i, values);
+        [[unroll]] for (uint a = 0; a < PM_AHEAD; a++) {
+            uint key = pm_key(values[a], PM_KEY_LOWEST);
+            if (i + a * size < push.n_row && key >= theta && key >= thresholds.x)
+                amount += (count ? 1.0 : weight_of_value(values[a], key, 1.0)) *
+                          vec3(greaterThanEqual(uvec3(key), thresholds));
+        }
     }
     return pm_sum3(amount);
 }
@@ -133,11 +157,15 @@ void main()
     own = pm_row_settings(row);
     theta = 0;
     uint best = 0, index = push.n_row;
-    for (uint i = lane; i < push.n_row; i += size) {
-        uint key = key_at(i);
-        if (key > best) {
-            best = key;
-            index = i;
+    for (uint i = lane; i < push.n_row; i += PM_AHEAD * size) {
+        float values[PM_AHEAD];
+        load_ahead(i, values);
+        [[unroll]] for (uint a = 0; a < PM_AHEAD; a++) {
+            uint key = pm_key(values[a], PM_KEY_LOWEST);
+            if (key > best) {
+                best = key;
+                index = min(i + a * size, push.n_row - 1);
+            }
         }
     }
     highest_key = pm_largest(best);

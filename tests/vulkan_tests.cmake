@@ -29,6 +29,16 @@ function(pumice_vulkan_test name)
   endif()
 endfunction()
 
+# The same with the kernels that only real GPUs are given otherwise.
+function(pumice_vulkan_gpu_kernels_test name)
+  pumice_vulkan_test(${name} ${ARGN})
+  foreach(test ${name}.lavapipe ${name}.swiftshader)
+    if(TEST ${test})
+      set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT "PUMICE_VK_PLAY_GPU=1")
+    endif()
+  endforeach()
+endfunction()
+
 if(EXISTS /usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json)
   set(PUMICE_TEST_VALIDATION 1)
 else()

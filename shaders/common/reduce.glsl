@@ -10,7 +10,9 @@
 layout(constant_id = 1) const uint PM_ONE_SUBGROUP = 0;
 #endif
 
+#ifndef PM_MAX_LOCAL
 #define PM_MAX_LOCAL 256
+#endif
 
 #ifdef PM_SUBGROUP
 #define PM_REDUCE(name, type, subgroup_op, join)                                                                   \

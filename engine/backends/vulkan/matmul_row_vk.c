@@ -13,7 +13,7 @@ static pm_shader shader_of(pm_type type)
     return (pm_shader)((int)PM_SHADER_MATMUL_ROW_F32 + pm_vk_weight_type_index(type));
 }
 
-bool pm_vk_matmul_row_takes(pm_vk_lowering *l, const pm_node *node)
+static bool takes(pm_vk_lowering *l, const pm_node *node)
 {
     const pm_vk_caps *caps = pm_vk_lowering_caps(l);
     const pm_tensor *weight = node->in[WEIGHT], *x = node->in[X];
@@ -30,6 +30,14 @@ bool pm_vk_matmul_row_takes(pm_vk_lowering *l, const pm_node *node)
     pm_vk_slice span = pm_vk_slice_span(l, chunk.plane, layout ? (int)layout->n_planes : 0, begins);
     return layout && layout->format == PM_VK_WEIGHT_UNITS && pm_vk_viewable(caps, span.size, PM_VK_VIEW_U32X2) &&
            pm_vk_viewable(caps, pm_tensor_bytes(x), PM_VK_VIEW_F32X4);
+}
+
+bool pm_vk_matmul_row_joins(pm_vk_lowering *l, const pm_node *const *matmul, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (!takes(l, matmul[i]))
+            return false;
+    return true;
 }
 
 /* One slice over all planes of all weights, and where in it each plane begins, in texels of its view. */

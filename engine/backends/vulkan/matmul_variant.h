@@ -13,7 +13,7 @@ typedef enum pm_vk_matmul_x {
 
 typedef struct pm_vk_matmul_variant {
     pm_shader shader;
-    uint32_t local, one_subgroup, subgroup_size;
+    uint32_t local, subgroup_size;
     uint32_t groups_of_workgroup; /* groups of 4 weight rows */
     uint32_t tile;                /* rows of x of a workgroup */
     pm_vk_matmul_x x;

@@ -1,14 +1,14 @@
 /* matmul on Vulkan: which of the matmul shaders makes a product, and its dispatches.
  *
- *   matmul_vec[_sg]    few rows of x on a GPU: a workgroup for 4 weight rows, sums reduced
+ *   matmul_vec, _few   up to 16 rows of x on a GPU: see matmul_vec_vk.c
  *   matmul_row         one row of x on a software device: see matmul_row_vk.c
  *   matmul_tile1       the same without subgroups or texel buffers: an invocation for 4 weight rows
  *   matmul_tile4[_sg]  many rows of x: an invocation for 4 weight rows x 4 rows of x
  *   matmul_coop        many rows of x on GPUs with cooperative matrices: see matmul_tiles_vk.c; x is made halves first
  *   matmul_tiles       many rows of x on GPUs without them and without integer dot products
- *   matmul_vec_i8[_sg], matmul_tile4_i8  the same on GPUs with integer dot products, for quantised weights: x is
- * made 8-bit blocks first, once for all products that read it. Software devices emulate the dot product with more
- * instructions than the fp32 sums take.
+ *   matmul_tile4_i8    the same on GPUs with integer dot products, for quantised weights: x is made 8-bit blocks
+ * first, once for all products that read it. Software devices emulate the dot product with more instructions than
+ * the fp32 sums take.
  *
  * A product is cut by the chunks of its weight, and further by weight rows where a dispatch would hold more work
  * than the device should get at once. */
@@ -20,7 +20,7 @@
 #include "quantize_i8.push.h"
 
 enum { WEIGHT, X, BIAS, RESIDUAL };
-enum { GROUP = 4, FEW_ROWS = 2, MANY_ROWS = 17, N_PLAIN_TYPES = 3 };
+enum { GROUP = 4, MANY_ROWS = 17, N_PLAIN_TYPES = 3 };
 
 bool pm_vk_supports_matmul(const pm_vk_caps *caps, const pm_node *node)
 {
@@ -40,8 +40,7 @@ static pm_shader of_type(pm_shader first, int type)
 static bool use_i8(const pm_vk_caps *caps, int type)
 {
     return type >= N_PLAIN_TYPES && !caps->software && pm_vk_usable(caps, PM_SHADER_QUANTIZE_I8) &&
-           pm_vk_usable(caps, of_type(PM_SHADER_MATMUL_TILE4_I8_Q8_0, type - N_PLAIN_TYPES)) &&
-           pm_vk_usable(caps, of_type(PM_SHADER_MATMUL_VEC_I8_Q8_0, type - N_PLAIN_TYPES));
+           pm_vk_usable(caps, of_type(PM_SHADER_MATMUL_TILE4_I8_Q8_0, type - N_PLAIN_TYPES));
 }
 
 static variant choose_gpu(const pm_vk_caps *caps, int type, int64_t n_rows, int64_t n_out)
@@ -52,29 +51,14 @@ static variant choose_gpu(const pm_vk_caps *caps, int type, int64_t n_rows, int6
     bool i8 = use_i8(caps, type);
     if (n_rows >= MANY_ROWS && !i8 && pm_vk_matmul_tiles_choose(caps, type, &many))
         return many;
-    int t = i8 ? type - N_PLAIN_TYPES : type;
-    if (n_rows > FEW_ROWS) {
-        uint32_t local = pm_vk_local_size(caps, 64);
-        pm_shader shader = of_type(i8 ? PM_SHADER_MATMUL_TILE4_I8_Q8_0 : PM_SHADER_MATMUL_TILE4_F32, t);
-        return (variant){.shader = shader,
-                         .local = local,
-                         .groups_of_workgroup = local,
-                         .tile = 4,
-                         .x = i8 ? PM_VK_X_I8_BLOCKS : PM_VK_X_FLOATS,
-                         .why = i8 ? "tiles in registers, integer dot products" : "fp32 tiles in registers"};
-    }
-    pm_vk_team team = i8 ? pm_vk_team_of(caps, of_type(PM_SHADER_MATMUL_VEC_I8_Q8_0, t),
-                                         of_type(PM_SHADER_MATMUL_VEC_I8_SG_Q8_0, t), 32, 0)
-                         : pm_vk_team_of(caps, of_type(PM_SHADER_MATMUL_VEC_F32, t),
-                                         of_type(PM_SHADER_MATMUL_VEC_SG_F32, t), 32, 0);
-    return (variant){.shader = team.shader,
-                     .local = team.local,
-                     .one_subgroup = team.one_subgroup,
-                     .subgroup_size = team.subgroup_size,
-                     .groups_of_workgroup = 1,
-                     .tile = 1,
+    uint32_t local = pm_vk_local_size(caps, 64);
+    return (variant){.shader = i8 ? of_type(PM_SHADER_MATMUL_TILE4_I8_Q8_0, type - N_PLAIN_TYPES)
+                                  : of_type(PM_SHADER_MATMUL_TILE4_F32, type),
+                     .local = local,
+                     .groups_of_workgroup = local,
+                     .tile = 4,
                      .x = i8 ? PM_VK_X_I8_BLOCKS : PM_VK_X_FLOATS,
-                     .why = i8 ? "integer dot products, blocks shared along K" : "fp32, blocks shared along K"};
+                     .why = i8 ? "tiles in registers, integer dot products" : "fp32 tiles in registers"};
 }
 
 /* Whether x and all planes of the weight can be bound as texel buffers. */
@@ -170,6 +154,8 @@ pm_status pm_vk_lower_matmul(pm_vk_lowering *l, const pm_node *node, pm_error *e
     const pm_vk_weight_layout *layout = pm_vk_tensor_layout(l, weight);
     if (!layout || layout->format != PM_VK_WEIGHT_UNITS)
         return pm_fail(err, PM_ERR_INTERNAL, "the weight %s is not laid out for matrix products", weight->name);
+    if (pm_vk_matmul_vec_takes(l, node))
+        return pm_vk_lower_matmul_vec(l, &(pm_vk_row_group){.matmul = {node}, .n = 1}, err);
     struct pm_matmul_push push = {
         .n_k = (uint32_t)x->dim[0],
         .n_blocks = pm_vk_weight_blocks(x->dim[0]),
@@ -188,8 +174,8 @@ pm_status pm_vk_lower_matmul(pm_vk_lowering *l, const pm_node *node, pm_error *e
         read.view = PM_VK_VIEW_F32X4;
     pm_vk_dispatch d = {
         .shader = v.shader,
-        .spec = {v.local, v.one_subgroup, x->dim[0] % 32 == 0, out->dim[0] % 4 == 0, bias != NULL,
-                 residual != NULL, layout->interleave},
+        .spec = {v.local, 0, x->dim[0] % 32 == 0, out->dim[0] % 4 == 0, bias != NULL, residual != NULL,
+                 layout->interleave},
         .n_spec = 7,
         .push = &push,
         .push_size = sizeof push,

@@ -69,9 +69,9 @@ bool pm_vk_subgroup_known(const pm_vk_caps *caps, uint32_t *size_to_ask)
 pm_vk_team pm_vk_team_of(const pm_vk_caps *caps, pm_shader plain, pm_shader subgroup, uint32_t want, double steps)
 {
     pm_vk_team team = {.shader = plain, .why = "plain fp32, sums through shared memory"};
-    if (steps > MOST_STEPS * (double)want)
+    if (steps > MOST_STEPS * (double)want && want < 256)
         want = 256;
-    team.local = pm_vk_local_size(caps, want > 256 ? 256 : want);
+    team.local = pm_vk_local_size(caps, want);
     if (!pm_vk_usable(caps, subgroup))
         return team;
     team.shader = subgroup;

@@ -15,8 +15,8 @@ pm_status pm_vk_lower_rms_norm(pm_vk_lowering *l, const pm_node *node, pm_error 
     const pm_tensor *x = node->in[0], *weight = node->n_in > 1 ? node->in[1] : NULL;
     struct pm_rms_norm_push push = {.n_row = (uint32_t)x->dim[0], .eps = PM_ARGS(node, pm_rms_norm_args)->eps};
     PM_VK_PUSH_ROWS(&push, x);
-    pm_vk_team team = pm_vk_team_of(caps, PM_SHADER_RMS_NORM, PM_SHADER_RMS_NORM_SG, x->dim[0] <= 256 ? 32 : 128,
-                                    2 * (double)x->dim[0]);
+    uint32_t want = x->dim[0] <= 256 ? 32 : x->dim[0] <= 1024 ? 128 : 256;
+    pm_vk_team team = pm_vk_team_of(caps, PM_SHADER_RMS_NORM, PM_SHADER_RMS_NORM_SG, want, 2 * (double)x->dim[0]);
     double n = (double)pm_tensor_elems(x);
     pm_vk_dispatch d = {
         .shader = team.shader,

@@ -1,10 +1,11 @@
-/* rope and kv_store of one token in one dispatch (rope_store.comp), on software devices. */
+/* rope and kv_store in one dispatch (rope_store.comp), of one token; on GPUs also of a few. */
 #include "backends/vulkan/op_lowering.h"
 #include "backends/vulkan/vk_groups.h"
 #include "ops/ops.h"
 #include "rope_store.push.h"
 
 enum { ROWS, POSITIONS, TABLE };
+enum { MOST_TOKENS = 16 }; /* more take longer than the dispatches that are saved */
 
 static bool turned_alike(const pm_node *a, const pm_node *b)
 {
@@ -18,9 +19,9 @@ bool pm_vk_rope_store_takes(pm_vk_lowering *l, const pm_vk_turn_group *g)
     const pm_vk_caps *caps = pm_vk_lowering_caps(l);
     const pm_tensor *q = g->turn_q->in[ROWS], *k = g->turn_k->in[ROWS], *v = g->store_v->in[ROWS];
     const pm_tensor *keys = g->store_k->out, *values = g->store_v->out;
-    return caps->software && q->n_dims == 3 && k->n_dims == 3 && q->dim[2] == 1 &&
-           turned_alike(g->turn_q, g->turn_k) && q->dim[0] % 4 == 0 &&
-           PM_ARGS(g->turn_q, pm_rope_args)->n_rot == q->dim[0] && v->dim[0] == q->dim[0] &&
+    return q->n_dims == 3 && k->n_dims == 3 && q->dim[2] <= (caps->software ? 1 : MOST_TOKENS) &&
+           k->dim[2] == q->dim[2] && g->turn_q->in[POSITIONS]->n_dims == 1 && turned_alike(g->turn_q, g->turn_k) &&
+           q->dim[0] % 4 == 0 && PM_ARGS(g->turn_q, pm_rope_args)->n_rot == q->dim[0] && v->dim[0] == q->dim[0] &&
            v->dim[1] == k->dim[1] && pm_tensor_rows(v) == pm_tensor_rows(k) && keys->type == values->type &&
            keys->dim[1] == values->dim[1] && g->store_k->in[POSITIONS] == g->store_v->in[POSITIONS] &&
            pm_vk_n_chunks(l, keys) == 1 && pm_vk_n_chunks(l, values) == 1;
@@ -41,7 +42,7 @@ pm_status pm_vk_lower_rope_store(pm_vk_lowering *l, const pm_vk_turn_group *g, p
         .n_ctx = (uint32_t)keys->dim[1],
     };
     PM_VK_PUSH_OUTER(&push, q);
-    uint64_t n = (push.n_heads + 2ull * push.n_kv_heads) * push.n_head / 4;
+    uint64_t n = (push.n_heads + 2ull * push.n_kv_heads) * push.n_head / 4 * push.n_rows;
     uint32_t local = pm_vk_local_size(caps, 64);
     pm_vk_access put = f16 ? PM_VK_READ_WRITE : PM_VK_WRITE;
     pm_vk_dispatch d = {

@@ -16,6 +16,8 @@ pm_status pm_vk_lower_sample(pm_vk_lowering *l, const pm_node *node, pm_error *e
     const pm_tensor *x = node->in[0];
     struct pm_argmax_push push = {.n_row = (uint32_t)x->dim[0]};
     PM_VK_PUSH_ROWS(&push, x);
-    pm_vk_team team = pm_vk_team_of(caps, PM_SHADER_SAMPLE, PM_SHADER_SAMPLE_SG, 256, PASSES * (double)x->dim[0]);
+    uint32_t want =
+        !caps->software && pm_vk_usable(caps, PM_SHADER_SAMPLE_SG) ? 512 : 256; /* what they are made for */
+    pm_vk_team team = pm_vk_team_of(caps, PM_SHADER_SAMPLE, PM_SHADER_SAMPLE_SG, want, PASSES * (double)x->dim[0]);
     return pm_vk_emit_teams(l, node, &team, &push, sizeof push, push.n_rows, 10 * PASSES, 4 * PASSES, err);
 }

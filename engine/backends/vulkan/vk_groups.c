@@ -80,7 +80,16 @@ static void add_group(finder *f, pm_vk_group group, const size_t *members, int n
     f->groups->list[f->groups->n++] = group;
 }
 
-/* ---- products of one row ------------------------------------------------------------------------------- */
+/* ---- products of the same rows --------------------------------------------------------------------------- */
+
+static bool joins(const finder *f, const size_t *members, int n)
+{
+    const pm_node *nodes[PM_VK_ROW_PARTS];
+    for (int m = 0; m < n; m++)
+        nodes[m] = f->graph->nodes[members[m]];
+    return pm_vk_lowering_caps(f->l)->software ? pm_vk_matmul_row_joins(f->l, nodes, n)
+                                               : pm_vk_matmul_vec_joins(f->l, nodes, n);
+}
 
 /* The RMSNorm that makes x, if all that reads x are products that can take the norm upon them. */
 static int32_t norm_of(const finder *f, size_t at)
@@ -90,11 +99,12 @@ static int32_t norm_of(const finder *f, size_t at)
     if (x->role != PM_ROLE_ACTIVATION || !writer)
         return -1;
     const pm_node *norm = f->graph->nodes[writer - 1];
-    if (norm->op != PM_OP_RMS_NORM || norm->out->dim[0] != x->dim[0] || pm_tensor_rows(norm->out) != 1)
+    if (norm->op != PM_OP_RMS_NORM || norm->out->dim[0] != x->dim[0] ||
+        pm_tensor_rows(norm->out) != pm_tensor_rows(x))
         return -1;
     for (size_t n = (size_t)writer; n < f->graph->n_nodes && n < (size_t)writer + AHEAD; n++) {
         const pm_node *node = f->graph->nodes[n];
-        if (node->op == PM_OP_MATMUL && storage_id(node->in[X]) == id && pm_vk_matmul_row_takes(f->l, node))
+        if (node->op == PM_OP_MATMUL && storage_id(node->in[X]) == id && joins(f, &n, 1))
             n_taken++;
     }
     return n_taken == f->uses[id] ? writer - 1 : -1;
@@ -124,7 +134,7 @@ static size_t swiglu_of(const finder *f, const size_t *members)
 static void find_row(finder *f, size_t at)
 {
     const pm_graph *graph = f->graph;
-    if (!is_free(f, at, PM_OP_MATMUL) || !pm_vk_matmul_row_takes(f->l, graph->nodes[at]))
+    if (!is_free(f, at, PM_OP_MATMUL) || !joins(f, &at, 1))
         return;
     const pm_node *first = graph->nodes[at];
     pm_vk_group group = {.kind = PM_VK_GROUP_ROW};
@@ -135,10 +145,11 @@ static void find_row(finder *f, size_t at)
         const pm_node *node = next < graph->n_nodes ? graph->nodes[next] : NULL;
         if (!node || !is_free(f, next, PM_OP_MATMUL) || has(node, RESIDUAL) ||
             has(node, BIAS) != has(first, BIAS) || storage_id(node->in[X]) != storage_id(first->in[X]) ||
-            node->in[WEIGHT]->type != first->in[WEIGHT]->type || !pm_vk_matmul_row_takes(f->l, node))
+            node->in[WEIGHT]->type != first->in[WEIGHT]->type ||
+            pm_tensor_rows(node->in[X]) != pm_tensor_rows(first->in[X]))
             continue;
         members[n++] = next;
-        if (!can_wait(f, members, n, normed))
+        if (!joins(f, members, n) || !can_wait(f, members, n, normed))
             n--;
     }
     for (int m = 0; m < n; m++)

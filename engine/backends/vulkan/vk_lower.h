@@ -125,6 +125,9 @@ const struct pm_vk_weight_layout *pm_vk_tensor_layout(pm_vk_lowering *l, const p
 /* Memory that lives during this node; contents undefined at first. */
 pm_vk_slice pm_vk_scratch(pm_vk_lowering *l, uint64_t size);
 
+/* Memory that is this node's alone and keeps its contents from run to run; zeros at first. */
+pm_vk_slice pm_vk_kept(pm_vk_lowering *l, uint64_t size);
+
 /* Memory for a value derived from `tensor` and shared by all nodes that ask for the same (tensor, kind), such as
  * its rows quantised to 8 bits. *is_new: nobody has emitted the dispatch that makes it yet, so the caller must.
  * `kind` is any number but 0, unique among all ops (list them in one enum); size must be the same in every call.

@@ -265,6 +265,12 @@ pm_vk_slice pm_vk_scratch(pm_vk_lowering *l, uint64_t size)
     return whole_item(l, add_arena_item(l, (size + 3) & ~3ull, l->node, l->node, "(scratch)"));
 }
 
+pm_vk_slice pm_vk_kept(pm_vk_lowering *l, uint64_t size)
+{
+    int32_t end = (int32_t)l->program->graph->n_nodes;
+    return whole_item(l, add_arena_item(l, (size + 3) & ~3ull, 0, end, "(kept)")); /* the arena begins as zeros */
+}
+
 pm_vk_slice pm_vk_derived(pm_vk_lowering *l, const pm_tensor *tensor, uint32_t kind, uint64_t size, bool *is_new)
 {
     tensor = pm_tensor_storage(tensor);
@@ -470,15 +476,17 @@ static pm_status place_items(pm_vk_lowering *l, pm_error *err)
 
 static pm_status lower_group(pm_vk_lowering *l, const pm_vk_group *group, pm_error *err)
 {
-    return group->kind == PM_VK_GROUP_ROW ? pm_vk_lower_matmul_row(l, &group->row, err)
-                                          : pm_vk_lower_rope_store(l, &group->turn, err);
+    if (group->kind == PM_VK_GROUP_TURN)
+        return pm_vk_lower_rope_store(l, &group->turn, err);
+    return l->device->caps.software ? pm_vk_lower_matmul_row(l, &group->row, err)
+                                    : pm_vk_lower_matmul_vec(l, &group->row, err);
 }
 
 static pm_status lower(pm_vk_lowering *l, pm_error *err)
 {
     PM_TRY(begin(l, err));
     const pm_graph *graph = l->program->graph;
-    if (l->device->caps.software && !l->program->by_node)
+    if (!l->program->by_node)
         PM_TRY(pm_vk_groups_find(l, graph, &l->groups, err));
     for (size_t i = 0; i < graph->n_nodes; i++) {
         const pm_node *node = graph->nodes[i];
