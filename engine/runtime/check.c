@@ -90,9 +90,10 @@ static double rounding_error(const pm_op_call *call)
         for (int64_t t = 0; t < n_rows; t++) {
             const float *row = (const float *)call->in[1] + t * x->dim[0] + k;
             for (int64_t b = 0; b < size / BLOCK; b++) {
-                double d = 0;
+                float largest = 0; /* not by fmax: GCC 12 for AArch64 fails on the loop */
                 for (int64_t i = 0; i < BLOCK; i++)
-                    d = fmax(d, fabs((double)row[b * BLOCK + i]) / 127);
+                    largest = fabsf(row[b * BLOCK + i]) > largest ? fabsf(row[b * BLOCK + i]) : largest;
+                double d = (double)largest / 127;
                 sum += d * d / 12 * squares[b];
             }
         }
