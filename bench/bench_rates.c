@@ -139,11 +139,14 @@ static int fits(const bench_target *t, double seconds)
     return budget <= 0 || (seconds <= budget / 4 && bench_now_s() - t->begun_s + seconds <= 0.875 * budget);
 }
 
-static void refuse_slow(rate_test *test, double seconds)
+/* Whether a test that takes so long fits the budget; one that has no sample yet says why it has none. */
+static int fits_or_refuse(const bench_target *t, rate_test *test, double seconds)
 {
-    if (test->n_samples == 0 && !test->why_not[0])
+    int good = fits(t, seconds);
+    if (!good && test->n_samples == 0 && !test->why_not[0])
         snprintf(test->why_not, sizeof test->why_not, "it would take about %.0f s, too much of the budget",
                  seconds);
+    return good;
 }
 
 /* Compiles what the tests need, and a driver that compiles late runs it. */
@@ -196,10 +199,8 @@ static pm_status run_rounds(bench_target *t, rate_tests *tests, pm_error *err)
             /* The first prompt and the first decoding are measured whatever they take: there is a time limit. */
             double seconds = expected_s(tests, test);
             int is_first = test->n_samples == 0 && (i == 0 || test->kind == TEST_DECODE);
-            if (!is_first && !fits(t, seconds)) {
-                refuse_slow(test, seconds);
+            if (!is_first && !fits_or_refuse(t, test, seconds))
                 continue;
-            }
             bench_note(t->settings, "%s: %s, %d of %d", t->name, test->name, round + 1, t->settings->n_repeats);
             status = run_test(t, tests, test, err);
         }
@@ -216,10 +217,8 @@ static pm_status run_depths(bench_target *t, rate_tests *tests, pm_error *err)
         if (test->why_not[0] || test->depth == 0 || test->batch > 1)
             continue;
         double fill_s = tests->token_s * (test->depth - filled), seconds = expected_s(tests, test);
-        if (!fits(t, fill_s + seconds)) {
-            refuse_slow(test, fill_s + seconds);
+        if (!fits_or_refuse(t, test, fill_s + seconds))
             continue;
-        }
         bench_note(t->settings, "%s: filling %d tokens", t->name, test->depth);
         status = filled > 0 ? pm_session_truncate(t->session, filled, err) : bench_rewind(t, source_of(t), err);
         if (status == PM_OK)
@@ -244,10 +243,8 @@ static pm_status run_batches(bench_target *t, rate_tests *tests, pm_error *err)
         if (test->kind != TEST_DECODE || test->batch == 1 || test->why_not[0])
             continue;
         double seconds = expected_s(tests, test);
-        if (!fits(t, seconds)) {
-            refuse_slow(test, seconds);
+        if (!fits_or_refuse(t, test, seconds))
             continue;
-        }
         bench_note(t->settings, "%s: %s", t->name, test->name);
         status = bench_batch(t, test->batch, test->n_tokens, t->settings->n_repeats, test->seconds, err);
         test->n_samples = status == PM_OK ? t->settings->n_repeats : 0;
