@@ -114,18 +114,17 @@ static pm_status time_encoding(const pm_tokenizer *tokenizer, const bench_text *
                                double *samples, size_t *n_ids, pm_error *err)
 {
     const pm_batch_options options = {.n_threads = n_threads};
-    for (int i = -1; i < repeats; i++) {
-        pm_token_batch batch = {0};
+    pm_token_batch batch = {0};
+    pm_status status = PM_OK;
+    for (int i = -1; i < repeats && status == PM_OK; i++) {
         double start = now();
-        pm_status status = pm_tokenizer_encode_batch(tokenizer, t->documents, t->n, &options, &batch, err);
-        if (status != PM_OK)
-            return status;
+        status = pm_tokenizer_encode_batch(tokenizer, t->documents, t->n, &options, &batch, err);
         if (i >= 0)
             samples[i] = now() - start;
-        *n_ids = batch.starts[batch.n];
-        pm_token_batch_free(&batch);
     }
-    return PM_OK;
+    *n_ids = status == PM_OK ? batch.starts[batch.n] : 0;
+    pm_token_batch_free(&batch);
+    return status;
 }
 
 static pm_status time_decoding(const pm_tokenizer *tokenizer, const bench_text *t, int repeats, double *samples,

@@ -313,6 +313,59 @@ static void batches_over_threads(void **state)
     pm_tokenizer_close(t);
 }
 
+static void assert_same_batch(const pm_token_batch *a, const pm_token_batch *b)
+{
+    size_t n = a->starts[a->n];
+    assert_int_equal(a->n, b->n);
+    assert_memory_equal(a->starts, b->starts, (a->n + 1) * sizeof *a->starts);
+    assert_memory_equal(a->n_unknown_bytes, b->n_unknown_bytes, a->n * sizeof *a->n_unknown_bytes);
+    assert_memory_equal(a->n_truncated, b->n_truncated, a->n * sizeof *a->n_truncated);
+    assert_memory_equal(a->ids, b->ids, n * sizeof *a->ids);
+    assert_memory_equal(a->attention_mask, b->attention_mask, n);
+    assert_int_equal(a->spans != NULL, b->spans != NULL);
+    assert_int_equal(a->type_ids != NULL, b->type_ids != NULL);
+    if (a->spans)
+        assert_memory_equal(a->spans, b->spans, n * sizeof *a->spans);
+    if (a->type_ids) {
+        assert_memory_equal(a->type_ids, b->type_ids, n);
+        assert_memory_equal(a->sequences, b->sequences, n);
+    }
+}
+
+/* A batch that is written over another one, larger or smaller and of other options, is as one of its own. */
+static void batches_used_again(void **state)
+{
+    (void)state;
+    static char text[MANY * 40];
+    static pm_batch_text texts[MANY];
+    pm_tokenizer *t = open_json(bert);
+    pm_token_batch again = {0};
+    pm_error err = {PM_OK, ""};
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = "abc"[i * i % 11 % 3];
+    for (size_t i = 0; i < MANY; i++)
+        texts[i] = (pm_batch_text){text + i, (i * 37) % (sizeof text - MANY), NULL, 0};
+    for (unsigned turn = 0; turn < 48; turn++) {
+        pm_batch_options o = {.flags = PM_ENCODE_ADD_SPECIAL,
+                              .n_threads = turn % 3 == 2 ? 3 : 1,
+                              .with_spans = turn / 2 % 2,
+                              .with_types = turn / 4 % 2,
+                              .max_tokens = turn % 5 == 1 ? 7 : 0,
+                              .padding = turn % 7 < 3 ? PM_PAD_LONGEST : PM_PAD_NONE};
+        size_t n = turn * 29 % 60;
+        pm_token_batch fresh = {0};
+        assert_int_equal(pm_tokenizer_encode_batch(t, texts + turn, n, &o, &fresh, &err), PM_OK);
+        assert_int_equal(pm_tokenizer_encode_batch(t, texts + turn, n, &o, &again, &err), PM_OK);
+        assert_same_batch(&fresh, &again);
+        pm_token_batch_free(&fresh);
+    }
+    pm_batch_options bad = {.n_threads = -1};
+    assert_int_equal(pm_tokenizer_encode_batch(t, texts, 1, &bad, &again, &err), PM_ERR_ARGUMENT);
+    assert_null(again.ids);
+    assert_null(again.memory);
+    pm_tokenizer_close(t);
+}
+
 static void batches_that_fail(void **state)
 {
     (void)state;
@@ -370,7 +423,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_hugging_face),         cmocka_unit_test(fewer_tokens_than_are_added),
         cmocka_unit_test(special_spans_of_a_pair), cmocka_unit_test(batches_over_threads),
-        cmocka_unit_test(batches_that_fail),       cmocka_unit_test(plugins_without_pairs),
+        cmocka_unit_test(batches_used_again),      cmocka_unit_test(batches_that_fail),
+        cmocka_unit_test(plugins_without_pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

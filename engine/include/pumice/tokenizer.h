@@ -151,12 +151,15 @@ typedef struct pm_token_batch {
     uint8_t *sequences;      /* NULL unless with_types; a pm_sequence each */
     size_t *n_unknown_bytes; /* of each row */
     size_t *n_truncated;     /* of each row */
+    struct pm_batch_memory *memory; /* all of the above, and what the next call works with */
 } pm_token_batch;
 
 void pm_token_batch_free(pm_token_batch *batch); /* also makes it empty; NULL is fine */
 
 /* Encodes n texts, each as pm_tokenizer_encode_request would; the result does not depend on the number of threads.
- * Where a text fails the whole call does, and the message says which text. `options` may be NULL. */
+ * Where a text fails the whole call does, and the message says which text. `options` may be NULL. `out` is empty
+ * (all zero), or what an earlier call made, with this tokenizer or another: its memory is used again, which is a
+ * tenth faster than new memory for each batch. After a failure it is empty. */
 pm_status pm_tokenizer_encode_batch(const pm_tokenizer *tokenizer, const pm_batch_text *texts, size_t n,
                                     const pm_batch_options *options, pm_token_batch *out, pm_error *err);
 
