@@ -67,30 +67,30 @@ static void exp_is_accurate(void **state)
 static void check_quantize(const pm_cpu_kernels *k)
 {
     float x[64];
-    int8_t q[64];
-    pm_cpu_act_block b[2];
+    pm_cpu_act_block b[4] = {0};
     for (int i = 0; i < 64; i++)
         x[i] = (float)((i * 37) % 64) - 20.5f;
     x[40] = NAN;
-    k->quantize(x, 64, q, b);
+    k->quantize(x, 64, b, 3);
+    assert_true(b[1].d == 0 && b[2].d == 0); /* another row's */
     int sum = 0, sum_hi = 0;
     for (int i = 0; i < 32; i++) {
-        assert_true(fabsf((float)q[i] * b[0].d - x[i]) <= b[0].d * 0.5001f);
-        sum += q[i];
-        sum_hi += i >= 16 ? q[i] : 0;
+        assert_true(fabsf((float)b[0].q[i] * b[0].d - x[i]) <= b[0].d * 0.5001f);
+        sum += b[0].q[i];
+        sum_hi += i >= 16 ? b[0].q[i] : 0;
     }
     assert_int_equal(b[0].minus_sum, -sum);
     assert_int_equal(b[0].minus_sum_hi, -sum_hi);
     assert_true(fabsf(b[0].ds - b[0].d * (float)sum) <= 1e-5f * fabsf(b[0].ds));
-    assert_true(isnan(b[1].d) && isnan(b[1].ds) && q[40] == 0);
+    assert_true(isnan(b[3].d) && isnan(b[3].ds) && b[3].q[8] == 0);
 
     const float alike[] = {0, 1e-40f, -INFINITY, 3.3e38f};
     for (int i = 0; i < 4; i++) { /* nothing, nearly nothing, no number, too much */
         for (int j = 0; j < 32; j++)
             x[j] = alike[i];
-        k->quantize(x, 32, q, b);
+        k->quantize(x, 32, b, 1);
         assert_true(i < 2 ? b[0].d == 0 : isnan(b[0].d));
-        assert_int_equal(q[31], 0);
+        assert_int_equal(b[0].q[31], 0);
     }
 }
 

@@ -139,14 +139,10 @@ pm_status pm_cpu_program_run(pm_device *device, pm_program *program, const pm_ru
                              const pm_run_options *options, pm_error *err);
 pm_status pm_cpu_measure(pm_device *device, pm_ceilings *out, pm_error *err);
 
-/* Bytes of n rows of k quantised activations: first the values, then from _acts_blocks_at on the blocks. */
+/* Bytes of n rows of k quantised activations. */
 size_t pm_cpu_acts_bytes(int64_t k, int64_t n);
-size_t pm_cpu_acts_blocks_at(int64_t k, int64_t n);
-/* Where row t of quantised activations lies. */
-static inline pm_cpu_acts pm_cpu_acts_row(const pm_cpu_acts *acts, int64_t k, int64_t t)
-{
-    return (pm_cpu_acts){acts->q + t * k, acts->blocks + t * (k / PM_CPU_BLOCK)};
-}
+/* Quantises row t of what the step makes. */
+void pm_cpu_quantize_row(const pm_cpu_step *step, const pm_cpu_context *context, const float *x, int64_t t);
 
 static inline int64_t pm_cpu_clamp(int64_t index, int64_t n)
 {

@@ -13,7 +13,8 @@
  * ones bytes:   8 vectors a block; vector j holds k = 4 j .. 4 j + 3 floats:  k after k, 16 values each, in the
  * weight's own type; any k
  *
- * Activations that meet quantised weights are quantised to 8 bits in blocks of 32 (pm_cpu_acts).
+ * Activations that meet quantised weights are quantised to 8 bits in blocks of 32, which lie in tiles of 16 rows
+ * (pm_cpu_acts).
  */
 #ifndef PUMICE_CPU_KERNELS_H
 #define PUMICE_CPU_KERNELS_H
@@ -28,7 +29,8 @@
 enum {
     PM_CPU_PANEL = 16,     /* rows of a panel */
     PM_CPU_BLOCK = 32,     /* values with one activation scale */
-    PM_CPU_TILE = 16,      /* rows of activations packed together for float weights */
+    PM_CPU_TILE = 16,      /* rows of activations that lie together */
+    PM_CPU_AHEAD = 4096,   /* bytes of weights from what is read to what is asked for */
     PM_CPU_KEYS = 64,      /* cache slots that attention takes at a time */
     PM_CPU_MAX_LANES = 32, /* queries that attention takes at a time, at most */
     PM_CPU_MAX_HEAD = 512
@@ -84,23 +86,38 @@ static inline void pm_cpu_fetch(const unsigned char *at, int64_t n_bytes)
  * activations fill a processor's window, so that by itself it would come to these loads too late. */
 static inline void pm_cpu_fetch_ahead(const pm_cpu_panels *p, const unsigned char *panel, int64_t b)
 {
-    enum { AHEAD = 4096 };
-    pm_cpu_fetch(panel + b * (p->pair_bytes / 2) + AHEAD, p->pair_bytes / 2);
+    pm_cpu_fetch(panel + b * (p->pair_bytes / 2) + PM_CPU_AHEAD, p->pair_bytes / 2);
 }
 
-/* What goes with 32 quantised activations x ~ d q. */
+/* 32 quantised activations x ~ d q. */
 typedef struct pm_cpu_act_block {
+    int8_t q[PM_CPU_BLOCK];
     float d;
     float ds;             /* d times the sum of q */
     int32_t minus_sum;    /* minus the sum of q */
     int32_t minus_sum_hi; /* minus the sum of its second half */
 } pm_cpu_act_block;
 
-/* Row t: q + t k, and blocks + t (k / 32). */
+/* Rows of n_blocks blocks, 16 rows a tile: the first blocks of all its rows, the second blocks of all, and so on.
+ * So a product finds the rows that it takes together at distances known when it is compiled, where pointers of
+ * their own would fill all registers. A last tile of fewer rows has room for these only. */
 typedef struct pm_cpu_acts {
-    int8_t *q;
-    pm_cpu_act_block *blocks;
+    pm_cpu_act_block *blocks; /* NULL: there are none */
+    int64_t n_blocks, n_rows;
 } pm_cpu_acts;
+
+/* The first block of row t ... */
+static inline pm_cpu_act_block *pm_cpu_acts_row(const pm_cpu_acts *acts, int64_t t)
+{
+    return acts->blocks + t / PM_CPU_TILE * PM_CPU_TILE * acts->n_blocks + t % PM_CPU_TILE;
+}
+
+/* ... and from each of its blocks to the next. */
+static inline int64_t pm_cpu_acts_stride(const pm_cpu_acts *acts, int64_t t)
+{
+    int64_t left = acts->n_rows - t / PM_CPU_TILE * PM_CPU_TILE;
+    return left < PM_CPU_TILE ? left : PM_CPU_TILE;
+}
 
 typedef struct pm_cpu_matmul {
     const pm_cpu_panels *weight;
@@ -135,9 +152,9 @@ typedef struct pm_cpu_kernels {
     const char *title; /* "AVX-512 with VNNI" */
     void (*matmul_int)(const pm_cpu_matmul *job, int64_t panel_begin, int64_t panel_end);
     void (*matmul_float)(const pm_cpu_matmul *job, int64_t panel_begin, int64_t panel_end);
-    /* One row of n values (a multiple of 32) to 8 bits. A block with a value that is not finite gets the scale
-     * NaN. */
-    void (*quantize)(const float *x, int64_t n, int8_t *q, pm_cpu_act_block *blocks);
+    /* One row of n values (a multiple of 32) to 8 bits, to blocks `stride` apart. A block with a value that is not
+     * finite gets the scale NaN. */
+    void (*quantize)(const float *x, int64_t n, pm_cpu_act_block *blocks, int64_t stride);
     void (*rms_norm)(const float *x, const float *weight, int64_t n, float eps, float *out);
     void (*layer_norm)(const float *x, const float *weight, const float *bias, int64_t n, float eps, float *out);
     void (*add)(const float *a, const float *b, int64_t n, float *out);

@@ -134,8 +134,7 @@ static void place_step(pm_program *program, pm_cpu_step *step, atomic_int **done
         return;
     }
     const pm_tensor *x = node->op == PM_OP_MATMUL ? node->in[1] : node->out;
-    step->acts.q = (int8_t *)extra;
-    step->acts.blocks = (pm_cpu_act_block *)(void *)(extra + pm_cpu_acts_blocks_at(step->k, pm_tensor_rows(x)));
+    step->acts = (pm_cpu_acts){(pm_cpu_act_block *)(void *)extra, step->k / PM_CPU_BLOCK, pm_tensor_rows(x)};
     if (step->writes[0] == step->extra && node->op != PM_OP_MATMUL)
         step->out = NULL; /* only the 8-bit form is wanted */
 }

@@ -9,10 +9,8 @@ static void run(const pm_cpu_step *step, const pm_cpu_context *context, int64_t 
     for (int64_t row = begin; row < end; row++) {
         float *to = step->out ? (float *)step->out + row * n : context->scratch;
         context->kernels->layer_norm((const float *)step->in[0] + row * n, step->in[1], step->in[2], n, eps, to);
-        if (step->acts.q) {
-            pm_cpu_acts acts = pm_cpu_acts_row(&step->acts, n, row);
-            context->kernels->quantize(to, n, acts.q, acts.blocks);
-        }
+        if (step->acts.blocks)
+            pm_cpu_quantize_row(step, context, to, row);
     }
 }
 

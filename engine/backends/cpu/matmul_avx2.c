@@ -51,14 +51,14 @@ INLINE __m256i add_dot(__m256i sum, __m256i w, __m256i acts)
 }
 
 /* Adds the vectors j0 to j1 of a block for n_rows rows of activations, scaled, to sums. */
-INLINE void add_span(const unsigned char *values, int64_t block, int half, int j0, int j1, const int8_t *q,
-                     int64_t k, const pm_cpu_act_block *a, int64_t n_blocks, __m256 scale, int n_rows,
-                     int_format f, __m256 *sums)
+INLINE void add_span(const unsigned char *values, int half, int j0, int j1, const pm_cpu_act_block *a,
+                     __m256 scale, int n_rows, int_format f, __m256 *sums)
 {
     __m256i dots[MOST_ROWS];
     for (int r = 0; r < n_rows; r++) {
-        const pm_cpu_act_block *ar = a + r * n_blocks + block;
-        int32_t minus_sum = !f.halves ? ar->minus_sum : j0 ? ar->minus_sum_hi : ar->minus_sum - ar->minus_sum_hi;
+        int32_t minus_sum = !f.halves ? a[r].minus_sum
+                            : j0      ? a[r].minus_sum_hi
+                                      : a[r].minus_sum - a[r].minus_sum_hi;
         dots[r] = f.offset_shift < 0 || f.wide ? _mm256_setzero_si256()
                                                : _mm256_slli_epi32(_mm256_set1_epi32(minus_sum), f.offset_shift);
     }
@@ -67,12 +67,12 @@ INLINE void add_span(const unsigned char *values, int64_t block, int half, int j
         __m256i value = f.wide ? _mm256_xor_si256(w, _mm256_set1_epi8(-128)) : w;
         __m256i magnitude = f.wide ? _mm256_abs_epi8(value) : w;
         for (int r = 0; r < n_rows; r++) {
-            __m256i acts = four_acts(q + r * k + block * PM_CPU_BLOCK, j);
+            __m256i acts = four_acts(a[r].q, j);
             dots[r] = add_dot(dots[r], magnitude, f.wide ? _mm256_sign_epi8(acts, value) : acts);
         }
     }
     for (int r = 0; r < n_rows; r++) {
-        __m256 d = _mm256_set1_ps(a[r * n_blocks + block].d);
+        __m256 d = _mm256_set1_ps(a[r].d);
         sums[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[r]), _mm256_mul_ps(scale, d), sums[r]);
     }
 }
@@ -102,30 +102,29 @@ INLINE void panel_rows(const pm_cpu_matmul *job, int64_t panel, int half, int64_
 {
     const pm_cpu_panels *weight = job->weight;
     const unsigned char *data = weight->data + (size_t)panel * weight->panel_bytes;
-    const int8_t *q = job->acts.q + t * weight->k;
-    const pm_cpu_act_block *a = job->acts.blocks + t * weight->n_blocks;
-    int64_t k = weight->k, n_blocks = weight->n_blocks;
+    const pm_cpu_act_block *a = pm_cpu_acts_row(&job->acts, t);
+    int64_t n_blocks = weight->n_blocks, stride = pm_cpu_acts_stride(&job->acts, t);
     bool fetch = half == 0 && t == 0 && n_rows > 1;
     __m256 sums[MOST_ROWS];
     for (int r = 0; r < n_rows; r++)
         sums[r] = _mm256_setzero_ps();
-    for (int64_t b = 0; b < n_blocks; b++) {
+    for (int64_t b = 0; b < n_blocks; b++, a += stride) {
         if (fetch)
             pm_cpu_fetch_ahead(weight, data, b);
         const unsigned char *values = pm_cpu_block_values(weight, data, b);
         if (f.halves) {
             __m256 scale = load_scales(pm_cpu_block_scales(weight, data, b, 0), half, f.f32_scales);
-            add_span(values, b, half, 0, 4, q, k, a, n_blocks, scale, n_rows, f, sums);
+            add_span(values, half, 0, 4, a, scale, n_rows, f, sums);
             scale = load_scales(pm_cpu_block_scales(weight, data, b, 1), half, f.f32_scales);
-            add_span(values, b, half, 4, 8, q, k, a, n_blocks, scale, n_rows, f, sums);
+            add_span(values, half, 4, 8, a, scale, n_rows, f, sums);
         } else {
             __m256 scale = load_scales(pm_cpu_block_scales(weight, data, b, 0), half, f.f32_scales);
-            add_span(values, b, half, 0, 8, q, k, a, n_blocks, scale, n_rows, f, sums);
+            add_span(values, half, 0, 8, a, scale, n_rows, f, sums);
         }
         if (f.has_mins) {
             __m256 min = load_scales(pm_cpu_block_mins(weight, data, b), half, f.f32_scales);
             for (int r = 0; r < n_rows; r++)
-                sums[r] = _mm256_fmadd_ps(min, _mm256_set1_ps(a[r * n_blocks + b].ds), sums[r]);
+                sums[r] = _mm256_fmadd_ps(min, _mm256_set1_ps(a[r].ds), sums[r]);
         }
     }
     for (int r = 0; r < n_rows; r++)

@@ -15,7 +15,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { MOST_ROWS = 16 };
+enum { MOST_ROWS = PM_CPU_TILE, ROWS_ABREAST = 4 };
 
 INLINE __m512 load_scales(const unsigned char *at, bool f32_scales)
 {
@@ -64,58 +64,61 @@ INLINE void finish_row(const pm_cpu_matmul *job, int64_t panel, int64_t t, __m51
     _mm512_mask_storeu_ps(job->out + t * n + n0, mask, sum);
 }
 
-/* The format's constants in the form that pm_cpu_block_values and the like take. */
-INLINE pm_cpu_panels places(int_format f)
+/* Adds one block of a panel times rows [r0, r0 + n) of activations to their sums. The rows go side by side: one
+ * alone would wait for each of its products. */
+INLINE void add_rows(const __m512i *w, __m512 scale, __m512 scale_hi, __m512 min, const pm_cpu_act_block *a,
+                     int r0, int n, int_format f, __m512 *sums)
 {
-    int64_t values = f.nibbles ? 256 : 512, vectors = (f.halves ? 2 : 1) + (f.has_mins ? 1 : 0);
-    return (pm_cpu_panels){.f32_scales = f.f32_scales,
-                           .halves = f.halves,
-                           .value_bytes = values,
-                           .pair_bytes = 2 * (values + vectors * PM_CPU_PANEL * (f.f32_scales ? 4 : 2))};
+    __m512i dots[ROWS_ABREAST];
+    for (int span = 0; span < (f.halves ? 2 : 1); span++) {
+        for (int r = 0; r < n; r++) {
+            int32_t minus_sum = a[r0 + r].minus_sum;
+            if (f.halves)
+                minus_sum = span ? a[r0 + r].minus_sum_hi : minus_sum - a[r0 + r].minus_sum_hi;
+            dots[r] = start_from(minus_sum, f.offset_shift);
+        }
+        for (int j = span * 4; j < (f.halves && !span ? 4 : 8); j++)
+            for (int r = 0; r < n; r++)
+                dots[r] = _mm512_dpbusd_epi32(dots[r], w[j], four_acts(a[r0 + r].q, j));
+        for (int r = 0; r < n; r++) {
+            __m512 by = _mm512_mul_ps(span ? scale_hi : scale, _mm512_set1_ps(a[r0 + r].d));
+            sums[r0 + r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[r]), by, sums[r0 + r]);
+        }
+    }
+    for (int r = 0; r < n && f.has_mins; r++)
+        sums[r0 + r] = _mm512_fmadd_ps(min, _mm512_set1_ps(a[r0 + r].ds), sums[r0 + r]);
 }
 
-/* Rows t to t + n_rows of one panel. */
+/* Rows t to t + n_rows of one panel. Pointers walk along its pairs of blocks (pm_cpu_block_values and the like say
+ * the same with more instructions, which a single row has no time for). */
 INLINE void panel_rows(const pm_cpu_matmul *job, int64_t panel, int64_t t, int n_rows, int_format f)
 {
-    bool fetch = t == 0 && n_rows > 1;
-    const pm_cpu_panels *weight = job->weight;
-    const unsigned char *data = weight->data + (size_t)panel * weight->panel_bytes;
-    const int8_t *q = job->acts.q + t * weight->k;
-    const pm_cpu_act_block *a = job->acts.blocks + t * weight->n_blocks;
-    int64_t k = weight->k, n_blocks = weight->n_blocks;
-    const pm_cpu_panels p = places(f);
+    const int64_t scale_bytes = PM_CPU_PANEL * (f.f32_scales ? 4 : 2), value_bytes = f.nibbles ? 256 : 512;
+    const int64_t span_bytes = scale_bytes * (f.halves ? 2 : 1),
+                  all_scales = 2 * (span_bytes + f.has_mins * scale_bytes);
+    const unsigned char *pair = job->weight->data + (size_t)panel * job->weight->panel_bytes;
+    const pm_cpu_act_block *a = pm_cpu_acts_row(&job->acts, t);
+    int64_t n_blocks = job->weight->n_blocks, stride = pm_cpu_acts_stride(&job->acts, t);
     __m512 sums[MOST_ROWS];
     for (int r = 0; r < n_rows; r++)
         sums[r] = _mm512_setzero_ps();
-    for (int64_t b = 0; b < n_blocks; b++) {
-        if (fetch)
-            pm_cpu_fetch_ahead(&p, data, b);
-        __m512i w[8];
-        load_block(pm_cpu_block_values(&p, data, b), f.nibbles, w);
-        __m512 scale = load_scales(pm_cpu_block_scales(&p, data, b, 0), f.f32_scales), scale_hi = scale,
-               min = scale;
-        if (f.halves)
-            scale_hi = load_scales(pm_cpu_block_scales(&p, data, b, 1), f.f32_scales);
-        if (f.has_mins)
-            min = load_scales(pm_cpu_block_mins(&p, data, b), f.f32_scales);
+    for (int64_t b = 0; b < n_blocks; b += 2, pair += all_scales + 2 * value_bytes) {
+        const unsigned char *scales = pair, *values = pair + all_scales;
+        const unsigned char *end = values + value_bytes * (n_blocks - b < 2 ? 1 : 2);
+#pragma GCC unroll 1
+        for (; values < end; values += value_bytes, scales += span_bytes, a += stride) {
+            if (t == 0 && n_rows > 1)
+                pm_cpu_fetch(values + PM_CPU_AHEAD, value_bytes + all_scales / 2);
+            __m512i w[8];
+            load_block(values, f.nibbles, w);
+            __m512 scale = load_scales(scales, f.f32_scales), scale_hi = scale, min = scale;
+            if (f.halves)
+                scale_hi = load_scales(scales + scale_bytes, f.f32_scales);
+            if (f.has_mins) /* of formats with one scale a block */
+                min = load_scales(scales + 2 * span_bytes, f.f32_scales);
 #pragma GCC unroll 16
-        for (int r = 0; r < n_rows; r++) {
-            const int8_t *qr = q + r * k + b * PM_CPU_BLOCK;
-            const pm_cpu_act_block *ar = a + r * n_blocks + b;
-            __m512 d = _mm512_set1_ps(ar->d);
-            int32_t minus_sum = f.halves ? ar->minus_sum - ar->minus_sum_hi : ar->minus_sum;
-            __m512i dot = start_from(minus_sum, f.offset_shift);
-            for (int j = 0; j < (f.halves ? 4 : 8); j++)
-                dot = _mm512_dpbusd_epi32(dot, w[j], four_acts(qr, j));
-            sums[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(scale, d), sums[r]);
-            if (f.halves) {
-                dot = start_from(ar->minus_sum_hi, f.offset_shift);
-                for (int j = 4; j < 8; j++)
-                    dot = _mm512_dpbusd_epi32(dot, w[j], four_acts(qr, j));
-                sums[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(scale_hi, d), sums[r]);
-            }
-            if (f.has_mins)
-                sums[r] = _mm512_fmadd_ps(min, _mm512_set1_ps(ar->ds), sums[r]);
+            for (int r = 0; r < n_rows; r += ROWS_ABREAST)
+                add_rows(w, scale, scale_hi, min, a, r, n_rows < ROWS_ABREAST ? n_rows : ROWS_ABREAST, f, sums);
         }
     }
     for (int r = 0; r < n_rows; r++)
@@ -127,8 +130,8 @@ INLINE void all_panels(const pm_cpu_matmul *job, int64_t panel_begin, int64_t pa
     int64_t n_rows = job->n_rows;
     for (int64_t panel = panel_begin; panel < panel_end; panel++) {
         int64_t t = 0;
-        for (; t + 16 <= n_rows; t += 16)
-            panel_rows(job, panel, t, 16, f);
+        for (; t + MOST_ROWS <= n_rows; t += MOST_ROWS)
+            panel_rows(job, panel, t, MOST_ROWS, f);
         if (n_rows - t >= 8) {
             panel_rows(job, panel, t, 8, f);
             t += 8;

@@ -8,14 +8,15 @@
 
 enum { CHUNK_BYTES = 24 << 10, ACTS_BYTES = 256 << 10 };
 
-size_t pm_cpu_acts_blocks_at(int64_t k, int64_t n)
-{
-    return ((size_t)(k * n) + 63) & ~(size_t)63;
-}
-
 size_t pm_cpu_acts_bytes(int64_t k, int64_t n)
 {
-    return pm_cpu_acts_blocks_at(k, n) + (size_t)(k / PM_CPU_BLOCK * n) * sizeof(pm_cpu_act_block);
+    return (size_t)(k / PM_CPU_BLOCK * n) * sizeof(pm_cpu_act_block);
+}
+
+void pm_cpu_quantize_row(const pm_cpu_step *step, const pm_cpu_context *context, const float *x, int64_t t)
+{
+    context->kernels->quantize(x, step->acts.n_blocks * PM_CPU_BLOCK, pm_cpu_acts_row(&step->acts, t),
+                               pm_cpu_acts_stride(&step->acts, t));
 }
 
 static int64_t panels(const pm_cpu_step *step, const pm_cpu_context *context)
@@ -39,11 +40,12 @@ static int64_t grain(const pm_cpu_step *step, const pm_cpu_context *context, int
 static void run_int(const pm_cpu_context *context, const pm_cpu_matmul *job, int64_t begin, int64_t end)
 {
     int64_t k = job->weight->k, n = job->weight->n;
-    int64_t most = ACTS_BYTES / (int64_t)pm_cpu_acts_bytes(k, 1) / 8 * 8;
-    most = most < 16 ? 16 : most;
+    int64_t most = ACTS_BYTES / (int64_t)pm_cpu_acts_bytes(k, PM_CPU_TILE) * PM_CPU_TILE;
+    most = most < PM_CPU_TILE ? PM_CPU_TILE : most;
     for (int64_t t = 0; t < job->n_rows; t += most) {
         pm_cpu_matmul part = *job;
-        part.acts = pm_cpu_acts_row(&job->acts, k, t);
+        part.acts.blocks = pm_cpu_acts_row(&job->acts, t);
+        part.acts.n_rows = job->acts.n_rows - t;
         part.residual = job->residual ? job->residual + t * n : NULL;
         part.out = job->out + t * n;
         part.n_rows = job->n_rows - t < most ? job->n_rows - t : most;
@@ -78,10 +80,8 @@ static int64_t x_rows(const pm_cpu_step *step, const pm_cpu_context *context)
 
 static void run_quantize(const pm_cpu_step *step, const pm_cpu_context *context, int64_t begin, int64_t end)
 {
-    for (int64_t row = begin; row < end; row++) {
-        pm_cpu_acts acts = pm_cpu_acts_row(&step->acts, step->k, row);
-        context->kernels->quantize((const float *)step->in[1] + row * step->k, step->k, acts.q, acts.blocks);
-    }
+    for (int64_t row = begin; row < end; row++)
+        pm_cpu_quantize_row(step, context, (const float *)step->in[1] + row * step->k, row);
 }
 
 /* ---- activations for float weights -------------------------------------------------------------------------- */

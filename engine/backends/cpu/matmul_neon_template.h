@@ -53,10 +53,10 @@ INLINE float32x4_t add_scaled(float32x4_t sum, int32x4_t dot, float32x4_t scale,
 }
 
 /* One block of four rows times one row of activations, added to sum. */
-INLINE float32x4_t add_block(float32x4_t sum, const int8x16_t *w, const int8_t *q, const pm_cpu_act_block *a,
+INLINE float32x4_t add_block(float32x4_t sum, const int8x16_t *w, const pm_cpu_act_block *a,
                              const float32x4_t *scales, float32x4_t min, int_format f)
 {
-    int8x16_t low = vld1q_s8(q), high = vld1q_s8(q + 16);
+    int8x16_t low = vld1q_s8(a->q), high = vld1q_s8(a->q + 16);
     int_sums dots = add_16(no_sums(), w, low);
     if (f.halves) {
         int32x4_t first = vaddq_s32(sums_of(dots), start_from(a->minus_sum - a->minus_sum_hi, f));
@@ -87,14 +87,13 @@ INLINE void panel_rows(const pm_cpu_matmul *job, int64_t panel, int quarter, int
 {
     const pm_cpu_panels *weight = job->weight;
     const unsigned char *data = weight->data + (size_t)panel * weight->panel_bytes;
-    int64_t k = weight->k, n_blocks = weight->n_blocks;
-    const int8_t *q = job->acts.q + t * k;
-    const pm_cpu_act_block *a = job->acts.blocks + t * n_blocks;
+    int64_t n_blocks = weight->n_blocks, stride = pm_cpu_acts_stride(&job->acts, t);
+    const pm_cpu_act_block *a = pm_cpu_acts_row(&job->acts, t);
     float32x4_t sums[MOST_ROWS][QUARTERS];
     for (int r = 0; r < n_rows; r++)
         for (int i = 0; i < n_quarters; i++)
             sums[r][i] = vdupq_n_f32(0);
-    for (int64_t b = 0; b < n_blocks; b++) {
+    for (int64_t b = 0; b < n_blocks; b++, a += stride) {
         const unsigned char *values = pm_cpu_block_values(weight, data, b);
         for (int i = 0; i < n_quarters; i++) {
             int8x16_t w[8];
@@ -106,8 +105,7 @@ INLINE void panel_rows(const pm_cpu_matmul *job, int64_t panel, int quarter, int
             min = f.has_mins ? load_scales(pm_cpu_block_mins(weight, data, b), quarter + i, f.f32_scales)
                              : vdupq_n_f32(0);
             for (int r = 0; r < n_rows; r++)
-                sums[r][i] =
-                    add_block(sums[r][i], w, q + r * k + b * PM_CPU_BLOCK, a + r * n_blocks + b, scales, min, f);
+                sums[r][i] = add_block(sums[r][i], w, a + r, scales, min, f);
         }
     }
     for (int r = 0; r < n_rows; r++)

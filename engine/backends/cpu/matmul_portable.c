@@ -51,20 +51,20 @@ static void add_span(const pm_cpu_panels *w, const uint8_t *weights, const int8_
         totals[r] += (float)sums[r] * (scales[r] * d);
 }
 
-static void add_block(const pm_cpu_panels *w, const unsigned char *panel, int64_t block, const int8_t *q,
-                      const pm_cpu_act_block *a, float *totals)
+static void add_block(const pm_cpu_panels *w, const unsigned char *panel, int64_t block, const pm_cpu_act_block *a,
+                      float *totals)
 {
     uint8_t bytes[PM_CPU_BLOCK * PM_CPU_PANEL];
     float scales[PM_CPU_PANEL];
     const uint8_t *weights = block_bytes(w, panel, block, bytes);
     if (w->halves) {
         load_scales(w, pm_cpu_block_scales(w, panel, block, 0), scales);
-        add_span(w, weights, q, 4, a->minus_sum - a->minus_sum_hi, a->d, scales, totals);
+        add_span(w, weights, a->q, 4, a->minus_sum - a->minus_sum_hi, a->d, scales, totals);
         load_scales(w, pm_cpu_block_scales(w, panel, block, 1), scales);
-        add_span(w, weights + sizeof bytes / 2, q + PM_CPU_BLOCK / 2, 4, a->minus_sum_hi, a->d, scales, totals);
+        add_span(w, weights + sizeof bytes / 2, a->q + PM_CPU_BLOCK / 2, 4, a->minus_sum_hi, a->d, scales, totals);
     } else {
         load_scales(w, pm_cpu_block_scales(w, panel, block, 0), scales);
-        add_span(w, weights, q, 8, a->minus_sum, a->d, scales, totals);
+        add_span(w, weights, a->q, 8, a->minus_sum, a->d, scales, totals);
     }
     if (w->has_mins) {
         load_scales(w, pm_cpu_block_mins(w, panel, block), scales);
@@ -81,9 +81,10 @@ void pm_cpu_matmul_int_portable(const pm_cpu_matmul *job, int64_t panel_begin, i
         int64_t n0 = p * PM_CPU_PANEL, n_rows = w->n - n0 < PM_CPU_PANEL ? w->n - n0 : PM_CPU_PANEL;
         for (int64_t t = 0; t < job->n_rows; t++) {
             float totals[PM_CPU_PANEL] = {0};
+            const pm_cpu_act_block *a = pm_cpu_acts_row(&job->acts, t);
+            int64_t stride = pm_cpu_acts_stride(&job->acts, t);
             for (int64_t b = 0; b < w->n_blocks; b++)
-                add_block(w, panel, b, job->acts.q + t * w->k + b * PM_CPU_BLOCK,
-                          job->acts.blocks + t * w->n_blocks + b, totals);
+                add_block(w, panel, b, a + b * stride, totals);
             for (int64_t r = 0; r < n_rows; r++) {
                 int64_t at = t * w->n + n0 + r;
                 float sum = totals[r] + (job->bias ? job->bias[n0 + r] : 0);

@@ -237,10 +237,10 @@ static void rows_softmax(const float *x, int64_t n, float *out)
 #undef ONE
 }
 
-static void rows_quantize(const float *x, int64_t n, int8_t *q, pm_cpu_act_block *blocks)
+static void rows_quantize(const float *x, int64_t n, pm_cpu_act_block *blocks, int64_t stride)
 {
     enum { VECTORS = PM_CPU_BLOCK / VF_N };
-    for (int64_t b = 0; b < n / PM_CPU_BLOCK; b++, x += PM_CPU_BLOCK, q += PM_CPU_BLOCK) {
+    for (int64_t b = 0; b < n / PM_CPU_BLOCK; b++, x += PM_CPU_BLOCK, blocks += stride) {
         vf v[VECTORS], largest = vf_set1(0);
         for (int i = 0; i < VECTORS; i++) {
             v[i] = vf_load(x + i * VF_N);
@@ -248,21 +248,24 @@ static void rows_quantize(const float *x, int64_t n, int8_t *q, pm_cpu_act_block
         }
         float top = vf_highest_abs(largest);
         if (!(top > 1e-35f && top <= 3e38f)) { /* all but zero, not finite, or beyond what 1 / top can express */
-            memset(q, 0, PM_CPU_BLOCK);
-            blocks[b] = (pm_cpu_act_block){.d = top <= 1e-35f ? 0 : NAN, .ds = top <= 1e-35f ? 0 : NAN};
+            float none = top <= 1e-35f ? 0 : NAN;
+            *blocks = (pm_cpu_act_block){.d = none, .ds = none};
             continue;
         }
         vf inverse = vf_set1(127.0f / top), sum = vf_set1(0), sum_hi = vf_set1(0);
         for (int i = 0; i < VECTORS; i++) {
             vf rounded = vf_round(v[i] * inverse);
-            vf_store_i8(q + i * VF_N, rounded);
+            vf_store_i8(blocks->q + i * VF_N, rounded);
             if (i < VECTORS / 2)
                 sum = sum + rounded;
             else
                 sum_hi = sum_hi + rounded;
         }
         float whole_hi = vf_sum(sum_hi), whole = vf_sum(sum) + whole_hi, d = top / 127.0f;
-        blocks[b] = (pm_cpu_act_block){d, d * whole, (int32_t)-whole, (int32_t)-whole_hi};
+        blocks->d = d;
+        blocks->ds = d * whole;
+        blocks->minus_sum = (int32_t)-whole;
+        blocks->minus_sum_hi = (int32_t)-whole_hi;
     }
 }
 

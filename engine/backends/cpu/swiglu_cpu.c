@@ -9,10 +9,8 @@ static void run(const pm_cpu_step *step, const pm_cpu_context *context, int64_t 
         float *to = step->out ? (float *)step->out + row * n : context->scratch;
         context->kernels->swiglu((const float *)step->in[0] + row * n, (const float *)step->in[1] + row * n, n,
                                  to);
-        if (step->acts.q) {
-            pm_cpu_acts acts = pm_cpu_acts_row(&step->acts, n, row);
-            context->kernels->quantize(to, n, acts.q, acts.blocks);
-        }
+        if (step->acts.blocks)
+            pm_cpu_quantize_row(step, context, to, row);
     }
 }
 
