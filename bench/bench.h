@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "pumice/device.h"
+#include "pumice/session.h"
 #include "pumice/status.h"
 #include "pumice/types.h"
 
@@ -43,6 +44,7 @@ typedef struct bench_settings {
     int32_t n_decode;    /* tokens decoded one by one */
     int32_t n_repeats;   /* of each measurement; the median counts */
     int32_t n_threads;   /* 0: all cores */
+    pm_kv_type kv_type;  /* of all KV caches */
     pm_tier tier;        /* PM_TIER_BEST: what the device has */
     int32_t n_verify; /* tokens whose logits are compared with the reference; 0: none; -1: by the model's size */
     double budget_s;  /* of each device: what would take longer is left out, and named; 0: no end */

@@ -60,6 +60,7 @@ pm_status bench_batch(bench_target *t, int32_t n_sequences, int32_t n_tokens, in
     int32_t n_ctx = (BENCH_BATCH_PROMPT + n_tokens + 2 * n_sequences + PAGE - 1) / PAGE * PAGE;
     int32_t most = pm_model_get_info(t->model)->n_ctx_train;
     const pm_batch_options options = {.n_sequences = n_sequences,
+                                      .kv_type = t->settings->kv_type,
                                       .n_ctx = n_ctx < most ? n_ctx : most,
                                       .n_cache = n_ctx * n_sequences,
                                       .page = PAGE,

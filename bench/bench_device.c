@@ -42,6 +42,7 @@ pm_status bench_open_session(bench_target *t, int32_t n_ctx, int32_t n_source, i
 {
     const pm_session_options options = {.n_ctx = n_ctx,
                                         .n_source = n_source,
+                                        .kv_type = t->settings->kv_type,
                                         .should_stop = t->settings->should_stop,
                                         .stop_user = t->settings->user};
     t->n_tokens = n_tokens;

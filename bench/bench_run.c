@@ -340,8 +340,9 @@ static json_t *sizes_json(const bench_sizes *sizes)
 
 static json_t *settings_json(const bench_settings *s)
 {
-    return json_pack("{s:i,s:i,s:i,s:o,s:o,s:o,s:f}", "repeats", s->n_repeats, "threads", s->n_threads,
-                     "decode_tokens", s->n_decode, "prompts", sizes_json(&s->prompts), "depths",
+    static const char *const kv_names[] = {[PM_KV_F16] = "F16", [PM_KV_F32] = "F32", [PM_KV_Q8_0] = "Q8_0"};
+    return json_pack("{s:i,s:i,s:i,s:s,s:o,s:o,s:o,s:f}", "repeats", s->n_repeats, "threads", s->n_threads,
+                     "decode_tokens", s->n_decode, "kv_type", kv_names[s->kv_type], "prompts", sizes_json(&s->prompts), "depths",
                      sizes_json(&s->depths), "batches", sizes_json(&s->batches), "budget_s", s->budget_s);
 }
 

@@ -18,7 +18,7 @@
 typedef struct bench_options {
     const char *model, *shape, *type, *prompts, *depths, *batches, *output;
     cli_list devices;
-    int decode, repeats, threads, tier, verify, budget, limit, no_cold, quick, ops, json, tokenizers, report;
+    int decode, repeats, threads, kv_type, tier, verify, budget, limit, no_cold, quick, ops, json, tokenizers, report;
     cli_list texts;
 } bench_options;
 
@@ -96,6 +96,11 @@ static const cli_option rows[] = {
      .help = "threads of the cpu device (default: all cores)",
      .min = 0,
      .max = 64},
+    {.name = "kv-type",
+     .kind = CLI_CHOICE,
+     .offset = AT(kv_type),
+     .choices = cli_kv_type_names,
+     .help = "what KV caches are kept in (default: F16)"},
     {.name = "tier",
      .kind = CLI_CHOICE,
      .offset = AT(tier),
@@ -346,6 +351,7 @@ static int run_devices(const cli_spec *spec, const bench_options *o)
                                             : quick        ? 1
                                                            : 3,
                                .n_threads = o->threads,
+                               .kv_type = (pm_kv_type)o->kv_type,
                                .tier = (pm_tier)o->tier,
                                .n_verify = o->verify,
                                .budget_s = o->budget >= 0 ? o->budget

@@ -2,13 +2,15 @@
 // One workgroup per token, query head and part of the range of positions. It walks over the positions in steps of its
 // size with an online softmax: an invocation makes the score of one position, then each takes a few pairs of the D
 // values and adds up v. Where the range is split (long contexts, few tokens), the parts' sums, maxima and totals go to
-// scratch and attention_merge.comp joins them. -DCACHE_F16: fp16 caches. -DPM_SUBGROUP: see common/reduce.glsl.
+// scratch and attention_merge.comp joins them. Caches as in common/kv_cache.glsl, and for F32 and F16 any D. -DPM_SUBGROUP: see
+// common/reduce.glsl.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "common/rows.glsl"
 #include "common/reduce.glsl"
 #include "attention.push.h"
+#include "common/kv_cache.glsl"
 
 layout(constant_id = 2) const uint PM_ALIGNED = 1; // D is a multiple of 8
 layout(constant_id = 3) const uint PM_SPANS = 0;   // positions are triples
@@ -17,8 +19,12 @@ layout(constant_id = 5) const uint PM_PAGED = 0; // positions are pairs (positio
 
 layout(push_constant) uniform push_block { pm_attention_push push; };
 layout(set = 1, binding = 0) readonly restrict buffer q_block { float q[]; };
-layout(set = 1, binding = 1) readonly restrict buffer k_block { uvec4 keys[]; };
+layout(set = 1, binding = 1) readonly restrict buffer k_block { PM_CACHE_UNIT keys[]; };
+#ifdef CACHE_Q8_0
+layout(set = 1, binding = 2) readonly restrict buffer v_block { uint values[]; };
+#else
 layout(set = 1, binding = 2) readonly restrict buffer v_block { uvec2 values[]; };
+#endif
 layout(set = 1, binding = 3) readonly restrict buffer positions_block { int positions[]; };
 layout(set = 1, binding = 4) writeonly restrict buffer out_block { float result[]; };
 layout(set = 1, binding = 5) writeonly restrict buffer parts_block { float parts[]; }; // D values, maximum, total
@@ -36,6 +42,21 @@ shared vec4 q_shared[MAX_HEAD / 4];
 shared float p_shared[PM_MAX_LOCAL];
 shared uint slot_shared[PM_MAX_LOCAL]; // with pages: where the values of p_shared lie
 
+PM_CACHE_LOADER(load_key, keys)
+
+#ifdef CACHE_Q8_0
+#define PM_ONE(word, i) 0.0 // D is aligned
+
+// Numbers d and d + 1 of a row, d even.
+vec2 value_pair(uint row, uint d)
+{
+    // Of 34 halves of words that two blocks have, the first and the middle one are scales.
+    uint pair = 17 * (row * push.n_head / 64 + d / 64), block = d / 32 % 2, at = 17 * block + 1 + d % 32 / 2;
+    int bits = int(values[pair + at / 2] >> 16 * (at % 2));
+    float scale = unpackHalf2x16(values[pair + 8 * block] >> 16 * block).x;
+    return scale * vec2(bitfieldExtract(bits, 0, 8), bitfieldExtract(bits, 8, 8));
+}
+#else
 uint key_word(uint i)
 {
     return keys[i >> 2][i & 3];
@@ -56,38 +77,33 @@ uint value_word(uint i)
 #define PM_ONE(word, i) uintBitsToFloat(word(i))
 #endif
 
-float score(uint at)
+vec2 value_pair(uint row, uint d)
+{
+    uint i = row * push.n_head + d;
+    if (PM_ALIGNED != 0) {
+#ifdef CACHE_F16
+        return unpackHalf2x16(values[i / 4][i / 2 % 2]);
+#else
+        return uintBitsToFloat(values[i / 2]);
+#endif
+    }
+    return d + 1 < push.n_head ? PM_PAIR(value_word, i) : vec2(PM_ONE(value_word, i), 0.0);
+}
+#endif
+
+float score(uint row)
 {
     float sum = 0.0;
     if (PM_ALIGNED != 0) {
-#ifdef CACHE_F16
-        for (uint i = 0; i < push.n_head; i += 8) {
-            uvec4 k = keys[(at + i) / 8];
-            sum += dot(q_shared[i / 4], vec4(unpackHalf2x16(k.x), unpackHalf2x16(k.y))) +
-                   dot(q_shared[i / 4 + 1], vec4(unpackHalf2x16(k.z), unpackHalf2x16(k.w)));
+        for (uint octet = 0; octet < push.n_head / 8; octet++) {
+            pm_eight key = pm_decoded(load_key(row, octet));
+            sum += dot(q_shared[2 * octet], key.low) + dot(q_shared[2 * octet + 1], key.high);
         }
-#else
-        for (uint i = 0; i < push.n_head; i += 4)
-            sum += dot(q_shared[i / 4], uintBitsToFloat(keys[(at + i) / 4]));
-#endif
     } else {
         for (uint i = 0; i < push.n_head; i++)
-            sum += q_shared[i / 4][i % 4] * PM_ONE(key_word, at + i);
+            sum += q_shared[i / 4][i % 4] * PM_ONE(key_word, row * push.n_head + i);
     }
     return sum;
-}
-
-vec2 value_pair(uint at, uint d)
-{
-    if (PM_ALIGNED != 0) {
-#ifdef CACHE_F16
-        return unpackHalf2x16(values[(at + d) / 4][(at + d) / 2 % 2]);
-#else
-        return uintBitsToFloat(values[(at + d) / 2]);
-#endif
-    }
-    uint i = at + d;
-    return d + 1 < push.n_head ? PM_PAIR(value_word, i) : vec2(PM_ONE(value_word, i), 0.0);
 }
 
 void main()
@@ -117,7 +133,7 @@ void main()
         float s = LOWEST;
         if (mine) {
             uint slot = pm_kv_slot(sequence, base + lane);
-            s = pm_kv_adjust(score((cache + slot) * n_head), head, span.x, base + lane);
+            s = pm_kv_adjust(score(cache + slot), head, span.x, base + lane);
             if (PM_PAGED != 0)
                 slot_shared[lane] = slot;
         }
@@ -135,7 +151,7 @@ void main()
             uint d = 2 * (lane + a * size);
             if (d < n_head)
                 for (uint j = 0; j < n; j++)
-                    acc[a] += p_shared[j] * value_pair((cache + (PM_PAGED != 0 ? slot_shared[j] : base + j)) * n_head, d);
+                    acc[a] += p_shared[j] * value_pair(cache + (PM_PAGED != 0 ? slot_shared[j] : base + j), d);
         }
         barrier();
     }

@@ -1,5 +1,5 @@
 // out[:, h, t] = sum_j softmax_j(scale q[:, h, t] . k[:, j, kv]) v[:, j, kv], j over the positions that t may see, for many
-// tokens, by cooperative matrices; heads of up to PM_HEAD values, caches of halves.
+// tokens, by cooperative matrices; heads of up to PM_HEAD values, caches of F16 or Q8_0.
 //
 // A workgroup of four subgroups takes 64 query rows of one cache head: tokens and the query heads that share it; a subgroup
 // 16 of them. Keys and values come by 32 positions into shared memory, while the next 32 are on their way. Scores go
@@ -15,6 +15,7 @@
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #include "common/rows.glsl"
 #include "attention.push.h"
+#include "common/kv_cache.glsl"
 
 layout(constant_id = 3) const uint PM_SPANS = 0; // positions are triples
 layout(constant_id = 4) const uint PM_HAS_BIAS = 0;
@@ -22,8 +23,8 @@ layout(constant_id = 5) const uint PM_PAGED = 0; // positions are pairs (positio
 
 layout(push_constant) uniform push_block { pm_attention_push push; };
 layout(set = 1, binding = 0) readonly restrict buffer q_block { vec4 q[]; };
-layout(set = 1, binding = 1) readonly restrict buffer k_block { uvec4 keys[]; };
-layout(set = 1, binding = 2) readonly restrict buffer v_block { uvec4 values[]; };
+layout(set = 1, binding = 1) readonly restrict buffer k_block { PM_CACHE_UNIT keys[]; };
+layout(set = 1, binding = 2) readonly restrict buffer v_block { PM_CACHE_UNIT values[]; };
 layout(set = 1, binding = 3) readonly restrict buffer positions_block { int positions[]; };
 layout(set = 1, binding = 4) writeonly restrict buffer out_block { float result[]; };
 layout(set = 1, binding = 5) writeonly restrict buffer parts_block { float parts[]; }; // D values, maximum, total
@@ -50,17 +51,35 @@ shared float keeps[SUBGROUPS * 256];                // what the sums so far are 
 shared uint bad_positions[2];                       // of this tile and the next: which have values that are no numbers
 shared uvec2 ranges[SUBGROUPS];
 
-uvec4 k_next[ITEMS], v_next[ITEMS];
+PM_CACHE_LOADER(load_key, keys)
+PM_CACHE_LOADER(load_value, values)
+
+uvec4 packed(vec4 low, vec4 high)
+{
+    return uvec4(packHalf2x16(low.xy), packHalf2x16(low.zw), packHalf2x16(high.xy), packHalf2x16(high.zw));
+}
+
+#ifdef CACHE_F16
+#define as_halves(raw) raw
+#else
+uvec4 as_halves(pm_raw raw)
+{
+    pm_eight eight = pm_decoded(raw);
+    return packed(eight.low, eight.high);
+}
+#endif
+
+pm_raw k_next[ITEMS], v_next[ITEMS];
 
 void fetch(uint cache, uint sequence, uint base, uint end)
 {
     [[unroll]] for (uint i = 0; i < ITEMS; i++) {
         uint item = gl_LocalInvocationID.x + i * LOCAL, octet = item % OCTETS;
         uint slot = cache + pm_kv_slot(sequence, min(base + item / OCTETS, end - 1));
-        k_next[i] = v_next[i] = uvec4(0);
+        k_next[i] = v_next[i] = PM_NO_RAW;
         if (8 * octet < push.n_head) {
-            k_next[i] = keys[slot * push.n_head / 8 + octet];
-            v_next[i] = values[slot * push.n_head / 8 + octet];
+            k_next[i] = load_key(slot, octet);
+            v_next[i] = load_value(slot, octet);
         }
     }
 }
@@ -70,13 +89,13 @@ void put(uint which)
 {
     [[unroll]] for (uint i = 0; i < ITEMS; i++) {
         uint item = gl_LocalInvocationID.x + i * LOCAL, at = item / OCTETS * ROW + item % OCTETS;
-        uvec4 low = v_next[i] & 0x7c00u, high = v_next[i] & 0x7c000000u;
+        uvec4 value = as_halves(v_next[i]), low = value & 0x7c00u, high = value & 0x7c000000u;
         if (any(equal(low, uvec4(0x7c00u))) || any(equal(high, uvec4(0x7c000000u)))) {
             atomicOr(bad_positions[which], 1u << item / OCTETS);
-            v_next[i] = uvec4(0);
+            value = uvec4(0);
         }
-        tile[at] = k_next[i];
-        tile[POSITIONS * ROW + at] = v_next[i];
+        tile[at] = as_halves(k_next[i]);
+        tile[POSITIONS * ROW + at] = value;
     }
 }
 
@@ -119,7 +138,7 @@ void main()
             low = q[at / 4 + 2 * octet] * push.scale;
             high = q[at / 4 + 2 * octet + 1] * push.scale;
         }
-        tile[item / OCTETS * ROW + octet] = uvec4(packHalf2x16(low.xy), packHalf2x16(low.zw), packHalf2x16(high.xy), packHalf2x16(high.zw));
+        tile[item / OCTETS * ROW + octet] = packed(low, high);
     }
     barrier();
     MATRIX(float16_t, gl_MatrixUseA) qs[PM_HEAD / 16];

@@ -6,7 +6,7 @@
 // and values are asked for at once, and no barrier holds up the loop. The teams' sums are joined at the end. Where the
 // range has several parts, each workgroup leaves its sums in scratch, and the last to finish, which a counter tells,
 // joins them; with one part, as in short contexts, there is none of that.
-// -DCACHE_F16: fp16 caches. D is a multiple of 8. The counters are zero before and after.
+// Caches as in common/kv_cache.glsl. The counters are zero before and after.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -14,6 +14,7 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #include "common/rows.glsl"
 #include "attention.push.h"
+#include "common/kv_cache.glsl"
 
 layout(constant_id = 1) const uint PM_HEADS = 1; // at most MOST_HEADS
 layout(constant_id = 2) const uint PM_LANES = 8; // a power of two, at least D / 8, at most a subgroup
@@ -23,8 +24,8 @@ layout(constant_id = 5) const uint PM_PAGED = 0; // positions are pairs (positio
 
 layout(push_constant) uniform push_block { pm_attention_push push; };
 layout(set = 1, binding = 0) readonly restrict buffer q_block { vec4 q[]; };
-layout(set = 1, binding = 1) readonly restrict buffer k_block { uvec4 keys[]; };
-layout(set = 1, binding = 2) readonly restrict buffer v_block { uvec4 values[]; };
+layout(set = 1, binding = 1) readonly restrict buffer k_block { PM_CACHE_UNIT keys[]; };
+layout(set = 1, binding = 2) readonly restrict buffer v_block { PM_CACHE_UNIT values[]; };
 layout(set = 1, binding = 3) readonly restrict buffer positions_block { int positions[]; };
 layout(set = 1, binding = 4) writeonly restrict buffer out_block { vec4 result[]; };
 layout(set = 1, binding = 5) coherent restrict buffer parts_block { vec4 parts[]; }; // D values, (maximum, total, -, -)
@@ -46,23 +47,8 @@ shared uint n_done;
 
 uint lane = gl_SubgroupID * gl_SubgroupSize + gl_SubgroupInvocationID, size = gl_WorkGroupSize.x;
 
-// Eight values of a cache.
-struct eight {
-    vec4 low, high;
-};
-
-#ifdef CACHE_F16
-#define PM_RAW uvec4
-#define PM_LOAD(cache, at) cache[(at) / 8]
-eight decoded(uvec4 raw)
-{
-    return eight(vec4(unpackHalf2x16(raw.x), unpackHalf2x16(raw.y)), vec4(unpackHalf2x16(raw.z), unpackHalf2x16(raw.w)));
-}
-#else
-#define PM_RAW eight
-#define PM_LOAD(cache, at) eight(uintBitsToFloat(cache[(at) / 4]), uintBitsToFloat(cache[(at) / 4 + 1]))
-#define decoded(raw) raw
-#endif
+PM_CACHE_LOADER(load_key, keys)
+PM_CACHE_LOADER(load_value, values)
 
 // An online softmax: maximum and total so far, and the weighted sum.
 struct running {
@@ -70,7 +56,7 @@ struct running {
     vec4 low, high;
 };
 
-eight query[MOST_HEADS];
+pm_eight query[MOST_HEADS];
 running all[MOST_HEADS];
 uint first, n; // the heads of this workgroup
 
@@ -79,7 +65,7 @@ float above(float highest) // what to take exponents from: 0 where there is noth
     return highest == LOWEST ? 0.0 : highest;
 }
 
-void take(inout running r, float score, const eight v)
+void take(inout running r, float score, const pm_eight v)
 {
     float now = max(r.highest, score), keep = exp(r.highest - above(now)), p = exp(score - above(now));
     r.total = r.total * keep + p;
@@ -169,13 +155,13 @@ void begin_head(uint h, uint t, uint own, bool mine)
 {
     uint at = ((t * push.n_heads + first + min(h, n - 1)) * push.n_head + own) / 4;
     float scale = mine ? push.scale : 0.0;
-    query[h] = eight(q[at] * scale, q[at + 1] * scale);
+    query[h] = pm_eight(q[at] * scale, q[at + 1] * scale);
     all[h] = running(LOWEST, 0.0, vec4(0.0), vec4(0.0));
 }
 
-void take_position(uint j, uint own_position, PM_RAW k, PM_RAW v)
+void take_position(uint j, uint own_position, pm_raw k, pm_raw v)
 {
-    eight key = decoded(k), value = decoded(v);
+    pm_eight key = pm_decoded(k), value = pm_decoded(v);
 #define PM_TAKE(h)                                                                                                 \
     take(all[h],                                                                                                   \
          pm_kv_adjust(team_sum(dot(query[h].low, key.low) + dot(query[h].high, key.high)), first + min(h, n - 1),  \
@@ -226,10 +212,10 @@ void main()
     PM_EACH_HEAD(PM_BEGIN_HEAD)
     for (uint j = range.x + lane / PM_LANES; j < range.y; j += 2 * n_teams) { // two positions are on their way at once
         uint next = j + n_teams;
-        uint at = (kv * push.n_ctx + pm_kv_slot(sequence, j)) * push.n_head + own;
-        uint at_next = (kv * push.n_ctx + pm_kv_slot(sequence, min(next, range.y - 1))) * push.n_head + own;
-        PM_RAW k = PM_LOAD(keys, at), k_next = PM_LOAD(keys, at_next);
-        PM_RAW v = PM_LOAD(values, at), v_next = PM_LOAD(values, at_next);
+        uint row = kv * push.n_ctx + pm_kv_slot(sequence, j);
+        uint row_next = kv * push.n_ctx + pm_kv_slot(sequence, min(next, range.y - 1));
+        pm_raw k = load_key(row, own / 8), k_next = load_key(row_next, own / 8);
+        pm_raw v = load_value(row, own / 8), v_next = load_value(row_next, own / 8);
         take_position(j, span.x, k, v);
         if (next < range.y)
             take_position(next, span.x, k_next, v_next);

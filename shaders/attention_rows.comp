@@ -11,6 +11,7 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #include "common/rows.glsl"
 #include "attention.push.h"
+#include "common/kv_cache.glsl"
 
 layout(constant_id = 3) const uint PM_SPANS = 0; // positions are triples
 layout(constant_id = 4) const uint PM_HAS_BIAS = 0;
@@ -18,8 +19,8 @@ layout(constant_id = 5) const uint PM_PAGED = 0; // positions are pairs (positio
 
 layout(push_constant) uniform push_block { pm_attention_push push; };
 layout(set = 1, binding = 0) readonly restrict buffer q_block { vec4 q[]; };
-layout(set = 1, binding = 1) readonly restrict buffer k_block { uvec4 keys[]; };
-layout(set = 1, binding = 2) readonly restrict buffer v_block { uvec4 values[]; };
+layout(set = 1, binding = 1) readonly restrict buffer k_block { PM_CACHE_UNIT keys[]; };
+layout(set = 1, binding = 2) readonly restrict buffer v_block { PM_CACHE_UNIT values[]; };
 layout(set = 1, binding = 3) readonly restrict buffer positions_block { int positions[]; };
 layout(set = 1, binding = 4) writeonly restrict buffer out_block { vec4 result[]; };
 layout(set = 1, binding = 5) writeonly restrict buffer parts_block { float parts[]; }; // D values, maximum, total
@@ -34,23 +35,17 @@ layout(set = 1, binding = 6) readonly restrict buffer table_block { int table[];
 
 uint lane8 = gl_SubgroupInvocationID & 7u;
 
+PM_CACHE_LOADER(load_key, keys)
+PM_CACHE_LOADER(load_value, values)
+
 // Octet `octet` of a cache's row as floats; zeros beyond the head.
-#ifdef CACHE_F16
-#define LOAD_OCTET(cache, row, octet, low, high)                                                                   \
-    low = high = vec4(0.0);                                                                                        \
+#define LOAD_OCTET(load, row, octet, first, second)                                                                \
+    first = second = vec4(0.0);                                                                                    \
     if (8 * (octet) < push.n_head) {                                                                               \
-        uvec4 bits = cache[((row) * push.n_head) / 8 + (octet)];                                                   \
-        low = vec4(unpackHalf2x16(bits.x), unpackHalf2x16(bits.y));                                                \
-        high = vec4(unpackHalf2x16(bits.z), unpackHalf2x16(bits.w));                                               \
+        pm_eight eight = pm_decoded(load(row, octet));                                                             \
+        first = eight.low;                                                                                         \
+        second = eight.high;                                                                                       \
     }
-#else
-#define LOAD_OCTET(cache, row, octet, low, high)                                                                   \
-    low = high = vec4(0.0);                                                                                        \
-    if (8 * (octet) < push.n_head) {                                                                               \
-        low = uintBitsToFloat(cache[((row) * push.n_head) / 4 + 2 * (octet)]);                                     \
-        high = uintBitsToFloat(cache[((row) * push.n_head) / 4 + 2 * (octet) + 1]);                                \
-    }
-#endif
 
 // Does something with each octet of a row that 8 invocations hold: i is a literal.
 #define EACH_8(X, from) X(from) X(from + 1) X(from + 2) X(from + 3) X(from + 4) X(from + 5) X(from + 6) X(from + 7)
@@ -95,7 +90,7 @@ void main()
             [[unroll]] for (int k = 0; k < STEP; k++) {
                 uint j = min(base + k, end - 1), slot = cache + pm_kv_slot(sequence, j);
                 [[unroll]] for (int share = 0; share < N_SHARES; share++) {
-                    LOAD_OCTET(keys, slot, lane8 + 8 * share, low[share], high[share])
+                    LOAD_OCTET(load_key, slot, lane8 + 8 * share, low[share], high[share])
                 }
                 vec4 sum = vec4(0.0);
 #define ADD_SCORE(i)                                                                                               \
@@ -119,7 +114,7 @@ void main()
             [[unroll]] for (int k = 0; k < STEP; k++) {
                 uint j = min(base + k, end - 1), slot = cache + pm_kv_slot(sequence, j);
                 [[unroll]] for (int share = 0; share < N_SHARES; share++) {
-                    LOAD_OCTET(values, slot, lane8 + 8 * share, low[share], high[share])
+                    LOAD_OCTET(load_value, slot, lane8 + 8 * share, low[share], high[share])
                 }
                 bvec4 seen = bvec4(base + k >= now_range.x && base + k < now_range.y); // 0 * NaN of a position not seen is NaN
 #define SEEN_VALUE(part, i) mix(vec4(0.0), subgroupShuffle(part[(i) / 8], (i) % 8), seen)

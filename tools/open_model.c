@@ -7,6 +7,7 @@
 
 #include "known_models.h"
 
+const char *const cli_kv_type_names[] = {"F16", "F32", "Q8_0", NULL};
 const char *const cli_tier_names[] = {"best", "T0", "T1", "T2", "T3", NULL};
 
 #define FIELD(member) offsetof(cli_engine_options, member)
@@ -44,7 +45,8 @@ static const cli_option session_rows[] = {
      .max = 1 << 24, .help = "most tokens of prompt and answer together (default: what the model was trained on, at most 4096)"},
     {.name = "batch", .kind = CLI_INT, .offset = FIELD(n_batch), .value_name = "N", .min = 0, .max = 1 << 16,
      .help = "most tokens evaluated in one pass (default: 512)"},
-    {.name = "kv-f32", .kind = CLI_FLAG, .offset = FIELD(kv_f32), .help = "keep the KV cache in F32 instead of F16"},
+    {.name = "kv-type", .kind = CLI_CHOICE, .offset = FIELD(kv_type), .choices = cli_kv_type_names,
+     .help = "what the KV cache is kept in: Q8_0 needs about half of the memory of F16, which is the default"},
     {.name = "check", .kind = CLI_FLAG, .offset = FIELD(check),
      .help = "replay every op on the reference and stop at the first that diverges (slow)"},
     {.name = "trace", .kind = CLI_TEXT, .offset = FIELD(trace), .value_name = "FILE",
@@ -161,7 +163,7 @@ static pm_session_options session_options_of(const cli_engine *engine)
         .n_batch = options->n_batch,
         .n_source = options->n_ctx,
         .n_beams = options->n_beams,
-        .kv_f32 = options->kv_f32 != 0,
+        .kv_type = (pm_kv_type)options->kv_type,
         .check = options->check != 0,
         .trace = engine->trace,
         .should_stop = cli_should_stop,

@@ -218,3 +218,18 @@ void pm_dequantize_row(pm_type type, const void *src, float *dst, int64_t n)
         block += info->block_bytes;
     }
 }
+
+double pm_element(pm_type type, const void *src, int64_t i)
+{
+    enum { LARGEST_BLOCK = 256 };
+    if (type == PM_TYPE_I32) {
+        int32_t value;
+        memcpy(&value, (const uint8_t *)src + i * 4, sizeof value);
+        return value;
+    }
+    const pm_type_info *info = pm_type_get(type);
+    float values[LARGEST_BLOCK] = {0};
+    pm_dequantize_row(type, (const uint8_t *)src + i / info->block_elems * info->block_bytes, values,
+                      info->block_elems);
+    return (double)values[i % info->block_elems];
+}

@@ -21,6 +21,9 @@ uint16_t pm_f32_to_bf16(float value);
 /* Converts n values (a multiple of the type's block) from src, any alignment, to float. Not for I32. */
 void pm_dequantize_row(pm_type type, const void *src, float *dst, int64_t n);
 
+/* Element i of rows that begin at src. I32 too. */
+double pm_element(pm_type type, const void *src, int64_t i);
+
 /* Converts n floats (a multiple of the type's block) to a row of `type` at dst: F32, F16, BF16, the 32-value blocks
  * Q8_0, Q4_0, Q4_1, Q5_0, Q5_1 (round to nearest with the block's scale) and, by a search for the scales of least
  * squared error, Q4_K, Q5_K, Q6_K. Not for I32. */

@@ -49,7 +49,7 @@ typedef struct pm_graph_shape {
     int32_t n_source;  /* encoder-decoder: slots of the source */
     int32_t n_beams;   /* encoder-decoder: how often the decoder's caches have n_ctx slots; 0 means 1 */
     pm_paging paging;  /* decoder-only: the caches' slots are those of the pages, not n_ctx */
-    pm_type kv_type;   /* F16 or F32 */
+    pm_type kv_type;   /* F16, F32 or Q8_0 */
     bool sample;       /* choose a token from each row of logits on the device; else logits are the output */
     bool layers;       /* the hidden states after each layer are outputs as well */
     int32_t n_history; /* slots of the repetition window, with sample */

@@ -9,11 +9,6 @@
 enum { MAX_HEAD = 512 };
 enum { Q, K_CACHE, V_CACHE, POSITIONS, BIAS, PAGES };
 
-static bool is_cache(const pm_tensor *t)
-{
-    return t->n_dims == 3 && (t->type == PM_TYPE_F16 || t->type == PM_TYPE_F32) && t->rows == PM_ROWS_FIXED;
-}
-
 static bool is_spans(const pm_tensor *positions, const pm_tensor *q)
 {
     return positions->type == PM_TYPE_I32 && positions->n_dims == 2 && positions->dim[0] == 3 &&
@@ -52,8 +47,8 @@ static const char *mistake(const pm_tensor *q, const pm_tensor *k_cache, const p
 {
     if (q->type != PM_TYPE_F32 || q->n_dims != 3 || q->dim[0] > MAX_HEAD)
         return "q must be F32 [D, H, T] with D at most 512";
-    if (!is_cache(k_cache) || !pm_op_same_shape(k_cache, v_cache) || k_cache->dim[0] != q->dim[0])
-        return "the caches must be F16 or F32 [D, ctx, H_kv], both alike";
+    if (!pm_op_is_cache(k_cache) || !pm_op_same_shape(k_cache, v_cache) || k_cache->dim[0] != q->dim[0])
+        return "the caches must be F16, F32 or Q8_0 [D, ctx, H_kv], both alike";
     if (q->dim[1] % k_cache->dim[2] != 0)
         return "H must be a multiple of H_kv";
     if (!isfinite(args.scale) || args.window < 0 || !(args.softcap >= 0) || isinf(args.softcap))
@@ -103,12 +98,6 @@ pm_tensor *pm_attention_paged(pm_graph *g, const pm_tensor *q, const pm_tensor *
     return pm_op_finish(g, PM_OP_ATTENTION, out, 6, node_in, &args, sizeof args);
 }
 
-static double cache_value(const void *data, pm_type type, int64_t at)
-{
-    return type == PM_TYPE_F16 ? (double)pm_f16_to_f32(((const uint16_t *)data)[at])
-                               : (double)((const float *)data)[at];
-}
-
 /* One head of one token. */
 typedef struct query {
     const pm_op_call *call;
@@ -117,22 +106,24 @@ typedef struct query {
     pm_attention_span span;
 } query;
 
-/* Where position j of what the query sees begins in a cache. */
-static int64_t value_at(const query *u, int64_t j)
+/* Position j of what the query sees in a cache, as floats. */
+static void read_cache(const query *u, int which, int64_t j, float row[MAX_HEAD])
 {
-    const pm_node *node = u->call->node;
-    return (u->cache + pm_attention_slot(node, u->call->in[PAGES], u->span.sequence, j)) *
-           node->in[K_CACHE]->dim[0];
+    const pm_tensor *cache = u->call->node->in[which];
+    int64_t slot = u->cache + pm_attention_slot(u->call->node, u->call->in[PAGES], u->span.sequence, j);
+    const char *from = (const char *)u->call->in[which] + (size_t)slot * pm_type_row_bytes(cache->type, cache->dim[0]);
+    pm_dequantize_row(cache->type, from, row, cache->dim[0]);
 }
 
 static double score(const query *u, int64_t j)
 {
     const pm_tensor *k = u->call->node->in[K_CACHE], *table = u->call->node->in[BIAS];
-    int64_t at = value_at(u, j);
     const pm_attention_args *args = PM_ARGS(u->call->node, pm_attention_args);
+    float key[MAX_HEAD];
     double sum = 0;
+    read_cache(u, K_CACHE, j, key);
     for (int64_t i = 0; i < k->dim[0]; i++)
-        sum += (double)u->q[i] * cache_value(u->call->in[K_CACHE], k->type, at + i);
+        sum += (double)u->q[i] * (double)key[i];
     sum *= (double)args->scale;
     if (args->softcap > 0)
         sum = (double)args->softcap * tanh(sum / (double)args->softcap);
@@ -145,17 +136,17 @@ static double score(const query *u, int64_t j)
 
 static void attend(const query *u, float *out)
 {
-    const pm_tensor *v = u->call->node->in[V_CACHE];
-    int64_t n = v->dim[0];
+    int64_t n = u->call->node->in[V_CACHE]->dim[0];
+    float value[MAX_HEAD];
     double highest = -INFINITY, sum = 0, mixed[MAX_HEAD] = {0};
     for (int64_t j = u->span.first; j <= u->span.last; j++)
         highest = fmax(highest, score(u, j)); /* passes over NaN, which comes back in the second pass */
     for (int64_t j = u->span.first; j <= u->span.last; j++) {
         double weight = exp(score(u, j) - highest);
-        int64_t at = value_at(u, j);
         sum += weight;
+        read_cache(u, V_CACHE, j, value);
         for (int64_t i = 0; i < n; i++)
-            mixed[i] += weight * cache_value(u->call->in[V_CACHE], v->type, at + i);
+            mixed[i] += weight * (double)value[i];
     }
     for (int64_t i = 0; i < n; i++)
         out[i] = (float)(mixed[i] / sum);

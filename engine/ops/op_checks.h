@@ -21,6 +21,8 @@ bool pm_op_is_f32_rows(const pm_tensor *tensor);
 bool pm_op_is_index_of(const pm_tensor *index, const pm_tensor *like);
 /* NULL, or I32 [PM_ROW_SAMPLING_WORDS, R], counted as the rows of logits [V, R] are. */
 bool pm_op_is_settings_of(const pm_tensor *settings, const pm_tensor *logits);
+/* [D, ctx, H] of F32, F16, or Q8_0 with D a multiple of 64 (rows of whole 32-bit words). */
+bool pm_op_is_cache(const pm_tensor *tensor);
 bool pm_op_same_shape(const pm_tensor *a, const pm_tensor *b);
 
 /* Index clamped into 0 .. n - 1. */

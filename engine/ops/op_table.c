@@ -75,6 +75,13 @@ bool pm_op_is_settings_of(const pm_tensor *settings, const pm_tensor *logits)
             settings->dim[0] == PM_ROW_SAMPLING_WORDS && settings->dim[1] == logits->dim[1]);
 }
 
+bool pm_op_is_cache(const pm_tensor *tensor)
+{
+    bool known = tensor->type == PM_TYPE_F32 || tensor->type == PM_TYPE_F16 ||
+                 (tensor->type == PM_TYPE_Q8_0 && tensor->dim[0] % 64 == 0);
+    return known && tensor->n_dims == 3 && tensor->rows == PM_ROWS_FIXED;
+}
+
 bool pm_op_same_shape(const pm_tensor *a, const pm_tensor *b)
 {
     return a->type == b->type && a->n_dims == b->n_dims && a->rows == b->rows &&

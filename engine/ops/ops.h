@@ -72,12 +72,13 @@ pm_status pm_rope_table(const pm_rope_scaling *scaling, int64_t max_position, fl
                         pm_error *err);
 
 /* Writes rows into a KV cache: cache[:, positions[t], h] = rows[:, h, t], converted to the cache's type.
- * rows [D, H, T]; cache: state, F16 or F32, [D, ctx, H]. Returns the cache. */
+ * rows [D, H, T]; cache: state, [D, ctx, H], of F32, F16, or Q8_0 with D a multiple of 64 (in all ops on caches).
+ * Returns the cache. */
 pm_tensor *pm_kv_store(pm_graph *g, pm_tensor *cache, const pm_tensor *rows, const pm_tensor *positions);
 
 /* Copies slots within a KV cache: cache[:, to[n], h] = cache[:, from[n], h] for every head. from and to: I32 [N],
- * counted alike; no slot of `to` may occur twice, or in `from`. cache: state, [D, ctx, H], of F32, or of F16 with
- * an even D. Returns the cache. */
+ * counted alike; no slot of `to` may occur twice, or in `from`. cache: state, [D, ctx, H], of F32, Q8_0, or F16
+ * with an even D. Returns the cache. */
 pm_tensor *pm_kv_copy(pm_graph *g, pm_tensor *cache, const pm_tensor *from, const pm_tensor *to);
 
 /* Attention over the cache. Row t has a slot p of its own and sees the slots first .. last:

@@ -78,7 +78,7 @@ static pm_status choose_sizes(pm_model *model, const pm_batch_options *o, pm_ses
         return pm_fail(err, PM_ERR_ARGUMENT, "the sizes of a batch cannot be negative");
     *session = (pm_session_options){.n_ctx = o->n_ctx ? o->n_ctx : pm_session_default_ctx(model),
                                     .n_batch = o->n_batch ? o->n_batch : DEFAULT_BATCH,
-                                    .kv_f32 = o->kv_f32,
+                                    .kv_type = o->kv_type,
                                     .check = o->check,
                                     .trace = o->trace,
                                     .should_stop = o->should_stop,

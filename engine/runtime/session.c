@@ -20,6 +20,11 @@ enum {
     PASS_INPUTS = 10
 };
 
+pm_type pm_session_kv_type(const pm_session_options *o)
+{
+    return o->kv_type == PM_KV_F32 ? PM_TYPE_F32 : o->kv_type == PM_KV_Q8_0 ? PM_TYPE_Q8_0 : PM_TYPE_F16;
+}
+
 static pm_graph_shape shape_of(const pm_session_options *o, const pm_paging *paging)
 {
     return (pm_graph_shape){.n_tokens = 1,
@@ -28,15 +33,15 @@ static pm_graph_shape shape_of(const pm_session_options *o, const pm_paging *pag
                             .n_source = o->n_source,
                             .n_beams = o->n_beams,
                             .paging = *paging,
-                            .kv_type = o->kv_f32 ? PM_TYPE_F32 : PM_TYPE_F16};
+                            .kv_type = pm_session_kv_type(o)};
 }
 
 static uint64_t states_bytes(const pm_state_desc *descs, size_t n)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < n; i++)
-        bytes += (uint64_t)descs[i].dim[0] * (uint64_t)descs[i].dim[1] * (uint64_t)descs[i].dim[2] *
-                 (descs[i].type == PM_TYPE_F32 ? 4 : 2);
+        bytes += (uint64_t)pm_type_row_bytes(descs[i].type, descs[i].dim[0]) * (uint64_t)descs[i].dim[1] *
+                 (uint64_t)descs[i].dim[2];
     return bytes;
 }
 
@@ -85,7 +90,12 @@ static pm_status choose_sizes(pm_session *session, pm_error *err)
     if (o->n_beams == 0 || info->shape != PM_SHAPE_ENCODER_DECODER)
         o->n_beams = 1;
     if (o->n_beams > 1 && info->head_dim % 2)
-        o->kv_f32 = 1; /* which pm_kv_copy wants */
+        o->kv_type = PM_KV_F32; /* which pm_kv_copy wants */
+    if (o->kv_type == PM_KV_Q8_0 && info->head_dim % 64 && info->shape != PM_SHAPE_ENCODER_ONLY)
+        return pm_fail(err, PM_ERR_UNSUPPORTED,
+                       "a KV cache in Q8_0 needs heads of a multiple of 64 numbers, but those of this model have %d; "
+                       "use F16",
+                       info->head_dim);
     if (o->n_batch == 0)
         o->n_batch = DEFAULT_BATCH;
     if (o->n_batch > o->n_ctx && !session->paging.page)

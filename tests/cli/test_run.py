@@ -48,9 +48,14 @@ class Continuation(RunCase):
         self.assertEqual(self.pumice(*arguments, text=PROMPT).stdout, known)
 
     def test_threads_batches_and_cache_types_make_no_difference(self):
-        for more in (["--threads", 1], ["--threads", 3], ["--batch", 1], ["--batch", 2], ["--kv-f32"], ["--ctx", 128]):
+        for more in (["--threads", 1], ["--threads", 3], ["--batch", 1], ["--batch", 2], ["--kv-type", "F32"], ["--ctx", 128]):
             with self.subTest(more):
                 self.assertEqual(self.text("-n", 60, *more), KNOWN[:len(self.text("-n", 60))])
+
+    def test_cache_that_does_not_suit_the_heads(self):
+        result = self.pumice("run", "--model", STORIES, "--device", "cpu", "--raw", "--kv-type", "Q8_0", PROMPT, status=1)
+        self.assertIn(b"a KV cache in Q8_0 needs heads of a multiple of 64 numbers, but those of this model have 8; use F16",
+                      result.stderr)
 
     def test_context_full(self):
         result = self.pumice("run", "--model", STORIES, "--device", "cpu", "--raw", "--prompt", PROMPT, "--ctx", 32)

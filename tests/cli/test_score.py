@@ -29,10 +29,10 @@ class Score(CliCase):
         self.assertGreater(self.score("xq zw vvk jjj qqp")["perplexity"], 100)
 
     def test_devices_agree(self):
-        expected = self.score("--kv-f32", TEXT)
+        expected = self.score("--kv-type", "F32", TEXT)
         for device in self.usable_devices():
             with self.subTest(device):
-                document = self.json("score", "--model", STORIES, "--device", device, "--json", "--kv-f32",
+                document = self.json("score", "--model", STORIES, "--device", device, "--json", "--kv-type", "F32",
                                      "--no-self-test", TEXT)
                 for got, want in zip(document["tokens"][1:], expected["tokens"][1:]):
                     self.assertAlmostEqual(got["log_prob"], want["log_prob"], delta=0.02)

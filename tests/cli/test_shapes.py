@@ -135,12 +135,12 @@ class Shapes(CliCase):
             golden, _ = read_golden(name)
             folder = self.model(name, special={golden["ends"][0]: ("eos_token", "</s>")})
             texts = [self.words(golden[f"prompt.{i}"]) for i in range(5)]
-            got = self.json("translate", "--model", folder, "--json", "--max-tokens", 40, "--kv-f32", *texts)
+            got = self.json("translate", "--model", folder, "--json", "--max-tokens", 40, "--kv-type", "F32", *texts)
             for i, found in enumerate(got["translations"]):
                 ids = [t for t in golden[f"beam.{i}"] if t != golden["ends"][0]]
                 self.assertEqual(found[0]["text"], self.words(ids), (name, i))
                 self.assertAlmostEqual(found[0]["score"], golden[f"beam_score.{i}"][0], places=4)
-            lines = self.pumice("translate", "--model", folder, "--max-tokens", 40, "--kv-f32", text="\n".join(texts)).stdout
+            lines = self.pumice("translate", "--model", folder, "--max-tokens", 40, "--kv-type", "F32", text="\n".join(texts)).stdout
             self.assertEqual(lines.decode().splitlines(), [found[0]["text"] for found in got["translations"]])
 
     def test_translating_a_file(self):
@@ -158,7 +158,7 @@ class Shapes(CliCase):
         folder = self.model("t5_gated", special={golden["ends"][0]: ("eos_token", "</s>")})
         for i in range(5):
             want = [t for t in golden[f"greedy.{i}"] if t != golden["ends"][0]]
-            got = self.pumice("run", "--model", folder, "--max-tokens", 40, "--kv-f32", "--temp", 0,
+            got = self.pumice("run", "--model", folder, "--max-tokens", 40, "--kv-type", "F32", "--temp", 0,
                               self.words(golden[f"prompt.{i}"])).stdout.decode()
             self.assertEqual(got.split(), self.words(want).split())
         self.assertIn(b"no system message", self.pumice("run", "--model", folder, "--system", "t5", "t6",
@@ -168,7 +168,7 @@ class Shapes(CliCase):
         golden, shapes = read_golden("bart")
         folder = self.model("bart")
         target, n_vocab = golden["target.0"], shapes["logits.0"][1]
-        result = self.json("score", "--model", folder, "--json", "--kv-f32", "--top-logprobs", 2, "--source",
+        result = self.json("score", "--model", folder, "--json", "--kv-type", "F32", "--top-logprobs", 2, "--source",
                            self.words(golden["source.0"]), self.words(target[1:]))
         self.assertEqual([t["id"] for t in result["tokens"]], list(target))
         for i, token in enumerate(result["tokens"][1:]):
@@ -187,7 +187,7 @@ class Shapes(CliCase):
         golden, shapes = read_golden("gpt2")
         folder = self.model("gpt2")
         tokens, n_vocab = golden["tokens"], shapes["logits"][1]
-        result = self.json("score", "--model", folder, "--json", "--kv-f32", "--top-logprobs", 1, self.words(tokens))
+        result = self.json("score", "--model", folder, "--json", "--kv-type", "F32", "--top-logprobs", 1, self.words(tokens))
         for i, token in enumerate(result["tokens"][1:]):
             want = log_softmax(golden["logits"][i * n_vocab:(i + 1) * n_vocab])
             self.assertAlmostEqual(token["log_prob"], want[tokens[i + 1]], places=3)

@@ -52,7 +52,7 @@ static pm_status run_alone(pm_model *model, example *e, pm_error *err)
 {
     pm_session *session;
     int32_t next = 0;
-    pm_status status = pm_session_create(model, &(pm_session_options){.n_ctx = N_CTX, .kv_f32 = 1}, &session, err);
+    pm_status status = pm_session_create(model, &(pm_session_options){.n_ctx = N_CTX, .kv_type = PM_KV_F32}, &session, err);
     for (int i = 0; i < e->n_wanted && status == PM_OK; i++) {
         status =
             pm_session_next(session, i ? &next : e->prompt, i ? 1 : (size_t)e->n_prompt, &e->sampling, &next, err);
@@ -172,20 +172,20 @@ static pm_status run_model(pm_device *device, const char *path, pm_error *err)
     make_examples(list, pm_model_get_info(model)->n_vocab);
     for (int i = 0; i < N_SEQUENCES && status == PM_OK; i++)
         status = run_alone(model, &list[i], err);
-    pm_batch_options options = {.n_ctx = N_CTX, .kv_f32 = 1, .n_cache = N_SEQUENCES * N_CTX, .n_batch = 128};
+    pm_batch_options options = {.n_ctx = N_CTX, .kv_type = PM_KV_F32, .n_cache = N_SEQUENCES * N_CTX, .n_batch = 128};
     if (status == PM_OK) {
         status = run_together(model, list, "room for all", &options, &stats, err);
         /* Of 70 tokens that begin alike two pages of 32 are shared by those that come later than the first. */
         CHECK(stats.n_reused >= 2 * 64 && stats.n_put_off == 0, "nothing was found in the cache");
     }
     options = (pm_batch_options){
-        .n_ctx = N_CTX, .kv_f32 = 1, .n_cache = N_CTX + 50, .n_sequences = 5, .page = 3, .n_batch = 20};
+        .n_ctx = N_CTX, .kv_type = PM_KV_F32, .n_cache = N_CTX + 50, .n_sequences = 5, .page = 3, .n_batch = 20};
     if (status == PM_OK) {
         status = run_together(model, list, "little room", &options, &stats, err);
         CHECK(stats.n_put_off > 0, "there was room enough");
     }
     options = (pm_batch_options){
-        .n_ctx = N_CTX, .kv_f32 = 1, .n_cache = N_CTX, .n_sequences = 1, .page = 1, .n_batch = 1};
+        .n_ctx = N_CTX, .kv_type = PM_KV_F32, .n_cache = N_CTX, .n_sequences = 1, .page = 1, .n_batch = 1};
     if (status == PM_OK)
         status = run_together(model, list, "one by one", &options, &stats, err);
     if (status == PM_OK)

@@ -284,7 +284,7 @@ static void test_family(pm_device *device, const char *models, const char *golde
     char path[4096];
     pm_error err = {PM_OK, ""};
     family f = {.name = name, .device = device};
-    const pm_session_options options = {.kv_f32 = 1, .n_beams = 4};
+    const pm_session_options options = {.kv_type = PM_KV_F32, .n_beams = 4};
     snprintf(path, sizeof path, "%s/%s.golden", golden, name);
     bool opened = ok(&f, "golden file", pm_safetensors_open(path, &f.golden, &err), &err);
     snprintf(path, sizeof path, "%s/%s.hf", models, name);

@@ -81,7 +81,7 @@ static pm_status run_case(pm_model *model, const json_t *golden, size_t n_steps,
         n_steps = json_array_size(steps);
     float *logits = malloc((size_t)n_vocab * sizeof *logits);
     pm_session *session = NULL;
-    pm_session_options options = {.n_ctx = 1024, .kv_f32 = kv_f32};
+    pm_session_options options = {.n_ctx = 1024, .kv_type = kv_f32 ? PM_KV_F32 : PM_KV_F16};
     pm_status status = logits && n > 0 && n <= 512 ? PM_OK : PM_ERR_ARGUMENT;
     for (size_t i = 0; status == PM_OK && i < n; i++)
         tokens[i] = (int32_t)json_integer_value(json_array_get(ids, i));

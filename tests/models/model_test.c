@@ -107,11 +107,11 @@ static void test_model(pm_device *device, const char *folder, const char *name, 
             pm_session_options options;
             double limit;
         } ways[] = {
-            {"one pass", g.n_tokens, {.kv_f32 = 1}, vulkan ? 1e-6 : 1e-9},
-            {"passes of 7", 7, {.kv_f32 = 1}, vulkan ? 1e-6 : 1e-9},
-            {"token by token", 1, {.kv_f32 = 1}, vulkan ? 1e-6 : 1e-9},
+            {"one pass", g.n_tokens, {.kv_type = PM_KV_F32}, vulkan ? 1e-6 : 1e-9},
+            {"passes of 7", 7, {.kv_type = PM_KV_F32}, vulkan ? 1e-6 : 1e-9},
+            {"token by token", 1, {.kv_type = PM_KV_F32}, vulkan ? 1e-6 : 1e-9},
             {"batches of 9, F16 cache", g.n_tokens, {.n_batch = 9}, 1e-5},
-            {"checked node by node", 13, {.kv_f32 = 1, .check = 1}, vulkan ? 1e-6 : 1e-9},
+            {"checked node by node", 13, {.kv_type = PM_KV_F32, .check = 1}, vulkan ? 1e-6 : 1e-9},
         };
         for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
             memset(logits, 0, size * sizeof *logits);

@@ -20,7 +20,9 @@ static void store_and_attend(op_run *run, pm_type type, int t, int t_now, int fi
     c->params.n_tokens = t_now;
     c->params.n_kv = first + t_now;
     op_case_output(c, pm_attention(c->g, q, keys, values, positions, NULL, (pm_attention_args){.scale = 0.125f}),
-                   type == PM_TYPE_F16 ? 1e-6 : 1e-10);
+                   type == PM_TYPE_F32   ? 1e-10
+                   : type == PM_TYPE_F16 ? 1e-6
+                                         : 1e-5 /* cases_positions.c: kv_store */);
     op_case_end(run, c);
 }
 
@@ -174,6 +176,8 @@ void op_cases_chains(op_run *run)
     store_and_attend(run, PM_TYPE_F16, 1, 1, 70);
     store_and_attend(run, PM_TYPE_F32, 8, 5, 33);
     store_and_attend(run, PM_TYPE_F16, 32, 32, 100);
+    store_and_attend(run, PM_TYPE_Q8_0, 1, 1, 70);
+    store_and_attend(run, PM_TYPE_Q8_0, 32, 30, 100);
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         for (int fused = 0; fused < 2; fused++) {
             feed_forward(run, types[i], 1, 1, fused);
@@ -189,6 +193,8 @@ void op_cases_chains(op_run *run)
         {PM_TYPE_Q5_1, PM_TYPE_Q5_0, PM_TYPE_F16, 1, 0, 1, 30},
         {PM_TYPE_F32, PM_TYPE_F32, PM_TYPE_F16, 1, 0, 1, 3},
         {PM_TYPE_Q4_0, PM_TYPE_Q4_0, PM_TYPE_F16, 7, 1, 0, 40},
+        {PM_TYPE_Q4_0, PM_TYPE_Q4_0, PM_TYPE_Q8_0, 1, 0, 0, 70},
+        {PM_TYPE_Q8_0, PM_TYPE_Q8_0, PM_TYPE_Q8_0, 7, 0, 1, 40},
     };
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
         attention_block(run, &blocks[i]);

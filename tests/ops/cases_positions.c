@@ -84,7 +84,8 @@ static const kv_row kv_rows[] = {
 };
 
 /* F32 is copied. F16: rounded to nearest by the reference; Vulkan leaves the direction open, one unit is 2^-10 of
- * the value: squared at most 1e-6. The rest of the cache must keep its bits, which this limit cannot hide: a value
+ * the value: squared at most 1e-6. Q8_0: a number between two levels may become either, and a level is a 127th of
+ * the block's largest: 0.03 deviations. The rest of the cache must keep its bits, which this limit cannot hide: a value
  * written to a wrong place is off by about its own size. */
 static void kv_case(op_run *run, pm_type type, const kv_row *r, bool shuffled)
 {
@@ -101,7 +102,8 @@ static void kv_case(op_run *run, pm_type type, const kv_row *r, bool shuffled)
         at[i] = r->first + i * 7 % r->t_now;
     c->params.n_tokens = r->t_now;
     c->params.n_kv = r->first + r->t_now;
-    op_case_output(c, pm_kv_store(c->g, cache, rows, positions), type == PM_TYPE_F16 ? 1e-6 : 0);
+    op_case_output(c, pm_kv_store(c->g, cache, rows, positions),
+                   type == PM_TYPE_Q8_0 ? 1e-5 : type == PM_TYPE_F16 ? 1e-6 : 0);
     op_case_end(run, c);
 }
 
@@ -132,6 +134,8 @@ static void cases_kv_copy(op_run *run)
     kv_copy_case(run, PM_TYPE_F16, 2, 1, 2, 1, 1);
     kv_copy_case(run, PM_TYPE_F16, 64, 4, 100, 32, 32);
     kv_copy_case(run, PM_TYPE_F16, 10, 5, 70, 33, 3);
+    kv_copy_case(run, PM_TYPE_Q8_0, 64, 1, 2, 1, 1);
+    kv_copy_case(run, PM_TYPE_Q8_0, 128, 5, 100, 33, 20);
 }
 
 /* ---- attention ---------------------------------------------------------------------------------------------- */
@@ -174,7 +178,7 @@ static void attention_case(op_run *run, pm_type type, const attention_row *r)
     c->params.n_tokens = r->t_now;
     c->params.n_kv = r->first + r->t_now;
     const pm_attention_args how = {.scale = scale, .window = r->window};
-    op_case_output(c, pm_attention(c->g, q, k, v, positions, NULL, how), type == PM_TYPE_F16 ? 1e-6 : 1e-10);
+    op_case_output(c, pm_attention(c->g, q, k, v, positions, NULL, how), type == PM_TYPE_F32 ? 1e-10 : 1e-6);
     op_case_end(run, c);
 }
 
@@ -194,7 +198,7 @@ static void attention_scattered(op_run *run, pm_type type)
         data[i] = at[i];
     c->params.n_kv = 64;
     op_case_output(c, pm_attention(c->g, q, k, v, positions, NULL, (pm_attention_args){.scale = 0.125f}),
-                   type == PM_TYPE_F16 ? 1e-6 : 1e-10);
+                   type == PM_TYPE_F32 ? 1e-10 : 1e-6);
     op_case_end(run, c);
 }
 
@@ -233,7 +237,7 @@ static void attention_span_case(op_run *run, pm_type type, const span_row *r)
     c->params.n_tokens = r->t_now;
     c->params.n_kv = r->ctx;
     const pm_attention_args how = {.scale = 1 / sqrtf((float)r->d), .softcap = r->softcap};
-    op_case_output(c, pm_attention(c->g, q, k, v, positions, bias, how), type == PM_TYPE_F16 ? 1e-6 : 1e-10);
+    op_case_output(c, pm_attention(c->g, q, k, v, positions, bias, how), type == PM_TYPE_F32 ? 1e-10 : 1e-6);
     op_case_end(run, c);
 }
 
@@ -281,7 +285,7 @@ static void attention_paged_case(op_run *run, pm_type type, const paged_row *r)
     c->params.n_tokens = r->t_now;
     const pm_attention_args how = {
         .scale = 1 / sqrtf((float)r->d), .window = r->window, .softcap = r->softcap, .page = r->page};
-    op_case_output(c, pm_attention_paged(c->g, q, k, v, places, pages, how), type == PM_TYPE_F16 ? 1e-6 : 1e-10);
+    op_case_output(c, pm_attention_paged(c->g, q, k, v, places, pages, how), type == PM_TYPE_F32 ? 1e-10 : 1e-6);
     op_case_end(run, c);
 }
 
@@ -305,26 +309,37 @@ static void attention_unused_slots(op_run *run, int t, int first)
     op_case_end(run, c);
 }
 
+/* Whether a cache of this type can have rows of d numbers. */
+static bool keeps(pm_type type, int d)
+{
+    return type != PM_TYPE_Q8_0 || d % 64 == 0;
+}
+
 void op_cases_positions(op_run *run)
 {
-    static const pm_type cache_types[] = {PM_TYPE_F32, PM_TYPE_F16};
+    static const pm_type cache_types[] = {PM_TYPE_F32, PM_TYPE_F16, PM_TYPE_Q8_0};
     for (size_t i = 0; i < sizeof rope_rows / sizeof *rope_rows; i++)
         rope_case(run, &rope_rows[i]);
-    for (int type = 0; type < 2; type++) {
+    for (int type = 0; type < 3; type++) {
         for (size_t i = 0; i < sizeof kv_rows / sizeof *kv_rows; i++) {
+            if (!keeps(cache_types[type], kv_rows[i].d))
+                continue;
             kv_case(run, cache_types[type], &kv_rows[i], false);
             if (kv_rows[i].t_now > 1 && kv_rows[i].t_now % 7)
                 kv_case(run, cache_types[type], &kv_rows[i], true);
         }
     }
     cases_kv_copy(run);
-    for (int type = 0; type < 2; type++) {
+    for (int type = 0; type < 3; type++) {
         for (size_t i = 0; i < sizeof attention_rows / sizeof *attention_rows; i++)
-            attention_case(run, cache_types[type], &attention_rows[i]);
+            if (keeps(cache_types[type], attention_rows[i].d))
+                attention_case(run, cache_types[type], &attention_rows[i]);
         for (size_t i = 0; i < sizeof span_rows / sizeof *span_rows; i++)
-            attention_span_case(run, cache_types[type], &span_rows[i]);
+            if (keeps(cache_types[type], span_rows[i].d))
+                attention_span_case(run, cache_types[type], &span_rows[i]);
         for (size_t i = 0; i < sizeof paged_rows / sizeof *paged_rows; i++)
-            attention_paged_case(run, cache_types[type], &paged_rows[i]);
+            if (keeps(cache_types[type], paged_rows[i].d))
+                attention_paged_case(run, cache_types[type], &paged_rows[i]);
         attention_scattered(run, cache_types[type]);
     }
     attention_unused_slots(run, 1, 0);

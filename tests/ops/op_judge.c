@@ -17,15 +17,6 @@
  * half precision) are spread wider. */
 #define MAX_OVER_RMS 16.0
 
-static double value_at(const pm_tensor *tensor, const void *data, int64_t i)
-{
-    if (tensor->type == PM_TYPE_I32)
-        return ((const int32_t *)data)[i];
-    if (tensor->type == PM_TYPE_F16)
-        return (double)pm_f16_to_f32(((const uint16_t *)data)[i]);
-    return (double)((const float *)data)[i];
-}
-
 static int64_t counted_elems(const op_case *c, const pm_tensor *tensor)
 {
     if (tensor->rows == PM_ROWS_FIXED)
@@ -43,8 +34,8 @@ static void judge_left_out(const op_case *c, const case_output *o, op_verdict *v
             continue;
         v->ok = false;
         v->worst = (int64_t)(at / elem_bytes);
-        v->got = value_at(o->tensor, o->got, v->worst);
-        v->want = value_at(o->tensor, o->canary, v->worst);
+        v->got = pm_element(o->tensor->type, o->got, v->worst);
+        v->want = pm_element(o->tensor->type, o->canary, v->worst);
         snprintf(v->problem, sizeof v->problem, "a row beyond those of the run was written");
         return;
     }
@@ -55,7 +46,7 @@ static void judge_numbers(const op_case *c, const case_output *o, op_verdict *v)
     int64_t n = counted_elems(c, o->tensor), n_finite = 0;
     double error = 0, power = 0;
     for (int64_t i = 0; i < n; i++) {
-        double got = value_at(o->tensor, o->got, i), want = value_at(o->tensor, o->want, i);
+        double got = pm_element(o->tensor->type, o->got, i), want = pm_element(o->tensor->type, o->want, i);
         bool same = got == want || (isnan(got) && isnan(want));
         double gap = same ? 0 : isfinite(got) && isfinite(want) ? fabs(got - want) : (double)INFINITY;
         if (isfinite(want)) {

@@ -84,8 +84,8 @@ static pm_cpu_attention job_of(const pm_cpu_step *step, const attention_shape *s
     const pm_tensor *bias = step->node->in[BIAS], *pages = step->node->in[PAGES];
     const int32_t *positions = step->in[POSITIONS];
     int64_t sequence = pages ? pm_attention_span_of(step->node, positions, token).sequence : 0;
-    bool f16 = step->node->in[K_CACHE]->type == PM_TYPE_F16;
-    size_t cache_at = (size_t)(kv_head * s->n_ctx * s->head_dim) * (f16 ? 2 : 4);
+    pm_type type = step->node->in[K_CACHE]->type;
+    size_t cache_at = (size_t)(kv_head * s->n_ctx) * pm_type_row_bytes(type, s->head_dim);
     int64_t head_at = (token * s->n_heads + kv_head * s->group) * s->head_dim;
     return (pm_cpu_attention){
         .q = (const float *)step->in[Q] + head_at,
@@ -93,7 +93,7 @@ static pm_cpu_attention job_of(const pm_cpu_step *step, const attention_shape *s
         .row_stride = s->n_heads * s->head_dim,
         .keys = (const char *)step->in[K_CACHE] + cache_at,
         .values = (const char *)step->in[V_CACHE] + cache_at,
-        .f16 = f16,
+        .cache_type = type,
         .node = step->node,
         .positions =
             positions + token * (step->node->in[POSITIONS]->n_dims == 1 ? 1 : step->node->in[POSITIONS]->dim[0]),

@@ -62,19 +62,37 @@ static inline int64_t slot_of(const pm_cpu_attention *job, int64_t at, int64_t *
     return (page < 0 ? 0 : page < job->n_pages ? page : job->n_pages - 1) * job->page + within;
 }
 
+/* Numbers at .. at + VF_N of a cache, counted from its first; in Q8_0 all of one block. */
+SIMD vf cache_vector(pm_type type, const void *cache, int64_t at)
+{
+    enum { BLOCK = 32, BLOCK_BYTES = 34 };
+    if (type == PM_TYPE_F32)
+        return vf_load((const float *)cache + at);
+    if (type == PM_TYPE_F16)
+        return vf_load_f16((const uint16_t *)cache + at);
+    const char *block = (const char *)cache + at / BLOCK * BLOCK_BYTES;
+    uint16_t scale, scales[VF_N];
+    memcpy(&scale, block, sizeof scale);
+    for (int i = 0; i < VF_N; i++)
+        scales[i] = scale;
+    return vf_load_i8((const int8_t *)block + 2 + at % BLOCK) * vf_load_f16(scales);
+}
+
 /* n_slots rows of the cache from `slot` on as floats: where they lie, or converted into scratch. */
 static const float *cache_rows(const pm_cpu_attention *job, const void *cache, int64_t slot, int64_t n_slots,
                                float *scratch)
 {
-    int64_t n = n_slots * job->head_dim, i = 0;
-    if (!job->f16)
-        return (const float *)cache + slot * job->head_dim;
-    const uint16_t *from = (const uint16_t *)cache + slot * job->head_dim;
+    int64_t n = n_slots * job->head_dim, first = slot * job->head_dim, i = 0;
+    if (job->cache_type == PM_TYPE_F32)
+        return (const float *)cache + first;
+    if (job->cache_type == PM_TYPE_Q8_0)
+        for (; i < n; i += VF_N)
+            vf_store(scratch + i, cache_vector(PM_TYPE_Q8_0, cache, first + i));
     for (; i + VF_N <= n; i += VF_N)
-        vf_store(scratch + i, vf_load_f16(from + i));
+        vf_store(scratch + i, cache_vector(PM_TYPE_F16, cache, first + i));
     if (i < n) {
         uint16_t last[VF_N] = {0};
-        memcpy(last, from + i, (size_t)(n - i) * sizeof *last);
+        memcpy(last, (const uint16_t *)cache + first + i, (size_t)(n - i) * sizeof *last);
         vf_store_part(scratch + i, vf_load_f16(last), n - i);
     }
     return scratch;
@@ -197,11 +215,6 @@ static void attention_tile(const pm_cpu_attention *job, int64_t first, int64_t n
 
 /* ---- one token ---------------------------------------------------------------------------------------------- */
 
-SIMD vf cache_vector(const pm_cpu_attention *job, const void *cache, int64_t at)
-{
-    return job->f16 ? vf_load_f16((const uint16_t *)cache + at) : vf_load((const float *)cache + at);
-}
-
 /* scores[h][i] = scale q_h . k_(slot + i) for n_heads (constant at each call) heads from q on. */
 SIMD void part_scores(const pm_cpu_attention *job, const float *q, int n_heads, int64_t slot, int64_t n_slots,
                       float (*scores)[PM_CPU_KEYS])
@@ -211,7 +224,7 @@ SIMD void part_scores(const pm_cpu_attention *job, const float *q, int n_heads, 
         for (int h = 0; h < n_heads; h++)
             sums[h] = vf_set1(0);
         for (int64_t d = 0; d < job->head_dim; d += VF_N) {
-            vf key = cache_vector(job, job->keys, (slot + i) * job->head_dim + d);
+            vf key = cache_vector(job->cache_type, job->keys, (slot + i) * job->head_dim + d);
             for (int h = 0; h < n_heads; h++)
                 sums[h] = vf_fma(key, vf_load(q + h * job->head_dim + d), sums[h]);
         }
@@ -243,7 +256,7 @@ SIMD void part_values(const pm_cpu_attention *job, int n_heads, int64_t slot, in
             sums[h][v] = vf_load(partial + h * stride + d0 + v * VF_N) * vf_set1(keep[h]);
     for (int64_t i = 0; i < n_slots; i++)
         for (int v = 0; v < n_vectors; v++) {
-            vf value = cache_vector(job, job->values, (slot + i) * job->head_dim + d0 + v * VF_N);
+            vf value = cache_vector(job->cache_type, job->values, (slot + i) * job->head_dim + d0 + v * VF_N);
             for (int h = 0; h < n_heads; h++)
                 sums[h][v] = vf_fma(value, vf_set1(scores[h][i]), sums[h][v]);
         }

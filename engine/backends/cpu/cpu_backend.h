@@ -144,6 +144,9 @@ size_t pm_cpu_acts_bytes(int64_t k, int64_t n);
 /* Quantises row t of what the step makes. */
 void pm_cpu_quantize_row(const pm_cpu_step *step, const pm_cpu_context *context, const float *x, int64_t t);
 
+/* A row of n floats into a KV cache of this type. */
+void pm_cpu_store_row(const pm_cpu_context *context, pm_type type, const float *row, int64_t n, void *out);
+
 static inline int64_t pm_cpu_clamp(int64_t index, int64_t n)
 {
     return index < 0 ? 0 : index >= n ? n - 1 : index;

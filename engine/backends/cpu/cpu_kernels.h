@@ -136,7 +136,7 @@ typedef struct pm_cpu_attention {
     float *out;                /* likewise */
     int64_t row_stride;        /* floats from token to token in q and out */
     const void *keys, *values; /* [D, ctx] of this kv head */
-    bool f16;
+    pm_type cache_type;        /* F32, F16 or Q8_0 */
     const pm_node *node; /* for pm_attention_span_of */
     const int32_t *positions;
     const int32_t *pages;  /* of the one sequence that all queries see; NULL: slots follow each other */

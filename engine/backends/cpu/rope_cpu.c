@@ -68,17 +68,15 @@ static void run_store(const pm_cpu_step *step, const pm_cpu_context *context, in
     const pm_tensor *x = step->node->in[0], *cache = step->fused->out;
     int64_t n = x->dim[0], n_heads = x->dim[1], n_tokens = tokens(step, context);
     float *cos2 = context->scratch, *sin2 = cos2 + PM_ARGS(step->node, pm_rope_args)->n_rot;
+    size_t row_bytes = pm_type_row_bytes(cache->type, n);
     float *turned = sin2 + PM_ARGS(step->node, pm_rope_args)->n_rot;
     for (int64_t t = 0; t < n_tokens; t++) {
         angles(step, ((const int32_t *)step->in[1])[t], cos2, sin2);
         int64_t slot = pm_cpu_clamp(((const int32_t *)step->in[3])[t], cache->dim[1]);
         for (int64_t head = begin; head < end; head++) {
-            int64_t at = (head * cache->dim[1] + slot) * n;
+            int64_t at = head * cache->dim[1] + slot;
             turn(step, context, (const float *)step->in[0] + (t * n_heads + head) * n, cos2, sin2, turned);
-            if (cache->type == PM_TYPE_F16)
-                context->kernels->to_f16(turned, n, (uint16_t *)step->out + at);
-            else
-                memcpy((float *)step->out + at, turned, (size_t)n * sizeof *turned);
+            pm_cpu_store_row(context, cache->type, turned, n, (char *)step->out + (size_t)at * row_bytes);
         }
     }
 }

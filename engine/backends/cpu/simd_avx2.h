@@ -109,6 +109,11 @@ SIMD void vf_store_f16(uint16_t *p, vf v)
     _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
 }
 
+SIMD vf vf_load_i8(const int8_t *p)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+
 SIMD void vf_store_i8(int8_t *p, vf v)
 {
     __m256i whole = _mm256_cvtps_epi32(v);

@@ -104,6 +104,14 @@ SIMD void vf_store_f16(uint16_t *p, vf v)
     vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(v)));
 }
 
+SIMD vf vf_load_i8(const int8_t *p)
+{
+    int32_t bytes;
+    memcpy(&bytes, p, sizeof bytes);
+    int16x8_t words = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(bytes)));
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(words)));
+}
+
 SIMD void vf_store_i8(int8_t *p, vf v)
 {
     int16x4_t words = vmovn_s32(vcvtq_s32_f32(v));

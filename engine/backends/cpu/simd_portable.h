@@ -126,6 +126,11 @@ SIMD void vf_store_f16(uint16_t *p, vf v)
         p[i] = pm_f32_to_f16(v[i]);
 }
 
+SIMD vf vf_load_i8(const int8_t *p)
+{
+    return (vf){p[0], p[1], p[2], p[3]};
+}
+
 /* Whole values from -127 to 127. */
 SIMD void vf_store_i8(int8_t *p, vf v)
 {

@@ -1,8 +1,8 @@
 /* attention on Vulkan, for each chunk of the caches (which are split by heads):
  *
- *   attention_<cache>[_sg]     one workgroup a token and query head
+ *   attention_[sg_]<cache>     one workgroup a token and query head
  *   attention_rows<D>_<cache>  one subgroup for as many query rows of a cache head, on software devices
- *   attention_coop<D>_f16      four subgroups for 64 query rows of a cache head, where there are many: on GPUs with
+ *   attention_coop<D>_<cache>  four subgroups for 64 query rows of a cache head, where there are many: on GPUs with
  *                              cooperative matrices
  *   attention_few_<cache>      on GPUs, for few tokens: one workgroup a token and cache head
  *
@@ -35,10 +35,9 @@ typedef struct variant {
 
 static bool choose_rows(const pm_vk_caps *caps, const pm_tensor *k, variant *v)
 {
-    bool f16 = k->type == PM_TYPE_F16, small = k->dim[0] <= 64;
     uint32_t size = caps->limits.subgroup_size;
-    *v = (variant){.shader = f16 ? (small ? PM_SHADER_ATTENTION_ROWS64_F16 : PM_SHADER_ATTENTION_ROWS128_F16)
-                                 : (small ? PM_SHADER_ATTENTION_ROWS64_F32 : PM_SHADER_ATTENTION_ROWS128_F32),
+    pm_shader shader = k->dim[0] <= 64 ? PM_VK_BY_CACHE(k->type, ATTENTION_ROWS64) : PM_VK_BY_CACHE(k->type, ATTENTION_ROWS128);
+    *v = (variant){.shader = shader,
                    .local = size,
                    .one_subgroup = 1,
                    .rows_each = size,
@@ -50,7 +49,7 @@ static bool choose_rows(const pm_vk_caps *caps, const pm_tensor *k, variant *v)
 static bool choose_few(const pm_vk_caps *caps, const pm_tensor *q, const pm_tensor *k, variant *v)
 {
     int64_t per_kv = q->dim[1] / k->dim[2];
-    *v = (variant){.shader = k->type == PM_TYPE_F16 ? PM_SHADER_ATTENTION_FEW_F16 : PM_SHADER_ATTENTION_FEW_F32,
+    *v = (variant){.shader = PM_VK_BY_CACHE(k->type, ATTENTION_FEW),
                    .local = pm_vk_local_size(caps, 256),
                    .rows_each = 1,
                    .heads = per_kv < FEW_HEADS ? (uint32_t)per_kv : FEW_HEADS,
@@ -68,12 +67,14 @@ static bool choose_coop(const pm_vk_caps *caps, const pm_node *node, variant *v)
 {
     const pm_tensor *q = node->in[Q], *k = node->in[K_CACHE], *pages = node->in[PAGES];
     int64_t sequences = pages ? pages->dim[1] : 1; /* each sequence of a workgroup has its own turn */
-    *v = (variant){.shader = k->dim[0] <= 64 ? PM_SHADER_ATTENTION_COOP64_F16 : PM_SHADER_ATTENTION_COOP128_F16,
+    bool small = k->dim[0] <= 64, q8_0 = k->type == PM_TYPE_Q8_0;
+    *v = (variant){.shader = small ? (q8_0 ? PM_SHADER_ATTENTION_COOP64_Q8_0 : PM_SHADER_ATTENTION_COOP64_F16)
+                                   : (q8_0 ? PM_SHADER_ATTENTION_COOP128_Q8_0 : PM_SHADER_ATTENTION_COOP128_F16),
                    .local = COOP_ROWS / 16 * PM_VK_COOP_SUBGROUP,
                    .subgroup_size = PM_VK_COOP_SUBGROUP,
                    .rows_each = COOP_ROWS,
                    .why = "cooperative matrices, 64 query rows"};
-    return k->type == PM_TYPE_F16 && k->dim[0] % 8 == 0 && k->dim[0] <= 128 && q->dim[2] >= COOP_TOKENS * sequences &&
+    return k->type != PM_TYPE_F32 && k->dim[0] % 8 == 0 && k->dim[0] <= 128 && q->dim[2] >= COOP_TOKENS * sequences &&
            pm_vk_coop_usable(caps) && pm_vk_usable(caps, v->shader) &&
            caps->limits.max_shared_memory >= COOP_SHARED;
 }
@@ -84,11 +85,9 @@ static variant choose(const pm_vk_caps *caps, const pm_node *node)
     variant v;
     if (choose_rows(caps, k, &v) || choose_few(caps, node->in[Q], k, &v) || choose_coop(caps, node, &v))
         return v;
-    bool f16 = k->type == PM_TYPE_F16;
     /* Each invocation keeps 4 pairs of values; loops over positions must not become too long for one. */
     double steps = (double)k->dim[1] * 8;
-    pm_vk_team team = pm_vk_team_of(caps, f16 ? PM_SHADER_ATTENTION_F16 : PM_SHADER_ATTENTION_F32,
-                                    f16 ? PM_SHADER_ATTENTION_F16_SG : PM_SHADER_ATTENTION_F32_SG,
+    pm_vk_team team = pm_vk_team_of(caps, PM_VK_BY_CACHE(k->type, ATTENTION), PM_VK_BY_CACHE(k->type, ATTENTION_SG),
                                     k->dim[0] <= 128 ? 32 : 64, steps);
     if (team.local < (uint32_t)(k->dim[0] + 7) / 8) {
         team.local = pm_vk_local_size(caps, 64);
@@ -144,7 +143,7 @@ static pm_status emit_rows(pm_vk_lowering *l, const pm_node *node, const variant
     double flops_of_row = 4.0 * push->n_head * seen * push->count;
     double most = pm_vk_work_limit(l) / flops_of_row;
     uint32_t piece = most < 1 ? 1 : most < push->n_rows ? (uint32_t)most : push->n_rows;
-    double cache_bytes = 2.0 * (double)pm_type_get(node->in[K_CACHE]->type)->block_bytes * push->n_head * seen;
+    double cache_bytes = 2.0 * (double)pm_type_row_bytes(node->in[K_CACHE]->type, push->n_head) * seen;
     for (uint32_t first = 0; first < push->n_rows; first += piece) {
         push->first_row = first;
         push->end_row = push->n_rows - first < piece ? push->n_rows : first + piece;

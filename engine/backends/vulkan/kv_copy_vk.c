@@ -12,8 +12,7 @@ pm_status pm_vk_lower_kv_copy(pm_vk_lowering *l, const pm_node *node, pm_error *
 {
     const pm_vk_caps *caps = pm_vk_lowering_caps(l);
     const pm_tensor *from = node->in[0], *cache = node->out;
-    bool f16 = cache->type == PM_TYPE_F16;
-    struct pm_kv_copy_push push = {.n_words = (uint32_t)(f16 ? cache->dim[0] / 2 : cache->dim[0]),
+    struct pm_kv_copy_push push = {.n_words = (uint32_t)pm_type_row_bytes(cache->type, cache->dim[0]) / 4,
                                    .n_ctx = (uint32_t)cache->dim[1]};
     PM_VK_PUSH_OUTER(&push, from);
     pm_vk_dispatch d = {
@@ -24,7 +23,7 @@ pm_status pm_vk_lower_kv_copy(pm_vk_lowering *l, const pm_node *node, pm_error *
         .push_size = sizeof push,
         .bind = {{pm_vk_tensor_slice(l, from), PM_VK_READ}, {pm_vk_tensor_slice(l, node->in[1]), PM_VK_READ}},
         .n_bind = 3,
-        .why = f16 ? "fp16 cache" : "fp32 cache",
+        .why = pm_vk_cache_name(cache->type),
     };
     pm_vk_grid(caps, push.n_rows, d.groups);
     for (int i = 0; i < pm_vk_n_chunks(l, cache); i++) {

@@ -18,10 +18,10 @@ pm_status pm_vk_lower_kv_store(pm_vk_lowering *l, const pm_node *node, pm_error 
         .n_ctx = (uint32_t)cache->dim[1],
     };
     PM_VK_PUSH_OUTER(&push, rows);
-    bool f16 = cache->type == PM_TYPE_F16;
+    bool whole_words = cache->type == PM_TYPE_F32;
     double n = (double)pm_tensor_elems(rows);
     pm_vk_dispatch d = {
-        .shader = f16 ? PM_SHADER_KV_STORE_F16 : PM_SHADER_KV_STORE_F32,
+        .shader = PM_VK_BY_CACHE(cache->type, KV_STORE),
         .spec = {pm_vk_local_size(caps, caps->software ? 16 : 64)},
         .n_spec = 1,
         .push = &push,
@@ -30,14 +30,14 @@ pm_status pm_vk_lower_kv_store(pm_vk_lowering *l, const pm_node *node, pm_error 
         .n_bind = 3,
         .flops = 8 * n,
         .bytes = 8 * n,
-        .why = f16 ? "fp16 cache" : "fp32 cache",
+        .why = pm_vk_cache_name(cache->type),
     };
     pm_vk_grid(caps, push.n_rows, d.groups);
     for (int i = 0; i < pm_vk_n_chunks(l, cache); i++) {
         pm_vk_chunk chunk = pm_vk_get_chunk(l, cache, i);
         push.first_head = (uint32_t)chunk.first;
         push.count = (uint32_t)chunk.count;
-        d.bind[2] = (pm_vk_binding){chunk.plane[0], f16 ? PM_VK_READ_WRITE : PM_VK_WRITE};
+        d.bind[2] = (pm_vk_binding){chunk.plane[0], whole_words ? PM_VK_WRITE : PM_VK_READ_WRITE};
         PM_TRY(pm_vk_emit(l, &d, err));
     }
     return PM_OK;

@@ -119,6 +119,11 @@ int pm_vk_weight_type_index(pm_type type)
     return -1;
 }
 
+const char *pm_vk_cache_name(pm_type type)
+{
+    return type == PM_TYPE_F32 ? "fp32 cache" : type == PM_TYPE_F16 ? "fp16 cache" : "8-bit cache";
+}
+
 bool pm_vk_small_enough(const pm_node *node)
 {
     bool small = pm_tensor_elems(node->out) < INT32_MAX;

@@ -42,6 +42,13 @@ bool pm_vk_subgroup_known(const pm_vk_caps *caps, uint32_t *size_to_ask);
 /* The number of a weight type in the list of weight shaders (shaders/CMakeLists.txt); -1: not a weight's type. */
 int pm_vk_weight_type_index(pm_type type);
 
+/* Which of a shader's binaries is for caches of this type, and what `why` says of it. */
+#define PM_VK_BY_CACHE(type, name)                                                                                \
+    ((type) == PM_TYPE_F32   ? PM_SHADER_##name##_F32                                                             \
+     : (type) == PM_TYPE_F16 ? PM_SHADER_##name##_F16                                                             \
+                             : PM_SHADER_##name##_Q8_0)
+const char *pm_vk_cache_name(pm_type type);
+
 /* All elements of all tensors of the node can be numbered with 31 bits, as shaders do. */
 bool pm_vk_small_enough(const pm_node *node);
 

@@ -23,6 +23,7 @@ bool pm_vk_rope_store_takes(pm_vk_lowering *l, const pm_vk_turn_group *g)
            k->dim[2] == q->dim[2] && g->turn_q->in[POSITIONS]->n_dims == 1 && turned_alike(g->turn_q, g->turn_k) &&
            q->dim[0] % 4 == 0 && PM_ARGS(g->turn_q, pm_rope_args)->n_rot == q->dim[0] && v->dim[0] == q->dim[0] &&
            v->dim[1] == k->dim[1] && pm_tensor_rows(v) == pm_tensor_rows(k) && keys->type == values->type &&
+           keys->type != PM_TYPE_Q8_0 /* blocks are of neighbours, which rope turns apart */ &&
            keys->dim[1] == values->dim[1] && g->store_k->in[POSITIONS] == g->store_v->in[POSITIONS] &&
            pm_vk_n_chunks(l, keys) == 1 && pm_vk_n_chunks(l, values) == 1;
 }

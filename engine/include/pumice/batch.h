@@ -26,7 +26,7 @@ typedef struct pm_batch_options {
                             where that     would take more than a quarter of the device's free memory */
     int32_t page;        /* tokens of a page; 0: 32 */
     int32_t n_batch;     /* most tokens of a pass; 0: 512 */
-    uint8_t kv_f32;      /* as of a session, and so are the others */
+    pm_kv_type kv_type;  /* as of a session, and so are the others */
     uint8_t check;
     pm_trace *trace;
     int (*should_stop)(void *user);

@@ -16,12 +16,15 @@ extern "C" {
 
 typedef struct pm_session pm_session;
 
+/* What the KV cache keeps a number in. Q8_0: 34 bytes for 32 numbers; heads must have a multiple of 64. */
+typedef enum pm_kv_type { PM_KV_F16, PM_KV_F32, PM_KV_Q8_0 } pm_kv_type;
+
 typedef struct pm_session_options {
     int32_t n_ctx;      /* most tokens of the timeline; 0: the model's training context, at most 4096 */
     int32_t n_batch;    /* most tokens evaluated in one pass; 0: 512 */
     int32_t n_source;   /* encoder-decoder: most tokens of the source; 0: what the model was trained on, at most 512 */
     int32_t n_beams;    /* encoder-decoder: hypotheses that a beam search has room for; 0: 1 */
-    uint8_t kv_f32;     /* keep the KV cache in F32 instead of F16 */
+    pm_kv_type kv_type;
     uint8_t check;      /* after each op, compute it on the reference too and stop at the first that diverges */
     pm_trace *trace;    /* not NULL: record host and device spans; must outlive the session */
     /* Polled while the session works, from any thread; nonzero ends the call with PM_ERR_CANCELLED. May be NULL. */
@@ -42,7 +45,8 @@ typedef struct pm_sampling {
 } pm_sampling;
 
 /* options may be NULL. Errors: PM_ERR_LIMIT where n_ctx does not fit into memory (the message says how much would),
- * PM_ERR_ARGUMENT, PM_ERR_MEMORY, PM_ERR_DEVICE_MEMORY, PM_ERR_DEVICE. */
+ * PM_ERR_UNSUPPORTED (kv_type and the model's heads), PM_ERR_ARGUMENT, PM_ERR_MEMORY, PM_ERR_DEVICE_MEMORY,
+ * PM_ERR_DEVICE. */
 pm_status pm_session_create(pm_model *model, const pm_session_options *options, pm_session **out, pm_error *err);
 void pm_session_destroy(pm_session *session); /* NULL is fine */
 
