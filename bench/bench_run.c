@@ -313,7 +313,7 @@ static pm_status describe_model(const char *path, json_t **out, double *n_weight
     (void)pm_gguf_get_str(file, "general.architecture", &architecture, NULL);
     json_t *text = json_stringn(name.data, name.size),
            *family = json_stringn(architecture.data, architecture.size);
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, file_bytes = pm_gguf_file_size(file);
     *n_weights = 0;
     for (size_t i = 0; i < pm_gguf_n_tensors(file); i++) {
         const pm_gguf_tensor *t = pm_gguf_tensor_at(file, i);
@@ -325,7 +325,7 @@ static pm_status describe_model(const char *path, json_t **out, double *n_weight
     *out = json_pack("{s:o,s:o,s:s,s:I,s:I,s:I}", "name", text ? text : json_string("?"), "architecture",
                      family ? family : json_string("?"), "type", pm_type_name(main_type(file)), "n_weights",
                      (json_int_t)*n_weights, "weight_bytes", (json_int_t)bytes, "file_bytes",
-                     (json_int_t)pm_gguf_file_size(file));
+                     (json_int_t)(file_bytes > bytes ? file_bytes : bytes)); /* a directory is many files */
     pm_gguf_close(file);
     return PM_OK;
 }

@@ -129,22 +129,16 @@ void synth_random_blocks(pm_type type, int64_t k, uint64_t *random, unsigned cha
         shape_q8_0(deviation, bytes, n);
         return;
     case PM_TYPE_Q4_0:
-        shape_simple(16, 0, deviation, random, bytes, n, block);
+    case PM_TYPE_Q4_1:
+        shape_simple(16, type == PM_TYPE_Q4_1, deviation, random, bytes, n, block);
         return;
     case PM_TYPE_Q5_0:
-        shape_simple(32, 0, deviation, random, bytes, n, block);
-        return;
-    case PM_TYPE_Q4_1:
-        shape_simple(16, 1, deviation, random, bytes, n, block);
-        return;
     case PM_TYPE_Q5_1:
-        shape_simple(32, 1, deviation, random, bytes, n, block);
+        shape_simple(32, type == PM_TYPE_Q5_1, deviation, random, bytes, n, block);
         return;
     case PM_TYPE_Q4_K:
-        shape_two_scales(16, deviation, bytes, n, block);
-        return;
     case PM_TYPE_Q5_K:
-        shape_two_scales(32, deviation, bytes, n, block);
+        shape_two_scales(type == PM_TYPE_Q4_K ? 16 : 32, deviation, bytes, n, block);
         return;
     case PM_TYPE_Q6_K:
         shape_q6_k(deviation, bytes, n);

@@ -82,6 +82,12 @@ class Bench(CliCase):
         document = self.bench("--shape", "t5-small", "-d", "cpu", "--ops", *SHORT)
         self.check_device(document["devices"][0], ["enc8", "enc40", "tg8"], ["enc40", "tg"])
 
+    def test_directory(self):
+        model = Path(__file__).parents[1] / "data" / "translator"
+        document = self.bench("--model", model, "-d", "cpu", *SHORT)
+        weights = (model / "model.safetensors").stat().st_size
+        self.assertAlmostEqual(document["model"]["file_bytes"] / weights, 1, places=1)
+
     def test_vulkan(self):
         devices = [d for d in self.usable_devices() if d.startswith("vulkan")]
         if not devices:

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DAMAGE_MAX_BYTES = 1 << 19 };
+enum { DAMAGE_MAX_BYTES = 1 << 20 };
 
 typedef struct damage {
     uint8_t bytes[DAMAGE_MAX_BYTES];
