@@ -1,10 +1,11 @@
 /* Writing JSON into memory that grows: see json_writer.h. */
 #include "json_writer.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "parts/plugin_fail.h"
+#include "parts/memory.h"
 
 void pm_json_write_bytes(pm_json_writer *text, const char *json, size_t n)
 {

@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 #include "base/threads.h"
-#include "parts/plugin_fail.h"
+#include "parts/memory.h"
 #include "tokenizer_instance.h"
 
 enum { MOST_TEXTS_A_TURN = 64, TURNS_A_THREAD = 16, BYTES_FOR_A_THREAD = 32768, LONG_TEXT = 1 << 25 };

@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "base/error.h"
-#include "parts/plugin_fail.h"
+#include "parts/memory.h"
 #include "vocabulary_index.h"
 
 enum { MAX_TOKENS = 1 << 26, BYTES_BLOCK = 1 << 20 };
@@ -31,11 +31,10 @@ pm_status pm_vocabulary_start(pm_vocabulary *vocabulary, const char *source, pm_
 void pm_vocabulary_free(pm_vocabulary *vocabulary)
 {
     pm_arena_free(&vocabulary->arena);
-    free(vocabulary->entries);
-    free(vocabulary->merges);
+    pm_table_free(vocabulary->entries, vocabulary->entries_capacity * sizeof *vocabulary->entries);
+    pm_table_free(vocabulary->merges, vocabulary->merges_capacity * sizeof *vocabulary->merges);
     free(vocabulary->pipeline.bytes);
-    free(vocabulary->hashes);
-    free(vocabulary->word);
+    pm_table_free(vocabulary->hashes, vocabulary->hashes_capacity * sizeof *vocabulary->hashes);
     pm_unmap_file(&vocabulary->file);
     pm_gguf_close(vocabulary->gguf);
     memset(vocabulary, 0, sizeof *vocabulary);
@@ -48,7 +47,8 @@ pm_status pm_vocabulary_extend(pm_vocabulary *vocabulary, size_t n, pm_error *er
         return PM_OK;
     if (n > MAX_TOKENS)
         return pm_fail(err, PM_ERR_LIMIT, "%s: %zu tokens are too many", spec->source, n);
-    if (!pm_grow((void **)&vocabulary->entries, &vocabulary->entries_capacity, n, sizeof *vocabulary->entries))
+    if (!pm_table_grow((void **)&vocabulary->entries, &vocabulary->entries_capacity, n,
+                       sizeof *vocabulary->entries))
         return pm_fail_memory(err, n * sizeof *vocabulary->entries, "a vocabulary");
     for (size_t i = spec->n_entries; i < n; i++)
         vocabulary->entries[i] = (pm_vocab_entry){.bytes = "", .kind = PM_TOKEN_UNUSED};
@@ -63,10 +63,17 @@ void pm_vocabulary_set_file(pm_vocabulary *vocabulary, const void *bytes, size_t
     vocabulary->n_file_padded = n >= 16 ? n - 15 : 0;
 }
 
+int pm_vocabulary_reserve(pm_vocabulary *v, size_t n_entries, size_t n_merges)
+{
+    return pm_table_grow((void **)&v->entries, &v->entries_capacity, n_entries, sizeof *v->entries) &&
+           pm_table_grow((void **)&v->hashes, &v->hashes_capacity, n_entries, sizeof *v->hashes) &&
+           pm_table_grow((void **)&v->merges, &v->merges_capacity, n_merges, sizeof *v->merges);
+}
+
 int pm_vocabulary_spell(pm_vocabulary *vocabulary, size_t id, const char *text, size_t n)
 {
-    if (id >= vocabulary->hashes_capacity &&
-        !pm_grow((void **)&vocabulary->hashes, &vocabulary->hashes_capacity, id + 1, sizeof *vocabulary->hashes))
+    if (!pm_table_grow((void **)&vocabulary->hashes, &vocabulary->hashes_capacity, vocabulary->spec.n_entries,
+                       sizeof *vocabulary->hashes))
         return 0;
     while (vocabulary->n_hashes <= id)
         vocabulary->hashes[vocabulary->n_hashes++] = 0;
@@ -88,11 +95,6 @@ char *pm_vocabulary_bytes(pm_vocabulary *vocabulary, size_t n)
     vocabulary->bytes += n;
     vocabulary->n_bytes_left -= n;
     return bytes;
-}
-
-int pm_vocabulary_word(pm_vocabulary *vocabulary, size_t n)
-{
-    return pm_grow((void **)&vocabulary->word, &vocabulary->word_capacity, n > 0 ? n : 1, 1);
 }
 
 pm_status pm_vocabulary_finish(pm_vocabulary *vocabulary, pm_error *err)

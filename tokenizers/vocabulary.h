@@ -31,8 +31,7 @@ typedef struct pm_vocabulary {
     uint64_t seeds[2];      /* of the hashes */
     const char *file_begin; /* 16 bytes can be read from the first n_file_padded bytes on, as vocabulary_index.h */
     size_t n_file_padded;   /* does; 0: nowhere */
-    char *word;             /* memory of readers for one token */
-    size_t entries_capacity, merges_capacity, hashes_capacity, word_capacity;
+    size_t entries_capacity, merges_capacity, hashes_capacity;
     char *bytes; /* memory for the bytes of tokens: where there is some left */
     size_t n_bytes_left;
     pm_mapped_file file;
@@ -48,6 +47,9 @@ void pm_vocabulary_free(pm_vocabulary *vocabulary);
 /* Makes ids 0 to n - 1 exist: new ones are UNUSED and have no bytes. */
 pm_status pm_vocabulary_extend(pm_vocabulary *vocabulary, size_t n, pm_error *err);
 
+/* Memory for so many entries and merges, which costs nothing until there are some. 0 when out of memory. */
+int pm_vocabulary_reserve(pm_vocabulary *vocabulary, size_t n_entries, size_t n_merges);
+
 /* Says that the spellings of a file lie within these bytes. */
 void pm_vocabulary_set_file(pm_vocabulary *vocabulary, const void *bytes, size_t n);
 
@@ -56,9 +58,6 @@ int pm_vocabulary_spell(pm_vocabulary *vocabulary, size_t id, const char *text, 
 
 /* Memory for the bytes of one token, as long as the vocabulary; NULL when there is none. */
 char *pm_vocabulary_bytes(pm_vocabulary *vocabulary, size_t n);
-
-/* Room for n bytes in vocabulary->word; 0 when out of memory. */
-int pm_vocabulary_word(pm_vocabulary *vocabulary, size_t n);
 
 /* The entries and the pipeline go into the spec; a pipeline that did not fit memory is the error. */
 pm_status pm_vocabulary_finish(pm_vocabulary *vocabulary, pm_error *err);

@@ -9,12 +9,14 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/threads.h"
 #include "base/utf8.h"
 #include "parts/byte_alphabet.h"
 #include "vocabulary_gguf.h"
 #include "vocabulary_merges.h"
 
 enum { MAX_TOKENS = 1 << 26, MAX_MERGES = 1 << 28 }; /* of the arrays */
+enum { WORTH_A_THREAD = 1 << 14 };                   /* merges */
 
 pm_status gguf_fail_key(const gguf_reading *r, pm_status status, const char *key, const char *what)
 {
@@ -221,18 +223,89 @@ static pm_status read_tokens(gguf_reading *r)
 
 /* ---- Merges ---- */
 
+/* The first space behind the first byte, or n. Looked for in 16 bytes at once, as how many come before it cannot
+ * be foreseen. */
+static size_t find_space(const pm_vocabulary *v, const char *text, size_t n)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    if (n > 1 && (uintptr_t)text - (uintptr_t)v->file_begin < v->n_file_padded) {
+        uint64_t words[2];
+        memcpy(words, text, sizeof words);
+        words[0] |= 1; /* a space no more */
+        for (size_t i = 0; i < 2; i++) {
+            uint64_t x = words[i] ^ ' ' * ones, zeros = (x - ones) & ~x & 0x80 * ones; /* the lowest is exact */
+            size_t at = 8 * i + (zeros ? (size_t)__builtin_ctzll(zeros) / 8 : 8);
+            if (zeros || at >= n)
+                return at < n ? at : n;
+        }
+    }
+    const char *space = n > 1 ? memchr(text + 1, ' ', n - 1) : NULL;
+    return space ? (size_t)(space - text) : n;
+}
+
 /* One merge: two tokens with a space between. The first is not empty, so it may start with a space. */
 static pm_status read_merge(const gguf_reading *r, pm_merge_reader *reader, size_t i, pm_str text)
 {
-    size_t n_left = 1;
-    while (n_left < text.size && text.data[n_left] != ' ')
-        n_left++;
+    size_t n_left = find_space(r->out, text.data, text.size);
     if (n_left + 1 < text.size)
         return pm_merge_reader_add(reader, i, (pm_spelling){text.data, n_left},
                                    (pm_spelling){text.data + n_left + 1, text.size - n_left - 1}, r->err);
     char shown[80];
     return pm_fail(r->err, PM_ERR_FORMAT, "%s: merge %zu, %s, is not two tokens with a space between",
                    pm_gguf_path(r->file), i, pm_quote(text.data, text.size, shown, sizeof shown));
+}
+
+/* The merges in two halves, one a thread. */
+typedef struct merge_halves {
+    const gguf_reading *r;
+    const pm_gguf_entry *merges;
+    size_t middle;
+    pm_merge_reader readers[2];
+    pm_status status[2];
+    pm_error errors[2];
+} merge_halves;
+
+static pm_status read_half(merge_halves *h, int half)
+{
+    gguf_reading r = *h->r;
+    size_t begin = half ? h->middle : 0, end = half ? (size_t)h->merges->count : h->middle;
+    pm_str text = {0};
+    r.err = &h->errors[half];
+    for (size_t i = 0; i < end; i++) { /* where a merge begins only the one before says */
+        PM_TRY(next_string(&r, h->merges, i, &text));
+        if (i >= begin)
+            PM_TRY(read_merge(&r, &h->readers[half], i, text));
+    }
+    return pm_merge_reader_finish(&h->readers[half], r.err);
+}
+
+static void read_halves(void *user, int thread, int n_threads)
+{
+    merge_halves *h = user;
+    for (int half = thread; half < 2; half += n_threads)
+        h->status[half] = read_half(h, half);
+}
+
+/* The merges into out->merges, which has room for them. */
+static pm_status read_all_merges(const gguf_reading *r, merge_halves *h)
+{
+    pm_threads *threads = NULL;
+    int n_threads = h->merges->count > WORTH_A_THREAD && pm_threads_cores() > 1 ? 2 : 1;
+    PM_TRY(pm_merge_reader_start(&h->readers[0], r->out, r->err));
+    pm_merge_reader_share(&h->readers[0], h->middle, &h->readers[1]);
+    PM_TRY(pm_threads_create(n_threads, &threads, r->err));
+    pm_threads_run(threads, read_halves, h);
+    pm_threads_destroy(threads);
+    for (int half = 0; half < 2; half++)
+        if (h->status[half] != PM_OK) {
+            if (r->err)
+                *r->err = h->errors[half];
+            return h->status[half];
+        }
+    size_t n_first = h->readers[0].n_done, n_second = h->readers[1].n_done;
+    memmove(r->out->merges + n_first, r->out->merges + h->middle, n_second * sizeof *r->out->merges);
+    r->out->spec.n_merges = n_first + n_second;
+    return PM_OK;
 }
 
 /* Merges may name and make user-defined tokens too. */
@@ -243,17 +316,13 @@ static pm_status read_merges(const gguf_reading *r)
     if (!merges)
         return gguf_fail_key(r, PM_ERR_FORMAT, KEY("merges"),
                              "is missing: a byte-level vocabulary needs its merges");
-    pm_merge_reader reader = {0};
-    pm_status status = pm_merge_reader_start(&reader, r->out, r->err);
-    pm_str text = {0};
-    for (size_t i = 0; i < merges->count && status == PM_OK; i++) {
-        status = next_string(r, merges, i, &text);
-        if (status == PM_OK)
-            status = read_merge(r, &reader, i, text);
-    }
-    if (status == PM_OK)
-        status = pm_merge_reader_finish(&reader, r->err);
-    pm_merge_reader_destroy(&reader);
+    size_t n = (size_t)merges->count;
+    if (!pm_vocabulary_reserve(r->out, r->n, n))
+        return pm_fail_memory(r->err, n, "merges");
+    merge_halves halves = {.r = r, .merges = merges, .middle = n / 2};
+    pm_status status = read_all_merges(r, &halves);
+    pm_merge_reader_destroy(&halves.readers[1]);
+    pm_merge_reader_destroy(&halves.readers[0]);
     for (size_t i = 0; i < r->out->spec.n_merges && status == PM_OK; i++) {
         pm_vocab_entry *result = &r->entries[r->out->merges[i].result];
         if (result->kind == PM_TOKEN_USER_DEFINED)

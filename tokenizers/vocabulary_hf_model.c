@@ -115,6 +115,9 @@ pm_status hf_read_vocabulary(hf_reading *r, pm_json_reader *reader)
 {
     pm_json_event event = pm_json_next(reader);
     r->has_vocab = 1;
+    /* Entries and merges that a file of this size may well have: growing tables copies them. */
+    if (!pm_vocabulary_reserve(r->out, r->n / 64, r->n / 24))
+        return pm_fail_memory(r->err, r->n, "a vocabulary");
     if (event == PM_JSON_EVENT_OBJECT)
         return read_ids(r, reader);
     if (event != PM_JSON_EVENT_ARRAY)
@@ -203,8 +206,8 @@ pm_status hf_read_merges(hf_reading *r, pm_json_reader *reader)
     pm_merge_reader merges = {0};
     r->has_merges = 1;
     r->prefix_of_merges = r->prefix;
-    r->out->spec.n_merges = 0;
     pm_status status = read_all_merges(r, &merges, reader);
+    r->out->spec.n_merges = merges.n_done;
     pm_merge_reader_destroy(&merges);
     return status;
 }

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "parts/plugin_fail.h"
+#include "parts/memory.h"
 
 enum { AHEAD = 16 }; /* spellings whose slots are fetched before they are filled in */
 
@@ -24,13 +24,13 @@ int pm_vocabulary_index_create(pm_vocabulary_index *index, size_t n)
     while (n_slots < n + n / 4)
         n_slots *= 2;
     index->mask = n_slots - 1;
-    index->slots = pm_large_table(calloc(n_slots, sizeof *index->slots), n_slots * sizeof *index->slots);
+    index->slots = pm_table_allocate(n_slots * sizeof *index->slots);
     return index->slots != NULL;
 }
 
 void pm_vocabulary_index_destroy(pm_vocabulary_index *index)
 {
-    free(index->slots);
+    pm_table_free(index->slots, (index->mask + 1) * sizeof *index->slots);
     index->slots = NULL;
 }
 
@@ -46,13 +46,16 @@ static int put(pm_vocabulary_index *index, uint64_t hash, size_t id, int is_unus
 }
 
 int32_t pm_vocabulary_index_add(pm_vocabulary_index *index, const uint64_t *hashes, const pm_vocab_entry *entries,
-                                size_t n, unsigned kinds)
+                                size_t n, unsigned kinds, size_t *n_others)
 {
     int32_t twice = PM_NO_TOKEN;
+    *n_others = 0;
     for (size_t i = 0; i < n; i++) {
         if (i + AHEAD < n)
             pm_vocabulary_prefetch(index, hashes[i + AHEAD]);
-        if (hashes[i] == 0 || (kinds >> entries[i].kind & 1) == 0)
+        int is_right = kinds >> entries[i].kind & 1;
+        *n_others += hashes[i] != 0 && !is_right;
+        if (hashes[i] == 0 || !is_right)
             continue;
         if (!put(index, hashes[i], i, entries[i].kind == PM_TOKEN_UNUSED) && twice == PM_NO_TOKEN)
             twice = (int32_t)i;

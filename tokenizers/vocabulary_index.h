@@ -35,9 +35,9 @@ int pm_vocabulary_index_create(pm_vocabulary_index *index, size_t n);
 void pm_vocabulary_index_destroy(pm_vocabulary_index *index); /* fine on one that is all zero */
 
 /* Adds the first n spellings, those of entries whose kind's bit is in `kinds`. Returns the first that is in the
- * index already (it is left out), or PM_NO_TOKEN. */
+ * index already (it is left out), or PM_NO_TOKEN. *n_others: how many spelled entries are of other kinds. */
 int32_t pm_vocabulary_index_add(pm_vocabulary_index *index, const uint64_t *hashes, const pm_vocab_entry *entries,
-                                size_t n, unsigned kinds);
+                                size_t n, unsigned kinds, size_t *n_others);
 
 typedef unsigned __int128 pm_bits128;
 

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
-#include "parts/plugin_fail.h"
+#include "parts/memory.h"
 
 enum { MAX_MERGES = 1 << 28 };
 
@@ -16,16 +16,14 @@ pm_status pm_merge_reader_start(pm_merge_reader *reader, pm_vocabulary *vocabula
     const pm_tokenizer_spec *spec = &vocabulary->spec;
     const pm_vocab_entry *entries = vocabulary->entries;
     const uint64_t *hashes = vocabulary->hashes;
-    size_t n = vocabulary->n_hashes;
-    reader->vocabulary = vocabulary;
-    reader->place = "merge ";
-    reader->guess = 0;
-    reader->prefix = reader->n = 0;
+    size_t n = vocabulary->n_hashes, n_others;
+    *reader = (pm_merge_reader){.vocabulary = vocabulary, .place = "merge "};
     if (!pm_vocabulary_index_create(&reader->index, n))
         return pm_fail_memory(err, n * 2 * sizeof(pm_index_slot), "the merges");
-    int32_t twice = pm_vocabulary_index_add(&reader->index, hashes, entries, n, 1u << PM_TOKEN_NORMAL);
-    pm_vocabulary_index_add(&reader->index, hashes, entries, n,
-                            1u << PM_TOKEN_UNUSED | 1u << PM_TOKEN_USER_DEFINED);
+    int32_t twice = pm_vocabulary_index_add(&reader->index, hashes, entries, n, 1u << PM_TOKEN_NORMAL, &n_others);
+    if (n_others > 0)
+        pm_vocabulary_index_add(&reader->index, hashes, entries, n,
+                                1u << PM_TOKEN_UNUSED | 1u << PM_TOKEN_USER_DEFINED, &n_others);
     if (twice == PM_NO_TOKEN)
         return PM_OK;
     char shown[80];
@@ -37,7 +35,19 @@ pm_status pm_merge_reader_start(pm_merge_reader *reader, pm_vocabulary *vocabula
 
 void pm_merge_reader_destroy(pm_merge_reader *reader)
 {
-    pm_vocabulary_index_destroy(&reader->index);
+    free(reader->word);
+    if (!reader->is_shared)
+        pm_vocabulary_index_destroy(&reader->index);
+}
+
+void pm_merge_reader_share(const pm_merge_reader *first, size_t begin, pm_merge_reader *second)
+{
+    *second = (pm_merge_reader){.vocabulary = first->vocabulary,
+                                .index = first->index,
+                                .is_shared = 1,
+                                .prefix = first->prefix,
+                                .place = first->place,
+                                .begin = begin};
 }
 
 static pm_status fail_merge(const pm_merge_reader *m, const pm_merge_spelling *merge, pm_error *err)
@@ -53,17 +63,17 @@ static pm_status fail_merge(const pm_merge_reader *m, const pm_merge_spelling *m
 
 pm_status pm_merge_reader_hash_result(pm_merge_reader *m, pm_merge_spelling *merge, pm_error *err)
 {
-    pm_vocabulary *v = m->vocabulary;
+    const pm_vocabulary *v = m->vocabulary;
     if (merge->right.n < m->prefix)
         return fail_merge(m, merge, err);
     size_t n_right = merge->right.n - m->prefix, n = merge->left.n + n_right;
-    if (!pm_vocabulary_word(v, n))
+    if (!pm_grow((void **)&m->word, &m->word_capacity, n + 1, 1))
         return pm_fail_memory(err, n, "a merge");
-    memcpy(v->word, merge->left.text, merge->left.n);
-    memcpy(v->word + merge->left.n, merge->right.text + m->prefix, n_right);
+    memcpy(m->word, merge->left.text, merge->left.n);
+    memcpy(m->word + merge->left.n, merge->right.text + m->prefix, n_right);
     merge->left_hash = pm_hash_spelling(v, merge->left.text, merge->left.n);
     merge->right_hash = pm_hash_spelling(v, merge->right.text, merge->right.n);
-    merge->result_hash = pm_hash_spelling(v, v->word, n);
+    merge->result_hash = pm_hash_spelling(v, m->word, n);
     return PM_OK;
 }
 
@@ -83,10 +93,10 @@ static int32_t find_result(pm_merge_reader *m, uint64_t hash)
 pm_status pm_merge_reader_finish(pm_merge_reader *m, pm_error *err)
 {
     pm_vocabulary *v = m->vocabulary;
-    size_t n = v->spec.n_merges;
+    size_t n = m->begin + m->n_done;
     if (n + m->n > MAX_MERGES)
         return pm_fail(err, PM_ERR_LIMIT, "%s: there are too many merges", v->spec.source);
-    if (!pm_grow((void **)&v->merges, &v->merges_capacity, n + m->n, sizeof *v->merges))
+    if (!pm_table_grow((void **)&v->merges, &v->merges_capacity, n + m->n, sizeof *v->merges))
         return pm_fail_memory(err, (n + m->n) * sizeof *v->merges, "the merges");
     for (size_t i = 0; i < m->n; i++) {
         const pm_merge_spelling *merge = &m->merges[i];
@@ -98,7 +108,7 @@ pm_status pm_merge_reader_finish(pm_merge_reader *m, pm_error *err)
         v->merges[n] = (pm_vocab_merge){left, right, result};
         n += left >= 0 && right >= 0 && result >= 0; /* not with one that is UNUSED */
     }
-    v->spec.n_merges = n;
+    m->n_done = n - m->begin;
     m->n = 0;
     return PM_OK;
 }

@@ -20,18 +20,27 @@ typedef struct pm_merge_spelling {
 typedef struct pm_merge_reader {
     pm_vocabulary *vocabulary;
     pm_vocabulary_index index;
+    int is_shared;                            /* the index is another reader's */
     size_t prefix;                            /* bytes that the right token loses when it joins the left one */
     const char *place;                        /* what `at` is, for messages: "merge " or "the merge at byte " */
     int32_t guess;                            /* the token that the merge before made */
     pm_merge_spelling merges[PM_MERGE_BATCH]; /* under way */
     size_t n;
+    size_t begin, n_done; /* those that are done are v->merges[begin, begin + n_done) */
+    char *word;           /* memory for what a long merge makes */
+    size_t word_capacity;
 } pm_merge_reader;
 
 /* The vocabulary's entries are complete, and those that merges may name have spellings: normal ones, and
  * user-defined ones that no normal one is spelled as. Merges of UNUSED ones are left out, as they never apply.
- * PM_ERR_FORMAT where two normal ones are spelled alike. Destroy the reader also after an error. */
+ * PM_ERR_FORMAT where two normal ones are spelled alike. Destroy the reader also after an error. What it has done
+ * becomes the vocabulary's by spec.n_merges, which is for the caller to set. */
 pm_status pm_merge_reader_start(pm_merge_reader *reader, pm_vocabulary *vocabulary, pm_error *err);
 void pm_merge_reader_destroy(pm_merge_reader *reader);
+
+/* A second reader that looks up in the first one's index, for another thread: its merges go to v->merges[begin)
+ * and on, where there must be room for all of both. Destroy it before the first. */
+void pm_merge_reader_share(const pm_merge_reader *first, size_t begin, pm_merge_reader *second);
 
 /* Turns the merges under way into ids; the last call is after the last merge. */
 pm_status pm_merge_reader_finish(pm_merge_reader *reader, pm_error *err);

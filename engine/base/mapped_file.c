@@ -11,6 +11,9 @@
 
 #include "base/error.h"
 
+/* Of files of up to so many bytes every page is read, mostly: all at once costs less than a page fault each. */
+enum { READ_WHOLE = 1 << 26 };
+
 static pm_status map_descriptor(int fd, const char *path, pm_mapped_file *out, pm_error *err)
 {
     struct stat info;
@@ -25,7 +28,12 @@ static pm_status map_descriptor(int fd, const char *path, pm_mapped_file *out, p
     size_t size = (size_t)info.st_size;
     void *data = NULL;
     if (size > 0) {
-        data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+        int flags = MAP_PRIVATE;
+#ifdef MAP_POPULATE
+        if (size <= READ_WHOLE)
+            flags |= MAP_POPULATE;
+#endif
+        data = mmap(NULL, size, PROT_READ, flags, fd, 0);
         if (data == MAP_FAILED)
             return pm_fail(err, PM_ERR_IO, "%s: cannot be mapped into memory: %s", path, strerror(errno));
     }

@@ -29,7 +29,8 @@ typedef struct bpe_merge {
 typedef struct bpe_merges {
     uint64_t *filter; /* a Bloom filter of the pairs, a word a pair: most pairs that are asked for have no merge,
                        * and it says so from a nearer cache. About 10 bits a merge */
-    int filter_shift; /* 64 - log2(number of words) */
+    size_t n_filter;  /* words */
+    int filter_shift; /* 64 - log2(n_filter) */
     bpe_merge *slots; /* open addressing */
     size_t mask;      /* number of slots - 1 */
     int shift;        /* 64 - log2(number of slots) */
@@ -44,6 +45,7 @@ typedef struct bpe_edges {
 typedef struct bpe_pruned {
     bpe_merges merges; /* those that ever happen */
     bpe_edges *edges;  /* by id; all ones where it is not known */
+    size_t n_edges;
 } bpe_pruned;
 
 /* Where the search for a pair starts, in a table of 1 << (64 - shift) slots. The highest bits of the product
@@ -90,13 +92,14 @@ typedef struct bpe_model {
     bpe_character *part_characters; /* of characters: sorted by code */
     size_t n_part_characters;
     _Atomic(uint8_t) *wholes; /* by id: what merging the token's own bytes gives; a bpe_whole */
+    struct bpe_split *splits; /* by id, of tokens that are known to be themselves */
+    pthread_mutex_t telling;  /* held while `wholes` and `splits` change: each changes once */
     int is_searched;          /* of bytes, every one of which is a token: bpe_long.c serves */
     int is_cut;               /* of characters: bpe_cuts.c serves */
     pthread_mutex_t making;   /* held while one of these is made */
     _Atomic(int) trie_is_there, neighbours_are_there, cuts_are_there, pruned_is_there;
-    struct bpe_split *splits; /* by id, of tokens that are known to be themselves */
-    pm_byte_trie trie;        /* the tokens that text may become; for long pieces, made when the first one comes */
-    char *prefix, *suffix;    /* continuing_subword_prefix of all symbols but the first; end_of_word_suffix */
+    pm_byte_trie trie;     /* the tokens that text may become; for long pieces, made when the first one comes */
+    char *prefix, *suffix; /* continuing_subword_prefix of all symbols but the first; end_of_word_suffix */
     size_t n_prefix, n_suffix;
 } bpe_model;
 
@@ -167,14 +170,20 @@ typedef struct bpe_encoding {
     size_t found_capacity, prefixes_capacity, stuck_capacity, joined_capacity;
 } bpe_encoding;
 
-/* bpe_merges.c: the merges of the spec, or those that scores imply. */
-pm_plugin_code bpe_merges_create(bpe_model *bpe, const pm_tokenizer_spec *spec, const pm_plugin_message *message);
+/* bpe_merges.c. The merges of the spec come in three steps that need each other's results nowhere, after
+ * bpe_merges_allocate: they are checked, some at a time; their slots are filled; so is the filter. */
+pm_plugin_code bpe_check_merges(const bpe_model *bpe, const pm_tokenizer_spec *spec, size_t begin, size_t end,
+                                const pm_plugin_message *message);
+void bpe_copy_merges(bpe_model *bpe, const pm_tokenizer_spec *spec);
+void bpe_fill_filter(bpe_merges *merges, const pm_tokenizer_spec *spec);
+/* Or those that scores imply; the map is there already. */
+pm_plugin_code bpe_derive_merges(bpe_model *bpe, const pm_plugin_message *message);
 void bpe_merges_destroy(bpe_merges *merges);
 
 /* A table for n merges, to be filled. */
 pm_plugin_code bpe_merges_allocate(bpe_merges *merges, size_t n, const pm_plugin_message *message);
-/* Adds a merge for which there is room, and returns its slot; where the pair has one already, that slot. */
-bpe_merge *bpe_add_merge(bpe_merges *merges, const bpe_merge *merge);
+/* Adds a merge for which there is room, unless the pair has one already. */
+void bpe_add_merge(bpe_merges *merges, const bpe_merge *merge);
 
 /* The symbol of a character, or PM_NO_TOKEN. */
 int32_t bpe_character_symbol(const bpe_model *bpe, const char *bytes, size_t size, uint32_t code);

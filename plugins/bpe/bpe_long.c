@@ -51,6 +51,18 @@ static pm_plugin_code merge_bytes(bpe_encoding *e, const char *bytes, size_t n)
     return bpe_apply(e);
 }
 
+/* What a thread has found out is there for all; of several that find out the same the first one tells. */
+static void tell(const bpe_model *bpe, int32_t id, bpe_whole whole, const bpe_split *split)
+{
+    pthread_mutex_t *telling = &((bpe_model *)bpe)->telling;
+    pthread_mutex_lock(telling);
+    if (atomic_load_explicit(&bpe->wholes[id], memory_order_relaxed) == BPE_WHOLE_NOT_TRIED) {
+        bpe->splits[id] = *split;
+        atomic_store_explicit(&bpe->wholes[id], (uint8_t)whole, memory_order_release);
+    }
+    pthread_mutex_unlock(telling);
+}
+
 /* Whether merging the token's bytes gives it. Where it does, how it came about is remembered with it. */
 static pm_plugin_code look_at(bpe_encoding *e, int32_t id, uint8_t *out)
 {
@@ -58,9 +70,10 @@ static pm_plugin_code look_at(bpe_encoding *e, int32_t id, uint8_t *out)
     size_t n;
     const char *bytes = pm_token_bytes(bpe->table, id, &n);
     PM_PLUGIN_TRY(merge_bytes(e, bytes, n));
+    bpe_split split = {0};
     *out = BPE_WHOLE_OTHERS;
     if (e->n_symbols == 1 && e->symbols[0].id == id) {
-        bpe_split split = e->last; /* its parts are themselves too: nothing outside of them took part */
+        split = e->last; /* its parts are themselves too: nothing outside of them took part */
         int n_tokens = (int)bpe->table->n, odd = 0;
         if (split.rank > 0 && split.left < n_tokens && split.right < n_tokens) {
             uint8_t left, right;
@@ -71,10 +84,9 @@ static pm_plugin_code look_at(bpe_encoding *e, int32_t id, uint8_t *out)
         } else if (split.rank > 0) {
             odd = 1; /* of a character that is no token */
         }
-        bpe->splits[id] = split; /* other threads write the same */
         *out = odd ? BPE_WHOLE_ODD : BPE_WHOLE_ITSELF;
     }
-    atomic_store_explicit(&bpe->wholes[id], *out, memory_order_release);
+    tell(bpe, id, *out, &split);
     return PM_PLUGIN_OK;
 }
 

@@ -19,15 +19,16 @@ pm_plugin_code bpe_merges_allocate(bpe_merges *merges, size_t n, const pm_plugin
     merges->shift = 64 - 4;
     for (; n_slots < n + n / 2; n_slots *= 2)
         merges->shift--;
-    merges->slots = pm_large_table(malloc(n_slots * sizeof *merges->slots), n_slots * sizeof *merges->slots);
+    merges->slots = pm_table_allocate(n_slots * sizeof *merges->slots);
+    merges->mask = n_slots - 1;
     if (!merges->slots)
         return pm_plugin_fail_memory(message, "the merges");
-    merges->mask = n_slots - 1;
     size_t n_words = 16;
     merges->filter_shift = 64 - 4;
     for (; n_words < n / 8; n_words *= 2)
         merges->filter_shift--;
-    merges->filter = calloc(n_words, sizeof *merges->filter);
+    merges->n_filter = n_words;
+    merges->filter = pm_table_allocate(n_words * sizeof *merges->filter);
     if (!merges->filter)
         return pm_plugin_fail_memory(message, "the merges");
     memset(merges->slots, 0xFF, n_slots * sizeof *merges->slots); /* every pair is BPE_NO_PAIR */
@@ -44,17 +45,28 @@ static inline __attribute__((always_inline)) void prefetch_merge(const bpe_merge
     __builtin_prefetch(&merges->filter[bpe_filter_product(pair) >> merges->filter_shift], 1);
 }
 
-bpe_merge *bpe_add_merge(bpe_merges *merges, const bpe_merge *merge)
+/* The pair's slot, or the free one that it would take. */
+static bpe_merge *take_slot(bpe_merges *merges, uint64_t pair)
 {
-    size_t at = bpe_first_slot(merge->pair, merges->shift);
-    while (merges->slots[at].pair != BPE_NO_PAIR && merges->slots[at].pair != merge->pair)
+    size_t at = bpe_first_slot(pair, merges->shift);
+    while (merges->slots[at].pair != BPE_NO_PAIR && merges->slots[at].pair != pair)
         at = (at + 1) & merges->mask;
-    if (merges->slots[at].pair == BPE_NO_PAIR) {
-        uint64_t product = bpe_filter_product(merge->pair);
-        merges->filter[product >> merges->filter_shift] |= bpe_filter_bits(product);
-        merges->slots[at] = *merge;
-    }
     return &merges->slots[at];
+}
+
+static void add_to_filter(bpe_merges *merges, uint64_t pair)
+{
+    uint64_t product = bpe_filter_product(pair);
+    merges->filter[product >> merges->filter_shift] |= bpe_filter_bits(product);
+}
+
+void bpe_add_merge(bpe_merges *merges, const bpe_merge *merge)
+{
+    bpe_merge *slot = take_slot(merges, merge->pair);
+    if (slot->pair == BPE_NO_PAIR) {
+        add_to_filter(merges, merge->pair);
+        *slot = *merge;
+    }
 }
 
 static uint64_t pair_of(int32_t left, int32_t right)
@@ -67,14 +79,25 @@ static int is_id(const bpe_model *bpe, int32_t id)
     return id >= 0 && (size_t)id < bpe->table->n;
 }
 
+static int has_ids(const bpe_model *bpe, pm_vocab_merge m)
+{
+    return is_id(bpe, m.left) && is_id(bpe, m.right) && is_id(bpe, m.result);
+}
+
+/* No text may become such a token: it would be forged. */
+static int makes_special(const bpe_model *bpe, pm_vocab_merge m)
+{
+    unsigned kind = bpe->table->kinds[m.result];
+    return kind == PM_TOKEN_CONTROL || kind == PM_TOKEN_UNKNOWN || kind == PM_TOKEN_BYTE;
+}
+
 static inline __attribute__((always_inline)) void prefetch_tokens(const bpe_model *bpe, pm_vocab_merge m)
 {
-    if (!is_id(bpe, m.left) || !is_id(bpe, m.right) || !is_id(bpe, m.result))
+    if (!has_ids(bpe, m))
         return;
     __builtin_prefetch(bpe->table->bytes + bpe->table->offsets[m.left]);
     __builtin_prefetch(bpe->table->bytes + bpe->table->offsets[m.right]);
     __builtin_prefetch(bpe->table->bytes + bpe->table->offsets[m.result]);
-    prefetch_merge(&bpe->merges, m.left, m.right);
 }
 
 static int is_concatenation(const bpe_model *bpe, pm_vocab_merge m)
@@ -91,27 +114,40 @@ static int is_concatenation(const bpe_model *bpe, pm_vocab_merge m)
            memcmp(result + n_left, right, n_right) == 0;
 }
 
-static pm_plugin_code copy_merges(bpe_model *bpe, const pm_tokenizer_spec *spec, const pm_plugin_message *message)
+pm_plugin_code bpe_check_merges(const bpe_model *bpe, const pm_tokenizer_spec *spec, size_t begin, size_t end,
+                                const pm_plugin_message *message)
 {
-    if (spec->n_merges > BPE_NO_RANK / 4)
-        return pm_plugin_fail(message, PM_PLUGIN_UNSUPPORTED, "there are %zu merges", spec->n_merges);
-    PM_PLUGIN_TRY(bpe_merges_allocate(&bpe->merges, spec->n_merges, message));
-    for (size_t i = 0; i < spec->n_merges; i++) {
+    for (size_t i = begin; i < end; i++) {
         pm_vocab_merge m = spec->merges[i];
-        if (i + PREFETCHED < spec->n_merges)
+        if (i + PREFETCHED < end)
             prefetch_tokens(bpe, spec->merges[i + PREFETCHED]);
-        if (!is_id(bpe, m.left) || !is_id(bpe, m.right) || !is_id(bpe, m.result))
+        if (!has_ids(bpe, m))
             return pm_plugin_fail(message, PM_PLUGIN_FORMAT, "merge %zu has an id outside the vocabulary", i);
-        unsigned kind = bpe->table->kinds[m.result];
-        if (kind == PM_TOKEN_CONTROL || kind == PM_TOKEN_UNKNOWN || kind == PM_TOKEN_BYTE)
-            continue; /* no text may become such a token: it would be forged */
-        if (!is_concatenation(bpe, m))
+        if (!makes_special(bpe, m) && !is_concatenation(bpe, m))
             return pm_plugin_fail(message, PM_PLUGIN_FORMAT,
                                   "merge %zu makes token %d, which is not what it joins", i, (int)m.result);
-        bpe_merge merge = {pair_of(m.left, m.right), (uint32_t)i, m.result};
-        *bpe_add_merge(&bpe->merges, &merge) = merge; /* of the same merge twice the later one counts */
     }
     return PM_PLUGIN_OK;
+}
+
+void bpe_copy_merges(bpe_model *bpe, const pm_tokenizer_spec *spec)
+{
+    for (size_t i = 0; i < spec->n_merges; i++) {
+        pm_vocab_merge m = spec->merges[i],
+                       later = spec->merges[i + PREFETCHED < spec->n_merges ? i + PREFETCHED : i];
+        uint64_t ahead = pair_of(later.left, later.right);
+        __builtin_prefetch(&bpe->merges.slots[bpe_first_slot(ahead, bpe->merges.shift)], 1);
+        if (!has_ids(bpe, m) || makes_special(bpe, m))
+            continue;
+        bpe_merge merge = {pair_of(m.left, m.right), (uint32_t)i, m.result};
+        *take_slot(&bpe->merges, merge.pair) = merge; /* of the same merge twice the later one counts */
+    }
+}
+
+void bpe_fill_filter(bpe_merges *merges, const pm_tokenizer_spec *spec)
+{
+    for (size_t i = 0; i < spec->n_merges; i++)
+        add_to_filter(merges, pair_of(spec->merges[i].left, spec->merges[i].right));
 }
 
 /* ---- From scores ---- */
@@ -246,7 +282,7 @@ static pm_plugin_code add_cuts(bpe_model *bpe, const scored_token *tokens, size_
     return PM_PLUGIN_OK;
 }
 
-static pm_plugin_code derive_merges(bpe_model *bpe, const pm_plugin_message *message)
+pm_plugin_code bpe_derive_merges(bpe_model *bpe, const pm_plugin_message *message)
 {
     if (!bpe->is_bytes)
         PM_PLUGIN_TRY(find_part_characters(bpe, message));
@@ -271,16 +307,9 @@ static pm_plugin_code derive_merges(bpe_model *bpe, const pm_plugin_message *mes
     return code;
 }
 
-pm_plugin_code bpe_merges_create(bpe_model *bpe, const pm_tokenizer_spec *spec, const pm_plugin_message *message)
-{
-    if (spec->n_merges > 0)
-        return copy_merges(bpe, spec, message);
-    return derive_merges(bpe, message);
-}
-
 void bpe_merges_destroy(bpe_merges *merges)
 {
-    free(merges->slots);
-    free(merges->filter);
+    pm_table_free(merges->slots, (merges->mask + 1) * sizeof *merges->slots);
+    pm_table_free(merges->filter, merges->n_filter * sizeof *merges->filter);
     memset(merges, 0, sizeof *merges);
 }

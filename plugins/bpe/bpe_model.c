@@ -5,6 +5,8 @@
 #include "bpe/bpe.h"
 #include "parts/utf8_read.h"
 
+enum { WORTH_A_THREAD = 1 << 14 }; /* merges */
+
 static void bpe_destroy(void *pointer)
 {
     bpe_model *bpe = pointer;
@@ -19,6 +21,7 @@ static void bpe_destroy(void *pointer)
     pm_byte_trie_destroy(&bpe->trie);
     free(bpe->splits);
     pthread_mutex_destroy(&bpe->making);
+    pthread_mutex_destroy(&bpe->telling);
     free(bpe->prefix);
     free(bpe->suffix);
     free(bpe);
@@ -85,19 +88,67 @@ pm_plugin_code bpe_make_once(bpe_model *bpe, _Atomic(int) *is_there, bpe_maker m
     return code;
 }
 
+/* What two threads make at once: the map, the filter and the check of the later merges by the one, the slots of
+ * merges and the check of the earlier ones by the other. */
+typedef struct later_half {
+    bpe_model *bpe;
+    const pm_tokenizer_spec *spec;
+    char text[200];
+    pm_plugin_code map_code, check_code;
+} later_half;
+
+static void *make_later_half(void *argument)
+{
+    later_half *half = argument;
+    const pm_plugin_message message = {half->text, sizeof half->text};
+    bpe_model *bpe = half->bpe;
+    size_t n = half->spec->n_merges;
+    half->map_code = pm_token_map_create(bpe->table, 1u << PM_TOKEN_NORMAL, &bpe->map, &message);
+    if (half->map_code != PM_PLUGIN_OK)
+        return NULL;
+    bpe_fill_filter(&bpe->merges, half->spec);
+    half->check_code = bpe_check_merges(bpe, half->spec, n / 2, n, &message);
+    return NULL;
+}
+
+static pm_plugin_code make_tables(bpe_model *bpe, const pm_tokenizer_spec *spec, const pm_plugin_message *message)
+{
+    if (spec->n_merges == 0) {
+        PM_PLUGIN_TRY(pm_token_map_create(bpe->table, 1u << PM_TOKEN_NORMAL, &bpe->map, message));
+        return bpe_derive_merges(bpe, message);
+    }
+    if (spec->n_merges > BPE_NO_RANK / 4)
+        return pm_plugin_fail(message, PM_PLUGIN_UNSUPPORTED, "there are %zu merges", spec->n_merges);
+    PM_PLUGIN_TRY(bpe_merges_allocate(&bpe->merges, spec->n_merges, message));
+    later_half later = {.bpe = bpe, .spec = spec};
+    pthread_t thread;
+    int has_thread =
+        spec->n_merges > WORTH_A_THREAD && pthread_create(&thread, NULL, make_later_half, &later) == 0;
+    bpe_copy_merges(bpe, spec);
+    pm_plugin_code code = bpe_check_merges(bpe, spec, 0, spec->n_merges / 2, message);
+    if (has_thread)
+        pthread_join(thread, NULL);
+    else
+        make_later_half(&later);
+    if (later.map_code != PM_PLUGIN_OK)
+        return pm_plugin_fail(message, later.map_code, "%s", later.text);
+    if (code == PM_PLUGIN_OK && later.check_code != PM_PLUGIN_OK)
+        return pm_plugin_fail(message, later.check_code, "%s", later.text);
+    return code;
+}
+
 static pm_plugin_code bpe_create(const pm_model_source *source, void **model, const pm_plugin_message *message)
 {
     bpe_model *bpe = calloc(1, sizeof *bpe);
     if (!bpe)
         return pm_plugin_fail_memory(message, "a BPE model");
     pthread_mutex_init(&bpe->making, NULL);
+    pthread_mutex_init(&bpe->telling, NULL);
     bpe->table = source->table;
     bpe->is_bytes = source->is_bytes;
     pm_plugin_code code = read_options(bpe, source, message);
     if (code == PM_PLUGIN_OK)
-        code = pm_token_map_create(bpe->table, 1u << PM_TOKEN_NORMAL, &bpe->map, message);
-    if (code == PM_PLUGIN_OK)
-        code = bpe_merges_create(bpe, source->spec, message);
+        code = make_tables(bpe, source->spec, message);
     bpe->wholes = calloc(bpe->table->n, sizeof *bpe->wholes);
     bpe->splits = calloc(bpe->table->n, sizeof *bpe->splits);
     if (code == PM_PLUGIN_OK && (!bpe->wholes || !bpe->splits))

@@ -122,12 +122,14 @@ static void find_edges(pruning *p)
 /* Tokens that are known to be themselves need no merging to find that out. */
 static void tell_wholes(const pruning *p)
 {
-    const bpe_model *bpe = p->bpe;
+    bpe_model *bpe = p->bpe;
+    pthread_mutex_lock(&bpe->telling);
     for (size_t i = 0; i < bpe->table->n; i++)
-        if (p->known[i] && atomic_load_explicit(&bpe->wholes[i], memory_order_acquire) == BPE_WHOLE_NOT_TRIED) {
-            bpe->splits[i] = p->splits[i]; /* as in look_at: other threads write the same */
+        if (p->known[i] && atomic_load_explicit(&bpe->wholes[i], memory_order_relaxed) == BPE_WHOLE_NOT_TRIED) {
+            bpe->splits[i] = p->splits[i];
             atomic_store_explicit(&bpe->wholes[i], BPE_WHOLE_ITSELF, memory_order_release);
         }
+    pthread_mutex_unlock(&bpe->telling);
 }
 
 /* Of the merges that are kept, a table of their own, and what is known of tokens. */
@@ -151,7 +153,7 @@ pm_plugin_code bpe_pruned_create(bpe_model *bpe, const pm_plugin_message *messag
     size_t n = bpe->table->n;
     p.splits = calloc(n + 1, sizeof *p.splits);
     p.known = calloc(n + 1, 1);
-    p.made->edges = pm_large_table(malloc((n + 1) * sizeof *p.made->edges), (n + 1) * sizeof *p.made->edges);
+    p.made->edges = pm_table_allocate((p.made->n_edges = n + 1) * sizeof *p.made->edges);
     pm_plugin_code code = PM_PLUGIN_OK;
     if (!p.splits || !p.known || !p.made->edges || !sort_merges(&p))
         code = pm_plugin_fail_memory(message, "the merges");
@@ -171,6 +173,6 @@ pm_plugin_code bpe_pruned_create(bpe_model *bpe, const pm_plugin_message *messag
 void bpe_pruned_destroy(bpe_pruned *pruned)
 {
     bpe_merges_destroy(&pruned->merges);
-    free(pruned->edges);
+    pm_table_free(pruned->edges, pruned->n_edges * sizeof *pruned->edges);
     pruned->edges = NULL;
 }

@@ -27,7 +27,6 @@ typedef struct trie_builder {
     size_t n_nodes, nodes_capacity;
     uint64_t *units_taken, *bases_taken; /* bit sets of n_units bits and one word more */
     size_t cursors[N_CURSORS];           /* the word where the search for 1, 2, 3-4, 5-8, ... children goes on */
-    size_t last_word;                    /* of the highest base */
 } trie_builder;
 
 static unsigned char key_byte(const pm_trie_key *key, uint32_t depth)
@@ -119,12 +118,14 @@ static int grow_units(trie_builder *b, size_t n)
         return 0;
     size_t size = old * 2 < UINT32_MAX - 1024 ? old * 2 : UINT32_MAX - 1024;
     size = (size > n ? size : n) / 64 * 64 + 64;
-    pm_trie_unit *units = old > 0 ? realloc(b->trie->units, size * sizeof *units) : calloc(size, sizeof *units);
+    pm_trie_unit *units = pm_table_allocate(size * sizeof *units);
     if (!units)
         return 0;
-    b->trie->units = pm_large_table(units, size * sizeof *units);
     if (old > 0)
-        memset(units + old, 0, (size - old) * sizeof *units);
+        memcpy(units, b->trie->units, old * sizeof *units);
+    pm_table_free(b->trie->units, old * sizeof *units);
+    b->trie->units = units;
+    b->trie->n_units = size;
     uint64_t *taken = realloc(b->units_taken, (size / 64 + 1) * sizeof *taken);
     if (!taken)
         return 0;
@@ -136,7 +137,6 @@ static int grow_units(trie_builder *b, size_t n)
     size_t first_word = old ? old / 64 + 1 : 0;
     memset(taken + first_word, 0, (size / 64 + 1 - first_word) * sizeof *taken);
     memset(bases + first_word, 0, (size / 64 + 1 - first_word) * sizeof *bases);
-    b->trie->n_units = size;
     return 1;
 }
 
@@ -169,7 +169,6 @@ static uint32_t take_base(trie_builder *b, const unsigned char *labels, size_t n
         if (!free)
             continue;
         *cursor = word;
-        b->last_word = word > b->last_word ? word : b->last_word;
         size_t base = word * 64 + (size_t)__builtin_ctzll(free);
         b->bases_taken[word] |= free & -free;
         for (size_t i = 0; i < n_labels; i++)
@@ -280,11 +279,6 @@ static int build(trie_builder *b, size_t n_keys)
     while (b->n_nodes > 0)
         if (!expand(b, b->nodes[--b->n_nodes]))
             return 0;
-    pm_trie_unit *fitting = realloc(b->trie->units, (b->last_word * 64 + 512) * sizeof *fitting);
-    if (fitting) {
-        b->trie->units = fitting;
-        b->trie->n_units = b->last_word * 64 + 512;
-    }
     return 1;
 }
 
@@ -312,7 +306,7 @@ pm_plugin_code pm_byte_trie_create(pm_trie_key *keys, size_t n_keys, pm_byte_tri
 
 void pm_byte_trie_destroy(pm_byte_trie *trie)
 {
-    free(trie->units);
+    pm_table_free(trie->units, trie->n_units * sizeof *trie->units);
     memset(trie, 0, sizeof *trie);
 }
 

@@ -1,7 +1,8 @@
-/* How the code inside plugins reports failure (see pm_plugin_message in pumice/plugin.h) and allocates memory. */
+/* How the code inside plugins reports failure: see pm_plugin_message in pumice/plugin.h. */
 #ifndef PUMICE_PARTS_PLUGIN_FAIL_H
 #define PUMICE_PARTS_PLUGIN_FAIL_H
 
+#include "parts/memory.h"
 #include "pumice/plugin.h"
 
 #if defined(__GNUC__)
@@ -23,12 +24,5 @@ pm_plugin_code pm_plugin_fail_memory(const pm_plugin_message *message, const cha
         if (pm_try_code_ != PM_PLUGIN_OK)                                                                         \
             return pm_try_code_;                                                                                  \
     } while (0)
-
-/* Makes room for at least `count` elements of *items, of which there is room for *capacity, doubling it. */
-int pm_grow(void **items, size_t *capacity, size_t count, size_t element_size);
-
-/* Says of memory that was allocated just now, and not touched, that most of it will be: large tables are then made
- * of huge pages where the system has them, which saves thousands of page faults. Returns it; NULL is fine. */
-void *pm_large_table(void *memory, size_t n_bytes);
 
 #endif

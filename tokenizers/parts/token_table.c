@@ -43,6 +43,24 @@ static pm_plugin_code copy_entry(const pm_vocab_entry *entry, size_t i, pm_token
     return PM_PLUGIN_OK;
 }
 
+/* Everything lies in one block of memory, which begins with what needs the widest alignment. */
+static int allocate(pm_token_table *table, size_t n, size_t n_bytes)
+{
+    size_t each = sizeof *table->offsets + sizeof *table->scores + 3;
+    if (n_bytes > SIZE_MAX / 2 - (n + 1) * each - PM_TOKEN_ROOM)
+        return 0;
+    table->n_memory = (n + 1) * each + n_bytes + PM_TOKEN_ROOM;
+    table->offsets = pm_table_allocate(table->n_memory);
+    if (!table->offsets)
+        return 0;
+    table->scores = (double *)(table->offsets + n + 1);
+    table->kinds = (uint8_t *)(table->scores + n + 1);
+    table->flags = table->kinds + n + 1;
+    table->byte_values = table->flags + n + 1;
+    table->bytes = (char *)table->byte_values + n + 1;
+    return 1;
+}
+
 pm_plugin_code pm_token_table_create(const pm_tokenizer_spec *spec, pm_token_table *table,
                                      const pm_plugin_message *message)
 {
@@ -60,15 +78,8 @@ pm_plugin_code pm_token_table_create(const pm_tokenizer_spec *spec, pm_token_tab
         total += spec->entries[i].n_bytes;
     }
     table->n = n;
-    table->bytes = malloc(total + PM_TOKEN_ROOM);
-    table->offsets = calloc(n + 1, sizeof *table->offsets);
-    table->scores = calloc(n, sizeof *table->scores);
-    table->kinds = calloc(n, 1);
-    table->flags = calloc(n, 1);
-    table->byte_values = calloc(n, 1);
     pm_plugin_code code = PM_PLUGIN_OK;
-    if (!table->bytes || !table->offsets || !table->scores || !table->kinds || !table->flags ||
-        !table->byte_values)
+    if (!allocate(table, n, total))
         code = pm_plugin_fail_memory(message, "the vocabulary");
     for (size_t i = 0; i < n && code == PM_PLUGIN_OK; i++)
         code = copy_entry(&spec->entries[i], i, table, message);
@@ -79,12 +90,7 @@ pm_plugin_code pm_token_table_create(const pm_tokenizer_spec *spec, pm_token_tab
 
 void pm_token_table_destroy(pm_token_table *table)
 {
-    free(table->bytes);
-    free(table->offsets);
-    free(table->scores);
-    free(table->kinds);
-    free(table->flags);
-    free(table->byte_values);
+    pm_table_free(table->offsets, table->n_memory);
     memset(table, 0, sizeof *table);
 }
 
@@ -117,7 +123,7 @@ pm_plugin_code pm_token_map_create(const pm_token_table *table, unsigned kinds, 
     for (; n_slots < table->n + table->n / 2; n_slots *= 2)
         shift--;
     *map = (pm_token_map){.table = table, .mask = n_slots - 1, .shift = shift};
-    map->slots = pm_large_table(calloc(n_slots, sizeof *map->slots), n_slots * sizeof *map->slots);
+    map->slots = pm_table_allocate(n_slots * sizeof *map->slots);
     pm_plugin_code code = map->slots ? PM_PLUGIN_OK : pm_plugin_fail_memory(message, "the vocabulary's index");
     for (size_t i = 0; i < table->n && code == PM_PLUGIN_OK; i++) {
         if (i + PREFETCHED < table->n) {
@@ -136,6 +142,6 @@ pm_plugin_code pm_token_map_create(const pm_token_table *table, unsigned kinds, 
 
 void pm_token_map_destroy(pm_token_map *map)
 {
-    free(map->slots);
+    pm_table_free(map->slots, (map->mask + 1) * sizeof *map->slots);
     memset(map, 0, sizeof *map);
 }

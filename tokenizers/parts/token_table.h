@@ -19,6 +19,7 @@ typedef struct pm_token_table {
     uint8_t *kinds;        /* pm_token_kind */
     uint8_t *flags;        /* PM_TOKEN_* */
     uint8_t *byte_values;  /* of BYTE tokens */
+    size_t n_memory;       /* bytes of all of these together */
     int32_t byte_ids[256]; /* the BYTE token of each byte, or PM_NO_TOKEN */
 } pm_token_table;
 
