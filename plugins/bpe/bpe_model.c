@@ -60,7 +60,7 @@ static pm_plugin_code read_options(bpe_model *bpe, const pm_model_source *source
     if (dropout != 0)
         return pm_plugin_fail(message, PM_PLUGIN_UNSUPPORTED,
                               "the vocabulary asks for a BPE dropout of %g, which makes "
-                              "ids random",
+                              "ids random: set it to null",
                               dropout);
     bpe->ignore_merges = pm_json_flag(options, "ignore_merges", 0);
     bpe->byte_fallback = pm_json_flag(options, "byte_fallback", options == NULL);

@@ -10,8 +10,9 @@
  * What it does: a word is a run of letters, digits, underscores and bytes beyond ASCII; every other visible
  * character is a token of its own; white space only separates. The words come from the setting "word_list" (a text
  * file, one word a line, whose line numbers from 0 are the ids; "<unk>" among them or added at the end is the
- * unknown token), or else from the model's vocabulary, where a word is found with or without the space before it.
- * Decoding puts one space between tokens, so a text comes back with its spacing made regular.
+ * unknown token), or are those of a text (the setting "text", a file; the most frequent word has id 0; "words"
+ * says how many at most), or else those of the model's vocabulary, where a word is found with or without the space
+ * before it. Decoding puts one space between tokens, so a text comes back with its spacing made regular.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -49,6 +50,28 @@ static pm_plugin_code fail(const pm_plugin_message *message, pm_plugin_code code
         va_end(args);
     }
     return code;
+}
+
+/* ---- What a word is ---- */
+
+static int is_space(unsigned char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static int is_word_byte(unsigned char c)
+{
+    return c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
+}
+
+/* Where the word or sign that begins at `at` ends. */
+static size_t word_end(const char *text, size_t n, size_t at)
+{
+    size_t end = at + 1;
+    if (is_word_byte((unsigned char)text[at]))
+        while (end < n && is_word_byte((unsigned char)text[end]))
+            end++;
+    return end;
 }
 
 /* ---- Step 2. Making an instance. Everything in the spec is borrowed: copy what you keep, and check what you use.
@@ -127,14 +150,21 @@ static pm_plugin_code read_file(whitespace *w, const char *path, size_t *size, c
 {
     FILE *file = fopen(path, "rb");
     if (!file)
-        return fail(message, PM_PLUGIN_IO, "the word list '%s' cannot be opened", path);
+        return fail(message, PM_PLUGIN_IO, "'%s' cannot be opened", path);
     long end = fseek(file, 0, SEEK_END) == 0 ? ftell(file) : -1;
     int good = end >= 0 && end < (1L << 30) && fseek(file, 0, SEEK_SET) == 0;
     *size = good ? (size_t)end : 0;
     w->text = malloc(*size + 1);
     good = good && w->text && fread(w->text, 1, *size, file) == *size;
     fclose(file);
-    return good ? PM_PLUGIN_OK : fail(message, PM_PLUGIN_IO, "the word list '%s' cannot be read", path);
+    return good ? PM_PLUGIN_OK : fail(message, PM_PLUGIN_IO, "'%s' cannot be read", path);
+}
+
+static void add_unknown(whitespace *w)
+{
+    w->unk = (int32_t)w->n;
+    w->by_id[w->n] = (word){"<unk>", 5, w->unk, PM_TOKEN_UNKNOWN, 0};
+    w->n++;
 }
 
 static pm_plugin_code words_of_file(whitespace *w, const char *path, const pm_plugin_message *message)
@@ -164,12 +194,79 @@ static pm_plugin_code words_of_file(whitespace *w, const char *path, const pm_pl
         w->by_id[w->n] = (word){line, length, (int32_t)w->n, kind, 0};
         w->n++;
     }
-    if (w->unk == PM_NO_TOKEN) {
-        w->unk = (int32_t)w->n;
-        w->by_id[w->n] = (word){"<unk>", 5, w->unk, PM_TOKEN_UNKNOWN, 0};
-        w->n++;
-    }
+    if (w->unk == PM_NO_TOKEN)
+        add_unknown(w);
     return PM_PLUGIN_OK;
+}
+
+/* A word of a text, and how often it occurs. */
+typedef struct counted_word {
+    const char *bytes;
+    size_t size, count;
+} counted_word;
+
+static int compare_counted_bytes(const void *a, const void *b)
+{
+    const counted_word *x = a, *y = b;
+    return compare_bytes(x->bytes, x->size, y->bytes, y->size);
+}
+
+static int compare_counts(const void *a, const void *b)
+{
+    const counted_word *x = a, *y = b;
+    return x->count != y->count ? (x->count < y->count ? 1 : -1) : compare_counted_bytes(a, b);
+}
+
+/* Finds the words of the text, in `words` if that is not NULL; returns how many there are. */
+static size_t find_words(const char *text, size_t n, counted_word *words)
+{
+    size_t n_words = 0;
+    for (size_t at = 0, end; at < n; at = end) {
+        end = word_end(text, n, at);
+        if (is_space((unsigned char)text[at]))
+            continue;
+        if (words)
+            words[n_words] = (counted_word){text + at, end - at, 1};
+        n_words++;
+    }
+    return n_words;
+}
+
+/* Counts the words and sorts them, the most frequent first; returns how many different ones there are. */
+static size_t count_words(counted_word *words, size_t n)
+{
+    size_t n_different = 0;
+    qsort(words, n, sizeof *words, compare_counted_bytes);
+    for (size_t i = 0; i < n; i++)
+        if (n_different > 0 && compare_counted_bytes(&words[n_different - 1], &words[i]) == 0)
+            words[n_different - 1].count++;
+        else
+            words[n_different++] = words[i];
+    qsort(words, n_different, sizeof *words, compare_counts);
+    return n_different;
+}
+
+static pm_plugin_code words_of_text(whitespace *w, const char *path, size_t most, const pm_plugin_message *message)
+{
+    size_t size = 0;
+    pm_plugin_code code = read_file(w, path, &size, message);
+    if (code != PM_PLUGIN_OK)
+        return code;
+    size_t n = find_words(w->text, size, NULL);
+    counted_word *words = calloc(n + 1, sizeof *words);
+    w->by_id = calloc(n + 1, sizeof *w->by_id);
+    w->sorted = calloc(n + 1, sizeof *w->sorted);
+    if (words && w->by_id && w->sorted) {
+        find_words(w->text, size, words);
+        n = count_words(words, n);
+        for (; w->n < n && w->n < most; w->n++)
+            w->by_id[w->n] = (word){words[w->n].bytes, words[w->n].size, (int32_t)w->n, PM_TOKEN_NORMAL, 0};
+        add_unknown(w);
+    } else {
+        code = fail(message, PM_PLUGIN_MEMORY, "out of memory for %zu words", n);
+    }
+    free(words);
+    return code;
 }
 
 /* The value of a setting as a string of its own, or NULL; free() it. */
@@ -201,10 +298,13 @@ static pm_plugin_code whitespace_create(const pm_tokenizer_spec *spec, void **in
     if (!w)
         return fail(message, PM_PLUGIN_MEMORY, "out of memory for the tokenizer");
     w->bos = w->eos = w->unk = w->pad = PM_NO_TOKEN;
-    char *path = copy_setting(spec, "word_list");
+    char *list = copy_setting(spec, "word_list"), *text = copy_setting(spec, "text");
+    char *most = copy_setting(spec, "words");
     pm_plugin_code code = PM_PLUGIN_OK;
-    if (path) {
-        code = words_of_file(w, path, message);
+    if (list) {
+        code = words_of_file(w, list, message);
+    } else if (text) {
+        code = words_of_text(w, text, most ? strtoul(most, NULL, 10) : INT32_MAX, message);
     } else if (spec->n_entries > 0) {
         w->bos = spec->bos;
         w->eos = spec->eos;
@@ -214,9 +314,11 @@ static pm_plugin_code whitespace_create(const pm_tokenizer_spec *spec, void **in
         code = words_of_model(w, spec, message);
     } else {
         code = fail(message, PM_PLUGIN_UNSUPPORTED,
-                    "the whitespace tokenizer needs a model's vocabulary or the setting 'word_list'");
+                    "the whitespace tokenizer needs a model's vocabulary or the setting 'word_list' or 'text'");
     }
-    free(path);
+    free(list);
+    free(text);
+    free(most);
     if (code == PM_PLUGIN_OK && (is_out_of_range(w, w->bos) || is_out_of_range(w, w->eos) ||
                                  is_out_of_range(w, w->unk) || is_out_of_range(w, w->pad)))
         code =
@@ -244,16 +346,6 @@ static void whitespace_destroy(void *instance)
 }
 
 /* ---- Step 4. Text to ids. Any bytes may come; ids that do not fit are counted, not written. ---- */
-
-static int is_space(unsigned char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static int is_word_byte(unsigned char c)
-{
-    return c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
-}
 
 static void emit(pm_encode_call *call, int32_t id, size_t begin, size_t end, pm_sequence sequence)
 {
@@ -320,10 +412,7 @@ static pm_plugin_code whitespace_encode(const void *instance, pm_encode_call *ca
     for (size_t at = 0; at < call->n_text;) {
         unsigned char c = (unsigned char)call->text[at];
         const word *found = may_hold_specials && !is_space(c) && c < 0x80 ? special_at(w, call, at) : NULL;
-        size_t end = found ? at + found->size : at + 1;
-        if (!found && is_word_byte(c))
-            while (end < call->n_text && is_word_byte((unsigned char)call->text[end]))
-                end++;
+        size_t end = found ? at + found->size : word_end(call->text, call->n_text, at);
         if (!found && !is_space(c))
             found = find_word(w, call->text + at, end - at, at > 0 && is_space((unsigned char)call->text[at - 1]));
         if (found) {

@@ -702,6 +702,30 @@ static void test_word_list(void **state)
     assert_non_null(strstr(err.message, path));
 }
 
+static void test_words_of_a_text(void **state)
+{
+    (void)state;
+    const char *path = PUMICE_BUILD_DIR "/test_words_of_a_text.tmp";
+    const pm_plugin_setting settings[] = {{"text", path, strlen(path)}, {"words", "3", 1}};
+    pm_tokenizer_options options = {.plugin = "whitespace", .settings = settings, .n_settings = 1};
+    pm_tokenizer *t = NULL;
+    pm_error err;
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("to be, or not to be,\n\tto\xC3\xA9 be", file);
+    fclose(file);
+    assert_int_equal(pm_tokenizer_open_plugin(&options, &t, &err), PM_OK);
+    assert_int_equal(pm_tokenizer_n_tokens(t), 7); /* be , to not or to\xE9 <unk>: by number, then by bytes */
+    CHECK_IDS(t, "not be to, or to\xC3\xA9 bee", 0, 3, 0, 2, 1, 4, 5, 6);
+    pm_tokenizer_close(t);
+    options.n_settings = 2;
+    assert_int_equal(pm_tokenizer_open_plugin(&options, &t, &err), PM_OK);
+    CHECK_IDS(t, "not to be,", 0, 3, 2, 0, 1);
+    pm_tokenizer_close(t);
+    remove(path);
+    assert_int_equal(pm_tokenizer_open_plugin(&options, &t, &err), PM_ERR_IO);
+}
+
 static void test_words_of_a_model(void **state)
 {
     (void)state;
@@ -787,6 +811,7 @@ int main(void)
         cmocka_unit_test(test_calls_that_break_the_rules),
         cmocka_unit_test(test_added_token_flags),
         cmocka_unit_test(test_word_list),
+        cmocka_unit_test(test_words_of_a_text),
         cmocka_unit_test(test_words_of_a_model),
         cmocka_unit_test(test_eight_threads),
     };
