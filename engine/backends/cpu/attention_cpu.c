@@ -85,7 +85,7 @@ static pm_cpu_attention job_of(const pm_cpu_step *step, const attention_shape *s
     const int32_t *positions = step->in[POSITIONS];
     int64_t sequence = pages ? pm_attention_span_of(step->node, positions, token).sequence : 0;
     pm_type type = step->node->in[K_CACHE]->type;
-    size_t cache_at = (size_t)(kv_head * s->n_ctx) * pm_type_row_bytes(type, s->head_dim);
+    size_t row_bytes = pm_type_row_bytes(type, s->head_dim), cache_at = (size_t)(kv_head * s->n_ctx) * row_bytes;
     int64_t head_at = (token * s->n_heads + kv_head * s->group) * s->head_dim;
     return (pm_cpu_attention){
         .q = (const float *)step->in[Q] + head_at,
@@ -94,6 +94,7 @@ static pm_cpu_attention job_of(const pm_cpu_step *step, const attention_shape *s
         .keys = (const char *)step->in[K_CACHE] + cache_at,
         .values = (const char *)step->in[V_CACHE] + cache_at,
         .cache_type = type,
+        .row_bytes = (int64_t)row_bytes,
         .node = step->node,
         .positions =
             positions + token * (step->node->in[POSITIONS]->n_dims == 1 ? 1 : step->node->in[POSITIONS]->dim[0]),
@@ -149,12 +150,25 @@ static void run_part(const pm_cpu_step *step, const pm_cpu_context *context, con
                    s->group * (s->head_dim + 2), s->head_dim, job.out + head * s->head_dim);
 }
 
+/* The first keys of the kv head after this one, be it of the next token. */
+static const void *keys_after(const pm_cpu_step *step, const attention_shape *s, int64_t token, int64_t kv_head)
+{
+    token += kv_head + 1 == s->n_kv_heads;
+    if (token == s->n_tokens)
+        return NULL;
+    pm_cpu_attention job = job_of(step, s, token, (kv_head + 1) % s->n_kv_heads);
+    int64_t first = pm_attention_span_of(step->node, step->in[POSITIONS], token).first;
+    int64_t page = pm_cpu_clamp(job.pages[first / job.page], job.n_pages);
+    return (const char *)job.keys + page * job.page * job.row_bytes;
+}
+
 /* One token of a sequence that has no other in this pass. */
 static void run_alone(const pm_cpu_step *step, const pm_cpu_context *context, const attention_shape *s,
                       int64_t token, int64_t kv_head)
 {
     pm_cpu_attention job = job_of(step, s, token, kv_head);
     pm_attention_span span = pm_attention_span_of(step->node, step->in[POSITIONS], token);
+    job.next = keys_after(step, s, token, kv_head);
     context->kernels->attention_part(&job, span.first, span.last + 1, context->scratch);
     for (int64_t head = 0; head < s->group; head++)
         merge_head(context->scratch + head * (s->head_dim + 2), 1, 0, s->head_dim, job.out + head * s->head_dim);

@@ -215,21 +215,61 @@ static void attention_tile(const pm_cpu_attention *job, int64_t first, int64_t n
 
 /* ---- one token ---------------------------------------------------------------------------------------------- */
 
+/* Memory that will be read soon, asked for little by little while other work goes on: a page of the cache is too
+ * short for the processor to see a stream, and without this attention of many sequences mostly waits. */
+typedef struct fetch_ahead {
+    const unsigned char *at, *end;
+    int64_t step;
+} fetch_ahead;
+
+/* `rows` rows of the cache from `at` on (NULL: none), in n steps. */
+static inline fetch_ahead fetch_of(const pm_cpu_attention *job, const void *at, int64_t rows, int64_t n)
+{
+    int64_t bytes = at ? rows * job->row_bytes : 0;
+    return (fetch_ahead){
+        .at = at, .end = (const unsigned char *)at + bytes, .step = (rows + n - 1) / n * job->row_bytes};
+}
+
+static inline void fetch_some(fetch_ahead *f)
+{
+    if (f->at >= f->end)
+        return;
+    pm_cpu_fetch(f->at, f->step);
+    f->at += f->step;
+}
+
+static inline const void *row_of(const pm_cpu_attention *job, const void *cache, int64_t slot)
+{
+    return (const char *)cache + slot * job->row_bytes;
+}
+
 /* scores[h][i] = scale q_h . k_(slot + i) for n_heads (constant at each call) heads from q on. */
 SIMD void part_scores(const pm_cpu_attention *job, const float *q, int n_heads, int64_t slot, int64_t n_slots,
                       float (*scores)[PM_CPU_KEYS])
 {
-    for (int64_t i = 0; i < n_slots; i++) {
-        vf sums[HEADS];
-        for (int h = 0; h < n_heads; h++)
-            sums[h] = vf_set1(0);
-        for (int64_t d = 0; d < job->head_dim; d += VF_N) {
-            vf key = cache_vector(job->cache_type, job->keys, (slot + i) * job->head_dim + d);
+    vf scale = vf_set1(job->scale);
+    fetch_ahead values = fetch_of(job, row_of(job, job->values, slot), n_slots, n_slots);
+    for (int64_t first = 0; first < n_slots; first += VF_N) {
+        vf sums[HEADS][VF_N];
+        int64_t n = n_slots - first < VF_N ? n_slots - first : VF_N;
+        for (int h = 0; h < n_heads && n < VF_N; h++)
+            for (int64_t i = n; i < VF_N; i++)
+                sums[h][i] = vf_set1(0);
+        for (int64_t i = 0; i < n; i++) {
+            vf dot[HEADS];
             for (int h = 0; h < n_heads; h++)
-                sums[h] = vf_fma(key, vf_load(q + h * job->head_dim + d), sums[h]);
+                dot[h] = vf_set1(0);
+            fetch_some(&values);
+            for (int64_t d = 0; d < job->head_dim; d += VF_N) {
+                vf key = cache_vector(job->cache_type, job->keys, (slot + first + i) * job->head_dim + d);
+                for (int h = 0; h < n_heads; h++)
+                    dot[h] = vf_fma(key, vf_load(q + h * job->head_dim + d), dot[h]);
+            }
+            for (int h = 0; h < n_heads; h++)
+                sums[h][i] = dot[h];
         }
         for (int h = 0; h < n_heads; h++)
-            scores[h][i] = vf_sum(sums[h]) * job->scale;
+            vf_store(scores[h] + first, vf_sums(sums[h]) * scale);
     }
 }
 
@@ -247,22 +287,35 @@ static void adjust_head(const pm_cpu_attention *job, int64_t head, int64_t slot,
 
 /* partial[h][0 .. D) = keep[h] * itself + sum_i scores[h][i] v_(slot + i) */
 SIMD void part_values(const pm_cpu_attention *job, int n_heads, int64_t slot, int64_t n_slots,
-                      float (*scores)[PM_CPU_KEYS], const float *keep, float *partial, int n_vectors, int64_t d0)
+                      float (*scores)[PM_CPU_KEYS], const float *keep, float *partial, int n_vectors, int64_t d0,
+                      fetch_ahead *next)
 {
     int64_t stride = job->head_dim + 2;
     vf sums[HEADS][4];
     for (int h = 0; h < n_heads; h++)
         for (int v = 0; v < n_vectors; v++)
             sums[h][v] = vf_load(partial + h * stride + d0 + v * VF_N) * vf_set1(keep[h]);
-    for (int64_t i = 0; i < n_slots; i++)
+    for (int64_t i = 0; i < n_slots; i++) {
+        fetch_some(next);
         for (int v = 0; v < n_vectors; v++) {
             vf value = cache_vector(job->cache_type, job->values, (slot + i) * job->head_dim + d0 + v * VF_N);
             for (int h = 0; h < n_heads; h++)
                 sums[h][v] = vf_fma(value, vf_set1(scores[h][i]), sums[h][v]);
         }
+    }
     for (int h = 0; h < n_heads; h++)
         for (int v = 0; v < n_vectors; v++)
             vf_store(partial + h * stride + d0 + v * VF_N, sums[h][v]);
+}
+
+/* The keys from slot (with pages: position) `at` on, or where that is the end those of the work that follows. */
+static inline fetch_ahead next_keys(const pm_cpu_attention *job, int64_t at, int64_t end, int64_t n_steps)
+{
+    int64_t rows = job->pages && job->page < PM_CPU_KEYS ? job->page : PM_CPU_KEYS;
+    if (at >= end)
+        return fetch_of(job, job->next, rows, n_steps);
+    rows = end - at < rows ? end - at : rows;
+    return fetch_of(job, row_of(job, job->keys, slot_of(job, at, &rows)), rows, n_steps);
 }
 
 /* Heads [head, head + n_heads) of the group. */
@@ -295,11 +348,12 @@ SIMD void part_heads(const pm_cpu_attention *job, int64_t head, int n_heads, int
             for (int64_t i = 0; i < n_slots; i++)
                 *sum += scores[h][i];
         }
+        fetch_ahead next = next_keys(job, slot + n_slots, end, n_slots);
         int64_t d = 0;
         for (; d + 4 * VF_N <= head_dim; d += 4 * VF_N)
-            part_values(job, n_heads, at, n_slots, scores, keep, partial, 4, d);
+            part_values(job, n_heads, at, n_slots, scores, keep, partial, 4, d, &next);
         for (; d < head_dim; d += VF_N)
-            part_values(job, n_heads, at, n_slots, scores, keep, partial, 1, d);
+            part_values(job, n_heads, at, n_slots, scores, keep, partial, 1, d, &next);
     }
 }
 

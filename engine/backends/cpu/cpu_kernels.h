@@ -137,7 +137,8 @@ typedef struct pm_cpu_attention {
     int64_t row_stride;        /* floats from token to token in q and out */
     const void *keys, *values; /* [D, ctx] of this kv head */
     pm_type cache_type;        /* F32, F16 or Q8_0 */
-    const pm_node *node; /* for pm_attention_span_of */
+    int64_t row_bytes;         /* of the caches */
+    const pm_node *node;       /* for pm_attention_span_of */
     const int32_t *positions;
     const int32_t *pages;  /* of the one sequence that all queries see; NULL: slots follow each other */
     int64_t page, n_pages; /* slots of a page; pages of the caches */
@@ -145,6 +146,7 @@ typedef struct pm_cpu_attention {
     int64_t n_bias;
     int64_t head_dim, group, n_tokens;
     float scale, softcap;
+    const void *next; /* attention_part: keys that this thread will probably read after these; may be NULL */
 } pm_cpu_attention;
 
 typedef struct pm_cpu_kernels {

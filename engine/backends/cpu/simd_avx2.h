@@ -59,6 +59,16 @@ SIMD float vf_sum(vf a)
     return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
 }
 
+SIMD vf vf_sums(const vf *v)
+{
+    vf halves[4];
+    for (int i = 0; i < 4; i++) /* 128 bits each of v[i] and v[i + 4] */
+        halves[i] = _mm256_permute2f128_ps(v[i], v[i + 4], 0x20) + _mm256_permute2f128_ps(v[i], v[i + 4], 0x31);
+    vf a = _mm256_unpacklo_ps(halves[0], halves[1]) + _mm256_unpackhi_ps(halves[0], halves[1]);
+    vf b = _mm256_unpacklo_ps(halves[2], halves[3]) + _mm256_unpackhi_ps(halves[2], halves[3]);
+    return _mm256_shuffle_ps(a, b, 0x44) + _mm256_shuffle_ps(a, b, 0xee);
+}
+
 SIMD float vf_highest(vf a)
 {
     __m128 x = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));

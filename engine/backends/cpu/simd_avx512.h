@@ -57,6 +57,19 @@ SIMD float vf_sum(vf a)
     return _mm512_reduce_add_ps(a);
 }
 
+SIMD vf vf_sums(const vf *v)
+{
+    vf quarters[4];
+    for (int i = 0; i < 4; i++) { /* 128 bits each of v[i], v[i + 4], v[i + 8], v[i + 12] */
+        vf a = _mm512_shuffle_f32x4(v[i], v[i + 4], 0x44) + _mm512_shuffle_f32x4(v[i], v[i + 4], 0xee);
+        vf b = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0x44) + _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0xee);
+        quarters[i] = _mm512_shuffle_f32x4(a, b, 0x88) + _mm512_shuffle_f32x4(a, b, 0xdd);
+    }
+    vf a = _mm512_unpacklo_ps(quarters[0], quarters[1]) + _mm512_unpackhi_ps(quarters[0], quarters[1]);
+    vf b = _mm512_unpacklo_ps(quarters[2], quarters[3]) + _mm512_unpackhi_ps(quarters[2], quarters[3]);
+    return _mm512_shuffle_ps(a, b, 0x44) + _mm512_shuffle_ps(a, b, 0xee);
+}
+
 SIMD float vf_highest(vf a)
 {
     return _mm512_reduce_max_ps(a);

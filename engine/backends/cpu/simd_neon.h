@@ -58,6 +58,11 @@ SIMD float vf_sum(vf a)
     return vaddvq_f32(a);
 }
 
+SIMD vf vf_sums(const vf *v)
+{
+    return vpaddq_f32(vpaddq_f32(v[0], v[1]), vpaddq_f32(v[2], v[3]));
+}
+
 SIMD float vf_highest(vf a)
 {
     return vmaxnmvq_f32(a);

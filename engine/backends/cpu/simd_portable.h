@@ -70,6 +70,15 @@ SIMD float vf_sum(vf a)
     return (a[0] + a[2]) + (a[1] + a[3]);
 }
 
+/* Lane i: the sum of v[i]. */
+SIMD vf vf_sums(const vf *v)
+{
+    vf sums;
+    for (int i = 0; i < VF_N; i++)
+        sums[i] = vf_sum(v[i]);
+    return sums;
+}
+
 SIMD float vf_highest(vf a)
 {
     float x = a[0] > a[1] ? a[0] : a[1], y = a[2] > a[3] ? a[2] : a[3];
