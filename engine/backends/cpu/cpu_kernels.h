@@ -7,7 +7,9 @@
  * both, the values of both, so that a panel is read as one stream of whole cache lines (with scales apart from
  * values the processor's prefetcher loses its way, and decoding takes twice as long). Values are vectors of 64
  * bytes, each with 4 consecutive k of every row (row r in bytes 4 r to 4 r + 3): what one multiply-add of four
- * bytes a lane wants. The meaning of a value is scale * (q - offset) + min, q unsigned.
+ * bytes a lane wants. The meaning of a value is scale * (q - offset) + min, q unsigned. Scales and minima are F16,
+ * or of Q4_K, Q5_K and Q6_K as in the file signed bytes times an F16 that 256 values share: these factors, 16 of
+ * the scales and 16 of the minima, lie before every four pairs.
  *
  *     nibbles: 4 vectors a block; vector j holds k = 4 j .. 4 j + 3 in the low halves, 16 + 4 j .. in the high
  * ones bytes:   8 vectors a block; vector j holds k = 4 j .. 4 j + 3 floats:  k after k, 16 values each, in the
@@ -46,30 +48,43 @@ typedef struct pm_cpu_panels {
     int64_t pair_bytes;  /* two blocks */
     int64_t value_bytes; /* the values of one block */
     int offset_shift;    /* offset = 1 << offset_shift; -1: none */
-    bool f32_scales;     /* scales and minima are F32, else F16 */
+    int64_t head_bytes;  /* before every four pairs: the factors of byte scales */
+    bool byte_scales;    /* scales and minima are bytes with factors, else F16 */
     bool has_mins;
     bool halves; /* a scale serves 16 values, two a block */
     unsigned char *data;
 } pm_cpu_panels;
 
-/* Where in a panel block b has its values, its scales (span 1: of its second half), its minima. */
+enum { PM_CPU_HEAD_BLOCKS = 8 };
+
+/* Where in a panel block b has its factors, its values, its scales (span 1: of its second half), its minima. */
+static inline const unsigned char *pm_cpu_block_head(const pm_cpu_panels *p, const unsigned char *panel, int64_t b)
+{
+    return panel + b / PM_CPU_HEAD_BLOCKS * (p->head_bytes + PM_CPU_HEAD_BLOCKS / 2 * p->pair_bytes);
+}
+
+static inline const unsigned char *pm_cpu_block_pair(const pm_cpu_panels *p, const unsigned char *panel, int64_t b)
+{
+    return panel + b / PM_CPU_HEAD_BLOCKS * p->head_bytes + p->head_bytes + b / 2 * p->pair_bytes;
+}
+
 static inline const unsigned char *pm_cpu_block_values(const pm_cpu_panels *p, const unsigned char *panel,
                                                        int64_t b)
 {
-    return panel + (b / 2 + 1) * p->pair_bytes - (2 - b % 2) * p->value_bytes;
+    return pm_cpu_block_pair(p, panel, b) + p->pair_bytes - (2 - b % 2) * p->value_bytes;
 }
 
 static inline const unsigned char *pm_cpu_block_scales(const pm_cpu_panels *p, const unsigned char *panel,
                                                        int64_t b, int span)
 {
     int64_t index = (b % 2) * (p->halves ? 2 : 1) + span;
-    return panel + b / 2 * p->pair_bytes + index * PM_CPU_PANEL * (p->f32_scales ? 4 : 2);
+    return pm_cpu_block_pair(p, panel, b) + index * PM_CPU_PANEL * (p->byte_scales ? 1 : 2);
 }
 
 static inline const unsigned char *pm_cpu_block_mins(const pm_cpu_panels *p, const unsigned char *panel, int64_t b)
 {
     int64_t index = (p->halves ? 4 : 2) + b % 2;
-    return panel + b / 2 * p->pair_bytes + index * PM_CPU_PANEL * (p->f32_scales ? 4 : 2);
+    return pm_cpu_block_pair(p, panel, b) + index * PM_CPU_PANEL * (p->byte_scales ? 1 : 2);
 }
 
 /* Asks for n bytes that will be read soon. (asm: GCC takes a function that does nothing but __builtin_prefetch for

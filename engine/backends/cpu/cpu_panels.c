@@ -5,11 +5,12 @@
 
 #include "formats/block_types.h"
 
-/* A block of 32 values of one row: unsigned values, and scales and minimum as floats or as the file's halves. */
+/* A block of 32 values of one row: unsigned values, and scale and minimum as the file's halves: of types with byte
+ * scales these are the factors of the bytes. */
 typedef struct raw_block {
     uint8_t q[PM_CPU_BLOCK];
-    float scales[2], min; /* of types with F32 scales */
     uint16_t scale_bits, min_bits;
+    int8_t scales[2], min;
 } raw_block;
 
 bool pm_cpu_panels_describe(pm_type type, int64_t k, int64_t n, pm_cpu_panels *out)
@@ -26,7 +27,7 @@ bool pm_cpu_panels_describe(pm_type type, int64_t k, int64_t n, pm_cpu_panels *o
         p.offset_shift = 3;
         break;
     case PM_TYPE_Q4_K:
-        p.f32_scales = true; /* fall through */
+        p.byte_scales = true; /* fall through */
     case PM_TYPE_Q4_1:
         p.layout = PM_CPU_NIBBLES;
         p.has_mins = true;
@@ -35,12 +36,12 @@ bool pm_cpu_panels_describe(pm_type type, int64_t k, int64_t n, pm_cpu_panels *o
         p.offset_shift = 4;
         break;
     case PM_TYPE_Q5_K:
-        p.f32_scales = true; /* fall through */
+        p.byte_scales = true; /* fall through */
     case PM_TYPE_Q5_1:
         p.has_mins = true;
         break;
     case PM_TYPE_Q6_K:
-        p.f32_scales = p.halves = true;
+        p.byte_scales = p.halves = true;
         p.offset_shift = 5;
         break;
     case PM_TYPE_Q8_0:
@@ -56,8 +57,10 @@ bool pm_cpu_panels_describe(pm_type type, int64_t k, int64_t n, pm_cpu_panels *o
         p.n_blocks = k / PM_CPU_BLOCK;
         p.value_bytes = (p.layout == PM_CPU_NIBBLES ? PM_CPU_BLOCK / 2 : PM_CPU_BLOCK) * PM_CPU_PANEL;
         int64_t vectors = (p.halves ? 2 : 1) + (p.has_mins ? 1 : 0);
-        p.pair_bytes = 2 * (p.value_bytes + vectors * PM_CPU_PANEL * (p.f32_scales ? 4 : 2));
-        p.panel_bytes = (size_t)((p.n_blocks + 1) / 2 * p.pair_bytes);
+        p.pair_bytes = 2 * (p.value_bytes + vectors * PM_CPU_PANEL * (p.byte_scales ? 1 : 2));
+        p.head_bytes = p.byte_scales ? 2 * PM_CPU_PANEL * 2 : 0;
+        p.panel_bytes =
+            (size_t)((p.n_blocks + 1) / 2 * p.pair_bytes + p.n_blocks / PM_CPU_HEAD_BLOCKS * p.head_bytes);
     }
     p.panel_bytes = (p.panel_bytes + 63) & ~(size_t)63;
     *out = p;
@@ -86,8 +89,10 @@ static void k_scales(const uint8_t *block, int j, raw_block *out)
     const uint8_t *packed = block + 4;
     int scale = j < 4 ? packed[j] & 63 : (packed[j + 4] & 15) | packed[j - 4] >> 6 << 4;
     int min = j < 4 ? packed[j + 4] & 63 : packed[j + 4] >> 4 | packed[j] >> 6 << 4;
-    out->scales[0] = pm_f16_to_f32(load_u16(block)) * (float)scale;
-    out->min = -(pm_f16_to_f32(load_u16(block + 2)) * (float)min);
+    out->scales[0] = (int8_t)scale;
+    out->min = (int8_t)min;
+    out->scale_bits = load_u16(block);
+    out->min_bits = load_u16(block + 2) ^ 0x8000; /* it is subtracted */
 }
 
 static void unpack_q6_k(const uint8_t *block, int j, raw_block *out)
@@ -95,11 +100,11 @@ static void unpack_q6_k(const uint8_t *block, int j, raw_block *out)
     int half = j / 4, group = j % 4;
     const uint8_t *high = block + 128 + half * 32, *low = block + half * 64 + group % 2 * 32;
     const uint8_t *scales = block + 192 + half * 8 + group * 2;
-    float d = pm_f16_to_f32(load_u16(block + 208));
+    out->scale_bits = load_u16(block + 208);
     for (int i = 0; i < 32; i++)
         out->q[i] = (uint8_t)((low[i] >> group / 2 * 4 & 15) | (high[i] >> 2 * group & 3) << 4);
-    out->scales[0] = d * (float)(int8_t)scales[0];
-    out->scales[1] = d * (float)(int8_t)scales[1];
+    out->scales[0] = (int8_t)scales[0];
+    out->scales[1] = (int8_t)scales[1];
 }
 
 static void unpack_k(pm_type type, const uint8_t *block, int j, raw_block *out)
@@ -146,13 +151,14 @@ static void unpack(pm_type type, const uint8_t *row, int64_t b, raw_block *out)
     }
 }
 
-static void put_scale(const pm_cpu_panels *p, const unsigned char *scales, int r, float value, uint16_t bits)
+static void put_half(const unsigned char *halves, int r, uint16_t bits)
 {
-    unsigned char *to = (unsigned char *)(uintptr_t)scales;
-    if (p->f32_scales)
-        ((float *)(void *)to)[r] = value;
-    else
-        ((uint16_t *)(void *)to)[r] = bits;
+    ((uint16_t *)(void *)(uintptr_t)halves)[r] = bits;
+}
+
+static void put_byte(const unsigned char *bytes, int r, int8_t value)
+{
+    ((int8_t *)(uintptr_t)bytes)[r] = value;
 }
 
 static unsigned char *values_of(const pm_cpu_panels *p, unsigned char *panel, int64_t b)
@@ -172,11 +178,19 @@ static void put_block(const pm_cpu_panels *p, unsigned char *panel, int64_t b, i
         for (int j = 0; j < 8; j++)
             memcpy(values_of(p, panel, b) + j * 64 + r * 4, raw->q + 4 * j, 4);
     }
-    int spans = p->halves ? 2 : 1;
-    for (int s = 0; s < spans; s++)
-        put_scale(p, pm_cpu_block_scales(p, panel, b, s), r, raw->scales[s], raw->scale_bits);
+    if (p->byte_scales) {
+        const unsigned char *head = pm_cpu_block_head(p, panel, b);
+        put_half(head, r, raw->scale_bits);
+        put_half(head + 2 * PM_CPU_PANEL, r, raw->min_bits);
+        for (int s = 0; s < (p->halves ? 2 : 1); s++)
+            put_byte(pm_cpu_block_scales(p, panel, b, s), r, raw->scales[s]);
+        if (p->has_mins)
+            put_byte(pm_cpu_block_mins(p, panel, b), r, raw->min);
+        return;
+    }
+    put_half(pm_cpu_block_scales(p, panel, b, 0), r, raw->scale_bits);
     if (p->has_mins)
-        put_scale(p, pm_cpu_block_mins(p, panel, b), r, raw->min, raw->min_bits);
+        put_half(pm_cpu_block_mins(p, panel, b), r, raw->min_bits);
 }
 
 /* Q4_0, Q4_1 and Q8_0 have their values in the panels' order already: four bytes at a time go to their places. */
@@ -185,9 +199,9 @@ static void put_plain_block(const pm_cpu_panels *p, unsigned char *panel, int64_
     bool nibbles = p->layout == PM_CPU_NIBBLES;
     uint32_t flip = nibbles ? 0 : 0x80808080u, four;
     unsigned char *to = values_of(p, panel, b) + r * 4;
-    put_scale(p, pm_cpu_block_scales(p, panel, b, 0), r, 0, load_u16(block));
+    put_half(pm_cpu_block_scales(p, panel, b, 0), r, load_u16(block));
     if (p->has_mins)
-        put_scale(p, pm_cpu_block_mins(p, panel, b), r, 0, load_u16(block + 2));
+        put_half(pm_cpu_block_mins(p, panel, b), r, load_u16(block + 2));
     block += p->has_mins ? 4 : 2;
     for (int j = 0; j < (nibbles ? 4 : 8); j++) {
         memcpy(&four, block + 4 * j, sizeof four);

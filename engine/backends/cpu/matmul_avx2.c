@@ -17,13 +17,19 @@
 
 enum { MOST_ROWS = 4, HALF_PANEL = 8 };
 
-/* The scales of half a panel. */
-INLINE __m256 load_scales(const unsigned char *at, int half, bool f32_scales)
+INLINE __m256 load_halves(const unsigned char *at, int half)
 {
-    if (f32_scales)
-        return _mm256_loadu_ps((const float *)(const void *)at + half * HALF_PANEL);
     const uint16_t *halves = (const uint16_t *)(const void *)at + half * HALF_PANEL;
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)halves));
+}
+
+/* The scales of half a panel; factors: where they are bytes. */
+INLINE __m256 load_scales(const unsigned char *at, const unsigned char *factors, int half, bool byte_scales)
+{
+    if (!byte_scales)
+        return load_halves(at, half);
+    __m128i bytes = _mm_loadl_epi64((const __m128i *)(const void *)(at + half * HALF_PANEL));
+    return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)), load_halves(factors, half));
 }
 
 /* Values of k 4 j to 4 j + 3 of half a panel. */
@@ -112,17 +118,19 @@ INLINE void panel_rows(const pm_cpu_matmul *job, int64_t panel, int half, int64_
         if (fetch)
             pm_cpu_fetch_ahead(weight, data, b);
         const unsigned char *values = pm_cpu_block_values(weight, data, b);
+        const unsigned char *head = pm_cpu_block_head(weight, data, b);
         if (f.halves) {
-            __m256 scale = load_scales(pm_cpu_block_scales(weight, data, b, 0), half, f.f32_scales);
+            __m256 scale = load_scales(pm_cpu_block_scales(weight, data, b, 0), head, half, f.byte_scales);
             add_span(values, half, 0, 4, a, scale, n_rows, f, sums);
-            scale = load_scales(pm_cpu_block_scales(weight, data, b, 1), half, f.f32_scales);
+            scale = load_scales(pm_cpu_block_scales(weight, data, b, 1), head, half, f.byte_scales);
             add_span(values, half, 4, 8, a, scale, n_rows, f, sums);
         } else {
-            __m256 scale = load_scales(pm_cpu_block_scales(weight, data, b, 0), half, f.f32_scales);
+            __m256 scale = load_scales(pm_cpu_block_scales(weight, data, b, 0), head, half, f.byte_scales);
             add_span(values, half, 0, 8, a, scale, n_rows, f, sums);
         }
         if (f.has_mins) {
-            __m256 min = load_scales(pm_cpu_block_mins(weight, data, b), half, f.f32_scales);
+            __m256 min =
+                load_scales(pm_cpu_block_mins(weight, data, b), head + 2 * PM_CPU_PANEL, half, f.byte_scales);
             for (int r = 0; r < n_rows; r++)
                 sums[r] = _mm256_fmadd_ps(min, _mm256_set1_ps(a[r].ds), sums[r]);
         }

@@ -17,11 +17,17 @@
 
 enum { MOST_ROWS = PM_CPU_TILE, ROWS_ABREAST = 4 };
 
-INLINE __m512 load_scales(const unsigned char *at, bool f32_scales)
+INLINE __m512 load_halves(const unsigned char *at)
 {
-    if (f32_scales)
-        return _mm512_loadu_ps((const float *)(const void *)at);
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)at));
+}
+
+INLINE __m512 load_scales(const unsigned char *at, __m512 factors, bool byte_scales)
+{
+    if (!byte_scales)
+        return load_halves(at);
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)), factors);
 }
 
 INLINE void load_block(const unsigned char *values, bool nibbles, __m512i *w)
@@ -93,29 +99,34 @@ INLINE void add_rows(const __m512i *w, __m512 scale, __m512 scale_hi, __m512 min
  * the same with more instructions, which a single row has no time for). */
 INLINE void panel_rows(const pm_cpu_matmul *job, int64_t panel, int64_t t, int n_rows, int_format f)
 {
-    const int64_t scale_bytes = PM_CPU_PANEL * (f.f32_scales ? 4 : 2), value_bytes = f.nibbles ? 256 : 512;
+    const int64_t scale_bytes = PM_CPU_PANEL * (f.byte_scales ? 1 : 2), value_bytes = f.nibbles ? 256 : 512;
     const int64_t span_bytes = scale_bytes * (f.halves ? 2 : 1),
                   all_scales = 2 * (span_bytes + f.has_mins * scale_bytes);
     const unsigned char *pair = job->weight->data + (size_t)panel * job->weight->panel_bytes;
     const pm_cpu_act_block *a = pm_cpu_acts_row(&job->acts, t);
     int64_t n_blocks = job->weight->n_blocks, stride = pm_cpu_acts_stride(&job->acts, t);
-    __m512 sums[MOST_ROWS];
+    __m512 sums[MOST_ROWS], scale_factors = _mm512_setzero_ps(), min_factors = scale_factors;
     for (int r = 0; r < n_rows; r++)
         sums[r] = _mm512_setzero_ps();
     for (int64_t b = 0; b < n_blocks; b += 2, pair += all_scales + 2 * value_bytes) {
+        if (f.byte_scales && b % PM_CPU_HEAD_BLOCKS == 0) {
+            scale_factors = load_halves(pair);
+            min_factors = load_halves(pair + 2 * PM_CPU_PANEL);
+            pair += 2 * 2 * PM_CPU_PANEL;
+        }
         const unsigned char *scales = pair, *values = pair + all_scales;
         const unsigned char *end = values + value_bytes * (n_blocks - b < 2 ? 1 : 2);
 #pragma GCC unroll 1
         for (; values < end; values += value_bytes, scales += span_bytes, a += stride) {
             if (t == 0 && n_rows > 1)
-                pm_cpu_fetch(values + PM_CPU_AHEAD, value_bytes + all_scales / 2);
+                pm_cpu_fetch(values + PM_CPU_AHEAD, value_bytes + all_scales);
             __m512i w[8];
             load_block(values, f.nibbles, w);
-            __m512 scale = load_scales(scales, f.f32_scales), scale_hi = scale, min = scale;
+            __m512 scale = load_scales(scales, scale_factors, f.byte_scales), scale_hi = scale, min = scale;
             if (f.halves)
-                scale_hi = load_scales(scales + scale_bytes, f.f32_scales);
+                scale_hi = load_scales(scales + scale_bytes, scale_factors, f.byte_scales);
             if (f.has_mins) /* of formats with one scale a block */
-                min = load_scales(scales + 2 * span_bytes, f.f32_scales);
+                min = load_scales(scales + 2 * span_bytes, min_factors, f.byte_scales);
 #pragma GCC unroll 16
             for (int r = 0; r < n_rows; r += ROWS_ABREAST)
                 add_rows(w, scale, scale_hi, min, a, r, n_rows < ROWS_ABREAST ? n_rows : ROWS_ABREAST, f, sums);

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 typedef struct int_format {
-    bool nibbles, wide /* all 8 bits are used */, f32_scales, has_mins, halves;
+    bool nibbles, wide /* all 8 bits are used */, byte_scales, has_mins, halves;
     int offset_shift; /* weights are their bits less 1 << offset_shift; -1: no offset */
 } int_format;
 
@@ -23,13 +23,13 @@ typedef struct int_format {
     switch ((job)->weight->type) {                                                                                \
         INT_FORMAT_CASE(Q4_0, panels, job, begin, end, .nibbles = true, .offset_shift = 3)                        \
         INT_FORMAT_CASE(Q4_1, panels, job, begin, end, .nibbles = true, .has_mins = true, .offset_shift = -1)     \
-        INT_FORMAT_CASE(Q4_K, panels, job, begin, end, .nibbles = true, .f32_scales = true, .has_mins = true,     \
+        INT_FORMAT_CASE(Q4_K, panels, job, begin, end, .nibbles = true, .byte_scales = true, .has_mins = true,    \
                         .offset_shift = -1)                                                                       \
         INT_FORMAT_CASE(Q8_0, panels, job, begin, end, .wide = true, .offset_shift = 7)                           \
         INT_FORMAT_CASE(Q5_0, panels, job, begin, end, .offset_shift = 4)                                         \
         INT_FORMAT_CASE(Q5_1, panels, job, begin, end, .has_mins = true, .offset_shift = -1)                      \
-        INT_FORMAT_CASE(Q5_K, panels, job, begin, end, .f32_scales = true, .has_mins = true, .offset_shift = -1)  \
-        INT_FORMAT_CASE(Q6_K, panels, job, begin, end, .f32_scales = true, .halves = true, .offset_shift = 5)     \
+        INT_FORMAT_CASE(Q5_K, panels, job, begin, end, .byte_scales = true, .has_mins = true, .offset_shift = -1) \
+        INT_FORMAT_CASE(Q6_K, panels, job, begin, end, .byte_scales = true, .halves = true, .offset_shift = 5)    \
     default:                                                                                                      \
         break;                                                                                                    \
     }

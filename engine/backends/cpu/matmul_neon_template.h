@@ -17,14 +17,25 @@
 #include "backends/cpu/cpu_kernels.h"
 #include "backends/cpu/matmul_int_formats.h"
 
+#include <string.h>
+
 enum { FOUR = 4, QUARTERS = PM_CPU_PANEL / FOUR };
 
-/* The scales of rows 4 quarter to 4 quarter + 3. */
-INLINE float32x4_t load_scales(const unsigned char *at, int quarter, bool f32_scales)
+INLINE float32x4_t load_halves(const unsigned char *at, int quarter)
 {
-    if (f32_scales)
-        return vld1q_f32((const float *)(const void *)at + quarter * FOUR);
     return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16((const uint16_t *)(const void *)at + quarter * FOUR)));
+}
+
+/* The scales of rows 4 quarter to 4 quarter + 3; factors: where they are bytes. */
+INLINE float32x4_t load_scales(const unsigned char *at, const unsigned char *factors, int quarter,
+                               bool byte_scales)
+{
+    if (!byte_scales)
+        return load_halves(at, quarter);
+    uint32_t four;
+    memcpy(&four, at + quarter * FOUR, sizeof four);
+    int16x8_t wide = vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(four)));
+    return vmulq_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide))), load_halves(factors, quarter));
 }
 
 /* A block of four rows: values of k 4 j to 4 j + 3 in w[j]. */
@@ -95,14 +106,16 @@ INLINE void panel_rows(const pm_cpu_matmul *job, int64_t panel, int quarter, int
             sums[r][i] = vdupq_n_f32(0);
     for (int64_t b = 0; b < n_blocks; b++, a += stride) {
         const unsigned char *values = pm_cpu_block_values(weight, data, b);
+        const unsigned char *head = pm_cpu_block_head(weight, data, b);
         for (int i = 0; i < n_quarters; i++) {
             int8x16_t w[8];
             float32x4_t scales[2], min;
             load_quarter(values, quarter + i, f, w);
             for (int s = 0; s < 2; s++)
-                scales[s] =
-                    load_scales(pm_cpu_block_scales(weight, data, b, f.halves ? s : 0), quarter + i, f.f32_scales);
-            min = f.has_mins ? load_scales(pm_cpu_block_mins(weight, data, b), quarter + i, f.f32_scales)
+                scales[s] = load_scales(pm_cpu_block_scales(weight, data, b, f.halves ? s : 0), head, quarter + i,
+                                        f.byte_scales);
+            min = f.has_mins ? load_scales(pm_cpu_block_mins(weight, data, b), head + 2 * PM_CPU_PANEL,
+                                           quarter + i, f.byte_scales)
                              : vdupq_n_f32(0);
             for (int r = 0; r < n_rows; r++)
                 sums[r][i] = add_block(sums[r][i], w, a + r, scales, min, f);

@@ -8,12 +8,14 @@
 
 #include "formats/block_types.h"
 
-/* 16 scales or minima as floats. */
-static void load_scales(const pm_cpu_panels *w, const unsigned char *scales, float *out)
+/* 16 scales or minima as floats; factors: where they are bytes. */
+static void load_scales(const pm_cpu_panels *w, const unsigned char *scales, const unsigned char *factors,
+                        float *out)
 {
     for (int r = 0; r < PM_CPU_PANEL; r++)
-        out[r] = w->f32_scales ? ((const float *)(const void *)scales)[r]
-                               : pm_f16_to_f32(((const uint16_t *)(const void *)scales)[r]);
+        out[r] = w->byte_scales ? pm_f16_to_f32(((const uint16_t *)(const void *)factors)[r]) *
+                                      (float)((const int8_t *)scales)[r]
+                                : pm_f16_to_f32(((const uint16_t *)(const void *)scales)[r]);
 }
 
 /* One block as 32 bytes a row, rows side by side as in the layout PM_CPU_BYTES. */
@@ -57,17 +59,18 @@ static void add_block(const pm_cpu_panels *w, const unsigned char *panel, int64_
     uint8_t bytes[PM_CPU_BLOCK * PM_CPU_PANEL];
     float scales[PM_CPU_PANEL];
     const uint8_t *weights = block_bytes(w, panel, block, bytes);
+    const unsigned char *head = pm_cpu_block_head(w, panel, block);
     if (w->halves) {
-        load_scales(w, pm_cpu_block_scales(w, panel, block, 0), scales);
+        load_scales(w, pm_cpu_block_scales(w, panel, block, 0), head, scales);
         add_span(w, weights, a->q, 4, a->minus_sum - a->minus_sum_hi, a->d, scales, totals);
-        load_scales(w, pm_cpu_block_scales(w, panel, block, 1), scales);
+        load_scales(w, pm_cpu_block_scales(w, panel, block, 1), head, scales);
         add_span(w, weights + sizeof bytes / 2, a->q + PM_CPU_BLOCK / 2, 4, a->minus_sum_hi, a->d, scales, totals);
     } else {
-        load_scales(w, pm_cpu_block_scales(w, panel, block, 0), scales);
+        load_scales(w, pm_cpu_block_scales(w, panel, block, 0), head, scales);
         add_span(w, weights, a->q, 8, a->minus_sum, a->d, scales, totals);
     }
     if (w->has_mins) {
-        load_scales(w, pm_cpu_block_mins(w, panel, block), scales);
+        load_scales(w, pm_cpu_block_mins(w, panel, block), head + 2 * PM_CPU_PANEL, scales);
         for (int r = 0; r < PM_CPU_PANEL; r++)
             totals[r] += scales[r] * a->ds;
     }
