@@ -57,6 +57,7 @@ typedef struct batch_work {
     const pm_tokenizer *tokenizer;
     const pm_batch_text *texts;
     size_t n, texts_a_turn;
+    uint32_t threads_a_text;
     const pm_batch_options *options;
     struct pm_batch_memory *memory;
     atomic_size_t next;
@@ -144,6 +145,7 @@ static pm_encode_call make_call(const batch_work *w, const pm_batch_text *text, 
         .text = text->text,
         .n_text = text->size,
         .flags = o->flags,
+        .n_threads = w->threads_a_text,
         .ids = t->ids + store->n,
         .spans = o->with_spans ? t->spans + store->n : NULL,
         .capacity = room,
@@ -343,10 +345,6 @@ static int count_threads(const pm_batch_text *texts, size_t n, int wanted)
     for (size_t i = 0; i < n && bytes < SIZE_MAX / 4; i++)
         bytes += texts[i].size / 2 + texts[i].pair_size / 2 + 64;
     most = bytes / (BYTES_FOR_A_THREAD / 2) + 1;
-    if (wanted == 0)
-        wanted = pm_threads_cores();
-    if (most > n)
-        most = n ? n : 1;
     return (size_t)wanted < most ? wanted : (int)most;
 }
 
@@ -366,7 +364,12 @@ static pm_status first_failure(const batch_work *w, int n_threads, pm_error *err
 static pm_status run_batch(batch_work *w, pm_error *err)
 {
     pm_threads *threads = NULL;
-    int n_threads = count_threads(w->texts, w->n, w->options->n_threads);
+    int wanted = w->options->n_threads ? w->options->n_threads : pm_threads_cores();
+    int useful = count_threads(w->texts, w->n, wanted), n_threads = useful;
+    if (w->n < (size_t)useful) { /* then the texts share what is left over */
+        n_threads = w->n > 0 ? (int)w->n : 1;
+        w->threads_a_text = (uint32_t)(useful / n_threads);
+    }
     w->texts_a_turn = w->n / ((size_t)n_threads * TURNS_A_THREAD) + 1;
     if (w->texts_a_turn > MOST_TEXTS_A_TURN)
         w->texts_a_turn = MOST_TEXTS_A_TURN;

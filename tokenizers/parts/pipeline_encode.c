@@ -46,6 +46,9 @@ static pm_plugin_code pre_tokenize(encoding *e, const pm_piece *piece, size_t be
     pm_piece part = pm_piece_part(piece, begin, end);
     if (!e->p->pre_tokenizer)
         return encode_piece(e, &part);
+    size_t n_parts = e->call->n_threads > 1 ? pipeline_count_parts(e->p, part.n, e->call->n_threads) : 1;
+    if (n_parts > 1)
+        return pipeline_encode_parts(e->p, e->run, &part, n_parts, &e->sink, e->message);
     const pm_piece_sink sink = {encode_piece, e->p->kind->encode_many ? encode_pieces : NULL, e};
     return pm_pre_tokenize(e->p->pre_tokenizer, e->run->pre_tokenizer, &part, e->with_origins, &sink, e->message);
 }

@@ -47,6 +47,12 @@ pm_plugin_code pipeline_take_run(const pm_pipeline *p, pipeline_run **out, const
 void pipeline_give_back(const pm_pipeline *p, pipeline_run *run);
 void pipeline_run_destroy(const pm_pipeline *p, pipeline_run *run);
 
+/* pipeline_threads.c: a text of so many bytes in how many parts, each for a thread? 1: it stays whole. */
+size_t pipeline_count_parts(const pm_pipeline *p, size_t n_bytes, size_t n_threads);
+/* The tokens of such a text, which are what they are without threads. */
+pm_plugin_code pipeline_encode_parts(const pm_pipeline *p, pipeline_run *run, const pm_piece *piece,
+                                     size_t n_parts, pm_token_sink *sink, const pm_plugin_message *message);
+
 /* Takes white space off the spans of one sequence's tokens (pm_post_processor.trims_spans). */
 void pipeline_trim_spans(const pm_pipeline *p, const char *text, const int32_t *ids, pm_text_span *spans,
                          size_t n);

@@ -13,6 +13,7 @@
 
 #include "parts/json_tree.h"
 #include "parts/piece.h"
+#include "parts/split_patterns.h"
 
 typedef struct pm_pre_tokenizer pm_pre_tokenizer;         /* immutable */
 typedef struct pm_pre_tokenizer_run pm_pre_tokenizer_run; /* scratch of one thread: buffers, ICU's matchers */
@@ -24,6 +25,9 @@ void pm_pre_tokenizer_destroy(pm_pre_tokenizer *pre_tokenizer); /* NULL is fine 
 
 int pm_pre_tokenizer_gives_bytes(const pm_pre_tokenizer *pre_tokenizer);  /* the model sees real bytes */
 int pm_pre_tokenizer_needs_origins(const pm_pre_tokenizer *pre_tokenizer); /* even where the caller wants no spans */
+
+/* Where it is one scanner, each of whose pieces is a piece: that scanner. NULL: it is more than that. */
+const pm_split_scanner *pm_pre_tokenizer_scanner(const pm_pre_tokenizer *pre_tokenizer);
 
 /* A run can be used for any number of texts, one after the other. */
 pm_plugin_code pm_pre_tokenizer_run_create(const pm_pre_tokenizer *pre_tokenizer, pm_pre_tokenizer_run **out,

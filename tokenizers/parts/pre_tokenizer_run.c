@@ -212,12 +212,22 @@ static pm_plugin_code feed(const walk *w, size_t i, const pm_piece *piece)
     }
 }
 
+const pm_split_scanner *pm_pre_tokenizer_scanner(const pm_pre_tokenizer *pre_tokenizer)
+{
+    const stage *s = &pre_tokenizer->stages[0];
+    if (pre_tokenizer->n != 1 || s->kind != STAGE_SPLIT || s->matcher != MATCH_SCANNER)
+        return NULL;
+    int gives_all = s->behavior == SPLIT_ISOLATED ||
+                    (s->behavior == SPLIT_REMOVED && s->invert && pm_split_scanner_is_complete(s->scanner));
+    return gives_all ? s->scanner : NULL;
+}
+
 /* The usual case without the walk: one scanner, each of whose matches is a piece. */
-static pm_plugin_code scan(const stage *s, const pm_piece *piece, const pm_piece_sink *sink)
+static pm_plugin_code scan(const pm_split_scanner *scanner, const pm_piece *piece, const pm_piece_sink *sink)
 {
     uint32_t ends[PM_SPLIT_BLOCK];
     size_t at = 0, begin = 0, k;
-    while ((k = pm_split_scan(s->scanner, piece->bytes, piece->n, &at, ends, PM_SPLIT_BLOCK)) > 0) {
+    while ((k = pm_split_scan(scanner, piece->bytes, piece->n, &at, ends, PM_SPLIT_BLOCK)) > 0) {
         for (size_t p = 0; p < k; p++)
             ends[p] &= ~PM_SPLIT_GAP;
         if (sink->take_many)
@@ -235,13 +245,6 @@ pm_plugin_code pm_pre_tokenize(const pm_pre_tokenizer *pre_tokenizer, pm_pre_tok
                                int with_origins, const pm_piece_sink *sink, const pm_plugin_message *message)
 {
     walk w = {pre_tokenizer, run, with_origins, sink, message};
-    if (run->n == 1) {
-        const stage *s = &pre_tokenizer->stages[0];
-        int gives_all = s->behavior == SPLIT_ISOLATED ||
-                        (s->behavior == SPLIT_REMOVED && s->invert && s->scanner &&
-                         pm_split_scanner_is_complete(s->scanner));
-        if (s->kind == STAGE_SPLIT && s->matcher == MATCH_SCANNER && gives_all)
-            return scan(s, piece, sink);
-    }
-    return feed(&w, 0, piece);
+    const pm_split_scanner *scanner = pm_pre_tokenizer_scanner(pre_tokenizer);
+    return scanner ? scan(scanner, piece, sink) : feed(&w, 0, piece);
 }

@@ -193,8 +193,9 @@ typedef struct pm_encode_call {
     size_t size;      /* sizeof(pm_encode_call) */
     const char *text; /* may be NULL where n_text is 0 */
     size_t n_text;
-    uint32_t flags; /* PM_ENCODE_* */
-    uint32_t reserved;
+    uint32_t flags;     /* PM_ENCODE_* */
+    uint32_t n_threads; /* so many threads may work on this text: 0 and 1 mean the caller's alone. A hint; the result
+                         * does not depend on it */
     const pm_text_span
         *special_spans;     /* without PARSE_SPECIAL: control tokens are honoured where they lie wholly */
     size_t n_special_spans; /* within one of these; ascending, not overlapping, within the text */

@@ -121,7 +121,8 @@ typedef enum pm_padding {
 /* All zero: no truncation, no padding, a thread a core. */
 typedef struct pm_batch_options {
     uint32_t flags; /* PM_ENCODE_* */
-    int n_threads;  /* at most; 0: as many as there are cores. Small batches take fewer */
+    int n_threads;  /* at most; 0: as many as there are cores. Small batches take fewer; where there are fewer texts
+                     * than threads, long ones are cut among them, if the pre-tokenizer is one that allows it */
     int with_spans;
     int with_types;    /* type_ids and sequences */
     size_t max_tokens; /* as in pm_encode_request */
