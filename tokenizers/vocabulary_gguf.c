@@ -72,17 +72,14 @@ static char *copy_string(const gguf_reading *r, pm_str s, pm_status *status)
     return copy;
 }
 
-/* Element i of an array of strings, *text being the one before it. Opening the file has checked that they follow
- * each other, each behind its length. */
-static pm_status next_string(const gguf_reading *r, const pm_gguf_entry *array, size_t i, pm_str *text)
+/* The string behind *text in an array of strings. Opening the file has checked that they follow each other, each
+ * behind its length. */
+static void next_string(pm_str *text)
 {
-    if (i == 0)
-        return pm_gguf_elem_str(r->file, array, 0, text, r->err);
     const uint8_t *at = (const uint8_t *)text->data + text->size;
     uint64_t size = (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
                     (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 | (uint64_t)at[7] << 56;
     *text = (pm_str){(const char *)at + 8, (size_t)size};
-    return PM_OK;
 }
 
 /* ---- Tokens ---- */
@@ -211,12 +208,13 @@ static pm_status read_tokens(gguf_reading *r)
                              "is missing: without scores there is nothing to merge by");
     PM_TRY(pm_vocabulary_extend(r->out, r->n, r->err));
     r->entries = r->out->entries;
-    pm_str text = {0};
+    pm_str text;
+    PM_TRY(pm_gguf_elem_str(r->file, tokens, 0, &text, r->err));
+    pm_vocabulary_set_file(r->out, text.data, file_bytes_from(r, tokens)); /* from here to the end of the file */
     for (size_t i = 0; i < r->n; i++) {
-        PM_TRY(next_string(r, tokens, i, &text));
-        if (i == 0) /* from here to the end of the file */
-            pm_vocabulary_set_file(r->out, text.data, file_bytes_from(r, tokens));
         PM_TRY(read_token(r, text, types, scores, i));
+        if (i + 1 < r->n)
+            next_string(&text);
     }
     return PM_OK;
 }
@@ -271,10 +269,12 @@ static pm_status read_half(merge_halves *h, int half)
     size_t begin = half ? h->middle : 0, end = half ? (size_t)h->merges->count : h->middle;
     pm_str text = {0};
     r.err = &h->errors[half];
-    for (size_t i = 0; i < end; i++) { /* where a merge begins only the one before says */
-        PM_TRY(next_string(&r, h->merges, i, &text));
-        if (i >= begin)
-            PM_TRY(read_merge(&r, &h->readers[half], i, text));
+    if (begin < end)
+        PM_TRY(pm_gguf_elem_str(r.file, h->merges, begin, &text, r.err));
+    for (size_t i = begin; i < end; i++) {
+        PM_TRY(read_merge(&r, &h->readers[half], i, text));
+        if (i + 1 < end)
+            next_string(&text);
     }
     return pm_merge_reader_finish(&h->readers[half], r.err);
 }

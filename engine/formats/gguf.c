@@ -51,16 +51,6 @@ pm_status pm_gguf_fail(const pm_gguf_reader *r, pm_status status, uint64_t offse
                    cut ? path + length - SHOWN_PATH_BYTES : path, subject, (unsigned long long)offset, problem);
 }
 
-uint32_t pm_gguf_load_u32(const uint8_t *bytes)
-{
-    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
-}
-
-uint64_t pm_gguf_load_u64(const uint8_t *bytes)
-{
-    return (uint64_t)pm_gguf_load_u32(bytes) | (uint64_t)pm_gguf_load_u32(bytes + 4) << 32;
-}
-
 static pm_status take(pm_gguf_reader *r, const char *what, uint64_t size, const uint8_t **bytes)
 {
     uint64_t left = r->file->size - r->at;

@@ -67,8 +67,15 @@ size_t pm_gguf_scalar_bytes(pm_gguf_type type);
 /* Order of the bytes as unsigned numbers, a prefix before what it starts. */
 int pm_gguf_compare(pm_str a, pm_str b);
 
-/* Little-endian numbers anywhere in memory. */
-uint32_t pm_gguf_load_u32(const uint8_t *bytes);
-uint64_t pm_gguf_load_u64(const uint8_t *bytes);
+/* Little-endian numbers anywhere in memory. (Vocabularies have some hundred thousand.) */
+static inline uint32_t pm_gguf_load_u32(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+}
+
+static inline uint64_t pm_gguf_load_u64(const uint8_t *bytes)
+{
+    return (uint64_t)pm_gguf_load_u32(bytes) | (uint64_t)pm_gguf_load_u32(bytes + 4) << 32;
+}
 
 #endif
