@@ -56,5 +56,5 @@ foreach(source IN LISTS vulkan_sources)
   pumice_vulkan_test(unit.${short} $<TARGET_FILE:${name}>)
 endforeach()
 
-# It bends a reference kernel to play a driver that computes wrongly.
-target_link_options(test_vk_selftest PRIVATE -Wl,--wrap=pm_ref_silu)
+# It bends reference kernels to play a driver that computes wrongly.
+target_link_options(test_vk_selftest PRIVATE -Wl,--wrap=pm_ref_silu -Wl,--wrap=pm_ref_swiglu)

@@ -1,6 +1,6 @@
 /* The self-test of Vulkan devices: it passes on those that compute rightly, once; and a wrong result is an error
- * that names the op and says how to go on. A wrong driver is played by bending the reference (linked with
- * --wrap=pm_ref_silu), which comes to the same. */
+ * that names the op, or the layer, and says how to go on. A wrong driver is played by bending the reference (linked with
+ * --wrap=pm_ref_silu and pm_ref_swiglu), which comes to the same. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 #include "backends/vulkan/vk_runtime.h"
 #include "ops/ops.h"
 
-static bool bent;
+static bool bent, bent_layer;
 
 void __real_pm_ref_silu(const pm_op_call *call);
 void __wrap_pm_ref_silu(const pm_op_call *call);
@@ -22,6 +22,17 @@ void __wrap_pm_ref_silu(const pm_op_call *call)
 {
     __real_pm_ref_silu(call);
     if (bent)
+        ((float *)call->out)[7] += 1.0f;
+}
+
+void __real_pm_ref_swiglu(const pm_op_call *call);
+void __wrap_pm_ref_swiglu(const pm_op_call *call);
+
+/* Right where each op is tested alone, which is with rows of 128. */
+void __wrap_pm_ref_swiglu(const pm_op_call *call)
+{
+    __real_pm_ref_swiglu(call);
+    if (bent_layer && call->node->out->dim[0] > 128)
         ((float *)call->out)[7] += 1.0f;
 }
 
@@ -103,20 +114,28 @@ static void right_devices_pass_once(void **state)
     assert_int_equal(system(command) == 0 || n == 0, 1);
 }
 
-static void wrong_devices_are_reported(void **state)
+static void expect_report(const char *of)
 {
-    (void)state;
-    bent = true;
     size_t n = n_devices();
     for (size_t d = 0; d < n; d++) {
         log_count count = {0};
         pm_error err = {0};
         assert_int_equal(open_and_close(d, PM_TIER_BEST, NULL, false, &count, &err), PM_ERR_DEVICE);
-        assert_non_null(strstr(err.message, "silu"));
+        assert_non_null(strstr(err.message, of));
         assert_non_null(strstr(err.message, "--no-self-test"));
         check(open_and_close(d, PM_TIER_BEST, NULL, true, &count, &err), &err);
     }
+}
+
+static void wrong_devices_are_reported(void **state)
+{
+    (void)state;
+    bent = true;
+    expect_report("silu");
     bent = false;
+    bent_layer = true;
+    expect_report("a decoder layer of 1 token wrongly");
+    bent_layer = false;
 }
 
 int main(void)

@@ -321,7 +321,7 @@ pm_status pm_vk_tensor_read(pm_device *device, pm_program *program, const pm_ten
 void pm_vk_explain(const pm_device *device, const pm_program *program, void (*put)(void *user, const char *line),
                    void *user);
 
-/* ---- self-test: vk_selftest.c -------------------------------------------------------------------------- */
+/* ---- self-test: vk_selftest*.c ------------------------------------------------------------------------- */
 
 /* Runs a few ops against the reference and measures the device's speed (into caps), or takes both from the cache.
  */

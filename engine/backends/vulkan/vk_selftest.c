@@ -1,9 +1,9 @@
 /* The self-test at the first use of a device: a small graph with the ops that a decoder is made of is run node by
- * node and each result compared with the reference kernel on the same inputs; then a matrix product is timed,
- * which tells how much work a submission may hold. Drivers that compute wrongly exist, and a wrong driver is
+ * node and each result compared with the reference kernel on the same inputs; whole layers follow, as programs run
+ * them (vk_selftest_layer.c); then a matrix product is timed, which tells how much work a submission may hold. Drivers that compute wrongly exist, and a wrong driver is
  * better reported than believed. The result is kept with the pipeline cache (same device, driver, shaders; same
  * tier), so it costs once. */
-#include "backends/vulkan/vk_runtime.h"
+#include "backends/vulkan/vk_selftest.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -14,22 +14,10 @@
 #include "ops/ops.h"
 
 enum { K = 128, HEADS = 4, HEAD_DIM = 32, ROWS = 5, SLOTS = 16, N = HEADS * HEAD_DIM };
-enum { W_NORM, W_Q, W_K, W_V, W_UP, W_EMBEDDING, W_ANGLES, N_WEIGHTS };
+enum { W_NORM, W_Q, W_K, W_V, W_UP, W_EMBEDDING, W_ANGLES };
 enum { SPEED_K = 1024, SPEED_N = 2048, SPEED_ROWS = 16 };
 
-/* A graph with what it needs to run. */
-typedef struct rig {
-    pm_vk_device *device;
-    pm_graph *graph;
-    pm_weight weights[N_WEIGHTS];
-    void *data[N_WEIGHTS];
-    size_t n_weights;
-    pm_weights *stored;
-    pm_states *states;
-    pm_program *program;
-} rig;
-
-static float wave(uint32_t i) /* values in (-1, 1) without a pattern that could hide a mixed-up index */
+float pm_vk_rig_number(uint32_t i) /* values in (-1, 1) without a pattern that could hide a mixed-up index */
 {
     uint32_t h = i * 2654435761u;
     h ^= h >> 15;
@@ -40,9 +28,8 @@ static float wave(uint32_t i) /* values in (-1, 1) without a pattern that could 
 
 /* ---- building ------------------------------------------------------------------------------------------ */
 
-/* A weight of d0 x d1 x d2 values; d1 and d2 are 0 where it has fewer dimensions. */
-static pm_tensor *make_weight(rig *r, int slot, const char *name, pm_type type, int64_t d0, int64_t d1, int64_t d2,
-                              unsigned uses)
+pm_tensor *pm_vk_rig_weight(pm_vk_rig *r, int slot, const char *name, pm_type type, int64_t d0, int64_t d1,
+                            int64_t d2, unsigned uses)
 {
     int64_t rows = (d1 ? d1 : 1) * (d2 ? d2 : 1);
     size_t row_bytes = pm_type_row_bytes(type, d0);
@@ -50,7 +37,7 @@ static pm_tensor *make_weight(rig *r, int slot, const char *name, pm_type type, 
     char *data = malloc(row_bytes * (size_t)rows);
     for (int64_t i = 0; row && data && i < rows; i++) {
         for (int64_t c = 0; c < d0; c++)
-            row[c] = wave((uint32_t)(slot * 1000003 + i * d0 + c)) * 0.25f;
+            row[c] = pm_vk_rig_number((uint32_t)(slot * 1000003 + i * d0 + c)) * 0.25f;
         pm_quantize_row(type, row, data + (size_t)i * row_bytes, d0);
     }
     bool good = row && data;
@@ -72,24 +59,24 @@ static pm_tensor *make_weight(rig *r, int slot, const char *name, pm_type type, 
     return pm_graph_weight(r->graph, slot, type, weight->n_dims, weight->dim, data, name);
 }
 
-static pm_tensor *heads(rig *r, const pm_tensor *x)
+static pm_tensor *heads(pm_vk_rig *r, const pm_tensor *x)
 {
     const int64_t dims[3] = {HEAD_DIM, HEADS, ROWS};
     return pm_reshape(r->graph, x, 3, dims);
 }
 
 /* One small decoder layer, the pieces in the order in which a model has them. */
-static void build_layer(rig *r)
+static void build_layer(pm_vk_rig *r)
 {
     pm_graph *g = r->graph;
     const int64_t ids_dims[1] = {ROWS}, cache_dims[3] = {HEAD_DIM, SLOTS, HEADS};
-    pm_tensor *norm = make_weight(r, W_NORM, "self-test.norm", PM_TYPE_F32, K, 0, 0, PM_USE_PLAIN);
-    pm_tensor *wq = make_weight(r, W_Q, "self-test.q", PM_TYPE_Q8_0, K, N, 0, PM_USE_MATMUL);
-    pm_tensor *wk = make_weight(r, W_K, "self-test.k", PM_TYPE_Q4_0, K, N, 0, PM_USE_MATMUL);
-    pm_tensor *wv = make_weight(r, W_V, "self-test.v", PM_TYPE_Q8_0, K, N, 0, PM_USE_MATMUL);
-    pm_tensor *wu = make_weight(r, W_UP, "self-test.up", PM_TYPE_F32, N, N, 0, PM_USE_MATMUL);
-    pm_tensor *embed = make_weight(r, W_EMBEDDING, "self-test.embedding", PM_TYPE_F16, K, 32, 0, PM_USE_EMBEDDING);
-    pm_tensor *angles = make_weight(r, W_ANGLES, "self-test.angles", PM_TYPE_F32, 2, HEAD_DIM / 2,
+    pm_tensor *norm = pm_vk_rig_weight(r, W_NORM, "self-test.norm", PM_TYPE_F32, K, 0, 0, PM_USE_PLAIN);
+    pm_tensor *wq = pm_vk_rig_weight(r, W_Q, "self-test.q", PM_TYPE_Q8_0, K, N, 0, PM_USE_MATMUL);
+    pm_tensor *wk = pm_vk_rig_weight(r, W_K, "self-test.k", PM_TYPE_Q4_0, K, N, 0, PM_USE_MATMUL);
+    pm_tensor *wv = pm_vk_rig_weight(r, W_V, "self-test.v", PM_TYPE_Q8_0, K, N, 0, PM_USE_MATMUL);
+    pm_tensor *wu = pm_vk_rig_weight(r, W_UP, "self-test.up", PM_TYPE_F32, N, N, 0, PM_USE_MATMUL);
+    pm_tensor *embed = pm_vk_rig_weight(r, W_EMBEDDING, "self-test.embedding", PM_TYPE_F16, K, 32, 0, PM_USE_EMBEDDING);
+    pm_tensor *angles = pm_vk_rig_weight(r, W_ANGLES, "self-test.angles", PM_TYPE_F32, 2, HEAD_DIM / 2,
                                     PM_ROPE_FINE + 1, PM_USE_PLAIN); /* any numbers will do */
     pm_tensor *ids = pm_graph_input(g, PM_INPUT_TOKENS, PM_TYPE_I32, 1, ids_dims, PM_ROWS_TOKENS, "ids");
     pm_tensor *positions =
@@ -111,7 +98,7 @@ static void build_layer(rig *r)
     pm_graph_output(g, pm_argmax(g, last));
 }
 
-static pm_status rig_finish(rig *r, bool by_node, pm_error *err)
+static pm_status rig_finish(pm_vk_rig *r, bool by_node, pm_error *err)
 {
     PM_TRY(pm_graph_status(r->graph, err));
     const pm_backend *b = &pm_backend_vulkan;
@@ -125,20 +112,25 @@ static pm_status rig_finish(rig *r, bool by_node, pm_error *err)
     return b->program_create(&r->device->base, r->graph, r->stored, r->states, &options, &r->program, err);
 }
 
-static void rig_free(rig *r)
+void pm_vk_rig_free_data(pm_vk_rig *r)
+{
+    for (int i = 0; i < PM_VK_RIG_WEIGHTS; i++)
+        free(r->data[i]);
+}
+
+static void rig_free(pm_vk_rig *r)
 {
     const pm_backend *b = &pm_backend_vulkan;
     b->program_destroy(&r->device->base, r->program);
     b->states_destroy(&r->device->base, r->states);
     b->weights_destroy(&r->device->base, r->stored);
     pm_graph_destroy(r->graph);
-    for (int i = 0; i < N_WEIGHTS; i++)
-        free(r->data[i]);
+    pm_vk_rig_free_data(r);
 }
 
 /* ---- right results ------------------------------------------------------------------------------------- */
 
-static pm_status fetch(rig *r, const pm_tensor *tensor, void **out, pm_error *err)
+static pm_status fetch(pm_vk_rig *r, const pm_tensor *tensor, void **out, pm_error *err)
 {
     *out = NULL;
     if (!tensor)
@@ -155,18 +147,6 @@ static pm_status fetch(rig *r, const pm_tensor *tensor, void **out, pm_error *er
     return pm_backend_vulkan.tensor_read(&r->device->base, r->program, tensor, 0, *out, size, err);
 }
 
-static double value_at(pm_type type, const void *data, size_t i)
-{
-    switch (type) {
-    case PM_TYPE_F16:
-        return (double)pm_f16_to_f32(((const uint16_t *)data)[i]);
-    case PM_TYPE_I32:
-        return (double)((const int32_t *)data)[i];
-    default:
-        return (double)((const float *)data)[i];
-    }
-}
-
 /* Mean squared error over mean square. Where weights are quantised the device may quantise the activations to 8
  * bits, whose error is about 1e-5; half a percent of amplitude is far above that and far below what a broken
  * kernel gives. */
@@ -175,7 +155,7 @@ static pm_status compare(const pm_node *node, const void *got, const void *expec
     double error = 0, power = 1e-30;
     size_t n = (size_t)pm_tensor_elems(node->out);
     for (size_t i = 0; i < n; i++) {
-        double a = value_at(node->out->type, got, i), b = value_at(node->out->type, expected, i);
+        double a = pm_element(node->out->type, got, (int64_t)i), b = pm_element(node->out->type, expected, (int64_t)i);
         error += (a - b) * (a - b);
         power += b * b;
     }
@@ -189,7 +169,7 @@ static pm_status compare(const pm_node *node, const void *got, const void *expec
         pm_op_name(node->op), node->out->name, error / power);
 }
 
-static pm_status check_node(rig *r, const pm_node *node, const pm_run_params *params, pm_error *err)
+static pm_status check_node(pm_vk_rig *r, const pm_node *node, const pm_run_params *params, pm_error *err)
 {
     void *in[PM_MAX_INPUTS] = {0}, *got = NULL, *expected = NULL;
     pm_op_call call = {.node = node, .params = params, .n_parts = 1};
@@ -219,7 +199,7 @@ static pm_status check_node(rig *r, const pm_node *node, const pm_run_params *pa
     return status;
 }
 
-static pm_status check_layer(rig *r, pm_error *err)
+static pm_status check_layer(pm_vk_rig *r, pm_error *err)
 {
     static const int32_t ids[ROWS] = {3, 31, 0, 17, 8}, positions[ROWS] = {0, 1, 2, 3, 4};
     PM_TRY(rig_finish(r, true, err));
@@ -238,7 +218,7 @@ static pm_status check_layer(rig *r, pm_error *err)
 /* ---- speed --------------------------------------------------------------------------------------------- */
 
 /* The best time of a few runs with n_tokens rows, after one that does not count: some drivers compile then. */
-static pm_status best_time(rig *r, int n_tokens, double *seconds, pm_error *err)
+static pm_status best_time(pm_vk_rig *r, int n_tokens, double *seconds, pm_error *err)
 {
     pm_run_params params = {.n_tokens = n_tokens};
     double all = 0;
@@ -257,10 +237,10 @@ static pm_status best_time(rig *r, int n_tokens, double *seconds, pm_error *err)
 
 static pm_status time_shape(pm_vk_device *device, int rows, double *seconds, pm_error *err)
 {
-    rig r = {.device = device};
+    pm_vk_rig r = {.device = device};
     PM_TRY(pm_graph_create(&r.graph, err));
     const int64_t dims[2] = {SPEED_K, rows};
-    pm_tensor *w = make_weight(&r, 0, "self-test.speed", PM_TYPE_F32, SPEED_K, SPEED_N, 0, PM_USE_MATMUL);
+    pm_tensor *w = pm_vk_rig_weight(&r, 0, "self-test.speed", PM_TYPE_F32, SPEED_K, SPEED_N, 0, PM_USE_MATMUL);
     pm_tensor *x = pm_graph_input(r.graph, PM_INPUT_TEST, PM_TYPE_F32, 2, dims, PM_ROWS_TOKENS, "x");
     pm_graph_output(r.graph, pm_matmul(r.graph, w, x, NULL, NULL));
     pm_status status = rig_finish(&r, false, err);
@@ -295,11 +275,13 @@ typedef struct kept_result {
 
 static pm_status test(pm_vk_device *device, pm_error *err)
 {
-    rig r = {.device = device};
+    pm_vk_rig r = {.device = device};
     PM_TRY(pm_graph_create(&r.graph, err));
     build_layer(&r);
     pm_status status = check_layer(&r, err);
     rig_free(&r);
+    if (status == PM_OK)
+        status = pm_vk_self_test_layers(device, err);
     if (status == PM_OK)
         status = measure(device, err);
     return status == PM_OK ? PM_OK
