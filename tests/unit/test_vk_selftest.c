@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "backends/vulkan/vk_runtime.h"
+#include "backends/vulkan/vk_selftest.h"
 #include "ops/ops.h"
 
 static bool bent, bent_layer;
@@ -138,11 +138,31 @@ static void wrong_devices_are_reported(void **state)
     bent_layer = false;
 }
 
+/* Weights of nodes that could be done together may lie in different blocks of memory; here in blocks of many sizes. */
+static void layers_are_right_in_blocks_of_any_size(void **state)
+{
+    (void)state;
+    size_t n = n_devices();
+    for (size_t d = 0; d < n; d++) {
+        pm_device_options options = {.no_cache = true, .no_self_test = true};
+        pm_device *device = NULL;
+        pm_error err = {0};
+        check(pm_backend_vulkan.open(&options, d, &device, &err), &err);
+        pm_vk_device *vk = pm_vk_device_of(device);
+        for (uint64_t most = 80 << 10; most <= 400 << 10; most += 20 << 10) {
+            vk->caps.limits.max_allocation = most;
+            check(pm_vk_self_test_layers(vk, &err), &err);
+        }
+        pm_backend_vulkan.close(device);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(right_devices_pass_once),
         cmocka_unit_test(wrong_devices_are_reported),
+        cmocka_unit_test(layers_are_right_in_blocks_of_any_size),
     };
     if (!n_devices())
         print_message("skip: this machine has no Vulkan device\n");

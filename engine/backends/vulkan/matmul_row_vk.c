@@ -25,34 +25,44 @@ static bool takes(pm_vk_lowering *l, const pm_node *node)
         2.0 * (double)pm_tensor_elems(weight) > pm_vk_work_limit(l))
         return false;
     const pm_vk_weight_layout *layout = pm_vk_tensor_layout(l, weight);
-    pm_vk_chunk chunk = pm_vk_get_chunk(l, weight, 0);
-    uint64_t begins[PM_VK_MAX_PLANES];
-    pm_vk_slice span = pm_vk_slice_span(l, chunk.plane, layout ? (int)layout->n_planes : 0, begins);
-    return layout && layout->format == PM_VK_WEIGHT_UNITS && pm_vk_viewable(caps, span.size, PM_VK_VIEW_U32X2) &&
+    return layout && layout->format == PM_VK_WEIGHT_UNITS &&
            pm_vk_viewable(caps, pm_tensor_bytes(x), PM_VK_VIEW_F32X4);
+}
+
+enum { MOST_PLANES = PM_VK_ROW_PARTS * PM_VK_MAX_PLANES };
+
+/* One slice over all planes of the weights of n products, and where in it each plane begins; empty where they do not
+ * lie in one buffer. */
+static pm_vk_slice span_of_weights(pm_vk_lowering *l, const pm_node *const *matmul, int n,
+                                   uint64_t begins[MOST_PLANES])
+{
+    pm_vk_slice planes[MOST_PLANES];
+    int n_planes = (int)pm_vk_tensor_layout(l, matmul[0]->in[WEIGHT])->n_planes;
+    for (int i = 0; i < n; i++) {
+        pm_vk_chunk chunk = pm_vk_get_chunk(l, matmul[i]->in[WEIGHT], 0);
+        for (int p = 0; p < n_planes; p++)
+            planes[i * n_planes + p] = chunk.plane[p];
+    }
+    return pm_vk_slice_span(l, planes, n * n_planes, begins);
 }
 
 bool pm_vk_matmul_row_joins(pm_vk_lowering *l, const pm_node *const *matmul, int n)
 {
+    uint64_t begins[MOST_PLANES];
     for (int i = 0; i < n; i++)
         if (!takes(l, matmul[i]))
             return false;
-    return true;
+    pm_vk_slice span = span_of_weights(l, matmul, n, begins);
+    return span.size > 0 && pm_vk_viewable(pm_vk_lowering_caps(l), span.size, PM_VK_VIEW_U32X2);
 }
 
-/* One slice over all planes of all weights, and where in it each plane begins, in texels of its view. */
-static pm_vk_slice span_of_weights(pm_vk_lowering *l, const pm_vk_row_group *group,
-                                   const pm_vk_weight_layout *layout, struct pm_matmul_row_push *push)
+/* The weights of a group, and in push where each plane begins, in texels of its view. */
+static pm_vk_slice place_weights(pm_vk_lowering *l, const pm_vk_row_group *group,
+                                 const pm_vk_weight_layout *layout, struct pm_matmul_row_push *push)
 {
-    pm_vk_slice planes[PM_VK_ROW_PARTS * PM_VK_MAX_PLANES];
-    uint64_t begins[PM_VK_ROW_PARTS * PM_VK_MAX_PLANES];
+    uint64_t begins[MOST_PLANES];
+    pm_vk_slice span = span_of_weights(l, group->matmul, group->n, begins);
     int n_planes = (int)layout->n_planes;
-    for (int i = 0; i < group->n; i++) {
-        pm_vk_chunk chunk = pm_vk_get_chunk(l, group->matmul[i]->in[WEIGHT], 0);
-        for (int p = 0; p < n_planes; p++)
-            planes[i * n_planes + p] = chunk.plane[p];
-    }
-    pm_vk_slice span = pm_vk_slice_span(l, planes, group->n * n_planes, begins);
     for (int i = 0; i < group->n; i++) {
         uint32_t *const to[PM_VK_MAX_PLANES] = {&push->quants[i], &push->scales[i], &push->super[i]};
         for (int p = 0; p < n_planes; p++)
@@ -99,7 +109,7 @@ pm_status pm_vk_lower_matmul_row(pm_vk_lowering *l, const pm_vk_row_group *group
         .eps = norm ? PM_ARGS(norm, pm_rms_norm_args)->eps : 0,
     };
     PM_VK_PUSH_ROWS(&push, first->in[X]);
-    pm_vk_slice span = span_of_weights(l, group, layout, &push);
+    pm_vk_slice span = place_weights(l, group, layout, &push);
     uint32_t local = caps->limits.subgroup_size, ask;
     pm_vk_subgroup_known(caps, &ask);
     pm_vk_dispatch d = {
