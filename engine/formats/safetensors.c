@@ -407,8 +407,6 @@ static pm_status check_cover(header_reader *r)
 {
     pm_safetensors *file = r->file;
     uint64_t end = file->header_end;
-    if (file->n > 0)
-        qsort(file->tensors, file->n, sizeof *file->tensors, by_place);
     for (size_t i = 0; i < file->n; i++) {
         const pm_safetensor *t = &file->tensors[i];
         r->name = t->name;
@@ -462,8 +460,10 @@ static pm_status read_file(pm_safetensors *file, pm_error *err)
                        file->path, (unsigned long long)length, file->size);
     file->header_end = LENGTH_BYTES + (size_t)length;
     PM_TRY(read_header(&r));
-    PM_TRY(check_cover(&r));
-    return index_names(&r);
+    if (file->n > 0)
+        qsort(file->tensors, file->n, sizeof *file->tensors, by_place);
+    PM_TRY(index_names(&r)); /* first: two tensors of one name have data that overlap as well */
+    return check_cover(&r);
 }
 
 /* Takes over `map`, which may be empty. */

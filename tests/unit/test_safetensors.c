@@ -80,6 +80,7 @@ static const struct bad_case {
     {"{\"a\":" T("F32", "1", "0,4") ",}", 4, PM_ERR_FORMAT, "'\"' is missing"},
     {"{\"a\":" T("F32", "1", "0,4") ",\"a\":" T("F32", "1", "4,8") "}", 8, PM_ERR_FORMAT, "two tensors have this name"},
     {"{\"a\":" T("F32", "1", "0,4") ",\"\\u0061\":" T("F32", "1", "4,8") "}", 8, PM_ERR_FORMAT, "two tensors"},
+    {"{\"a\":" T("F32", "1", "0,4") ",\"a\":" T("F32", "1", "0,4") "}", 4, PM_ERR_FORMAT, "two tensors have this name"},
     {"{\"a\":" T("F32", "1", "0,4") ",\"b\":" T("F32", "1", "2,6") "}", 6, PM_ERR_FORMAT, "overlap"},
     {"{\"a\":" T("F32", "1", "0,4") ",\"b\":" T("F32", "1", "0,4") "}", 4, PM_ERR_FORMAT, "overlap"},
     {"{\"a\":" T("F32", "1", "0,4") ",\"b\":" T("F32", "1", "8,12") "}", 12, PM_ERR_FORMAT, "4 bytes before its data"},
