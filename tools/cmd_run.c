@@ -91,11 +91,25 @@ static bool is_translator(const cli_engine *engine)
     return pm_model_get_info(engine->model)->shape == PM_SHAPE_ENCODER_DECODER;
 }
 
+static int answer_source(cli_engine *engine, const cli_answer_options *options, const pm_tokens *source,
+                         cli_answer *answer)
+{
+    int32_t start = pm_model_get_info(engine->model)->start_token;
+    pm_error err = {0};
+    uint64_t begin = cli_now_ns();
+    if (pm_session_set_source(engine->session, source->ids, source->n, NULL, &err) != PM_OK)
+        return cli_report("run", &err);
+    uint64_t encoded = cli_now_ns();
+    int status = cli_make_answer(engine, options, &start, 1, answer);
+    answer->n_prompt = source->n;
+    answer->prompt_ns += encoded - begin;
+    return status;
+}
+
 /* The text goes on, or, of an encoder-decoder model, it is the source and the answer its target. */
 static int continue_text(cli_engine *engine, const cli_answer_options *options, const cli_text *prompt,
                          cli_answer *answer)
 {
-    int32_t start = pm_model_get_info(engine->model)->start_token;
     pm_error err = {0};
     pm_tokens tokens = {0};
     int status;
@@ -106,10 +120,8 @@ static int continue_text(cli_engine *engine, const cli_answer_options *options, 
         status = cli_error("run", "the prompt is empty, and this model does not start texts with a token of its own");
     else if (!is_translator(engine))
         status = cli_make_answer(engine, options, tokens.ids, tokens.n, answer);
-    else if (pm_session_set_source(engine->session, tokens.ids, tokens.n, NULL, &err) != PM_OK)
-        status = cli_report("run", &err);
     else
-        status = cli_make_answer(engine, options, &start, 1, answer);
+        status = answer_source(engine, options, &tokens, answer);
     pm_tokens_free(&tokens);
     return status;
 }
@@ -134,7 +146,8 @@ static int answer_once(cli_engine *engine, cli_conversation *conversation, const
                      : cli_conversation_ask(conversation, engine, options, prompt->data, prompt->size, &answer);
     /* A continuation is written to the byte, so that scripts can join it to its prompt. */
     int ends_line = answer.text.size && answer.text.data[answer.text.size - 1] == '\n';
-    if (answer.end != CLI_END_OUTPUT && (cli_is_terminal(stdout) ? !ends_line : !raw && status == CLI_OK))
+    int is_whole = !raw || is_translator(engine);
+    if (answer.end != CLI_END_OUTPUT && (cli_is_terminal(stdout) ? !ends_line : is_whole && status == CLI_OK))
         putchar('\n');
     fflush(stdout);
     if (status == CLI_OK && answer.end != CLI_END_OUTPUT)

@@ -125,7 +125,7 @@ static int translate_lines(cli_engine *engine, const translate_options *options,
     cli_progress_clear(&engine->progress);
     if (status != PM_OK) {
         json_decref(all);
-        if (lines->n > 1)
+        if (lines->n > 1 && !cli_interrupted())
             return cli_error("translate", "text %zu of %zu: %s", n_done, lines->n, err.message);
         return cli_report("translate", &err);
     }

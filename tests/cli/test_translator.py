@@ -1,5 +1,6 @@
 """The translator of tests/data/translator: a T5 with a tokenizer, which translates sentences that it was not taught."""
 import random
+import signal
 import sys
 import unittest
 from pathlib import Path
@@ -34,6 +35,17 @@ class Translator(CliCase):
             sources, targets = [p[way] for p in pairs], [p[1 - way] for p in pairs]
             for options in ((), ("--beams", 1)):
                 self.assertEqual(self.translate(sources, way, *options), targets)
+
+    def test_run_knows_the_shape(self):
+        result = self.pumice("run", "--model", TRANSLATOR, PREFIXES[0] + "They love five white cats.")
+        self.assertEqual(result.stdout.decode(), "Sie lieben fünf weiße Katzen.\n")
+        self.assertRegex(result.stderr, rb"^prompt 22 tokens")
+
+    def test_interrupted(self):
+        process = self.start("translate", "--model", TRANSLATOR, "--device", "reference", "--file", TESTS / "data" / "udhr.txt")
+        process.stdout.readline()  # it is under way
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.communicate(timeout=60)[1].splitlines()[-1], b"pumice translate: interrupted")
 
     def test_converted_and_quantised(self):
         pairs, path = new_pairs(40), self.folder / "translator.gguf"
