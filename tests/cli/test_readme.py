@@ -31,7 +31,8 @@ class Readme(CliCase):
     def test_run(self):
         run = commands()[0]
         self.assertGreater(len(self.output(run).split()), 2)  # chosen at random
-        self.assertIn("Paris", self.output([*run, "--temp", "0", "--max-tokens", "40"]))
+        exactly = ["--device", "reference", "--temp", "0", "--max-tokens", "40"]
+        self.assertEqual(self.output([*run, *exactly]), "The capital of France is Paris.\n")
 
     def test_embed(self):
         embed = commands()[1]
