@@ -11,7 +11,19 @@
 #include <sys/mman.h>
 
 #define HUGE_PAGE ((size_t)1 << 21)
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_ADDRESS_SANITIZER
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define HAS_ADDRESS_SANITIZER
+#endif
+#ifdef HAS_ADDRESS_SANITIZER
+#define WORTH_ONE SIZE_MAX /* never, so that it sees what reads beyond a table */
+#else
 #define WORTH_ONE (HUGE_PAGE / 8) /* bytes: to clear a whole one takes as long as 64 page faults */
+#endif
 
 enum { LEAST = 1024 }; /* elements of a table that grows */
 
