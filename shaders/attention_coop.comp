@@ -15,6 +15,7 @@
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #include "common/rows.glsl"
 #include "attention.push.h"
+#include "common/half.glsl"
 #include "common/kv_cache.glsl"
 
 layout(constant_id = 3) const uint PM_SPANS = 0; // positions are triples
@@ -54,18 +55,13 @@ shared uvec2 ranges[SUBGROUPS];
 PM_CACHE_LOADER(load_key, keys)
 PM_CACHE_LOADER(load_value, values)
 
-uvec4 packed(vec4 low, vec4 high)
-{
-    return uvec4(packHalf2x16(low.xy), packHalf2x16(low.zw), packHalf2x16(high.xy), packHalf2x16(high.zw));
-}
-
 #ifdef CACHE_F16
 #define as_halves(raw) raw
 #else
 uvec4 as_halves(pm_raw raw)
 {
     pm_eight eight = pm_decoded(raw);
-    return packed(eight.low, eight.high);
+    return pm_eight_halves(eight.low, eight.high);
 }
 #endif
 
@@ -138,7 +134,7 @@ void main()
             low = q[at / 4 + 2 * octet] * push.scale;
             high = q[at / 4 + 2 * octet + 1] * push.scale;
         }
-        tile[item / OCTETS * ROW + octet] = packed(low, high);
+        tile[item / OCTETS * ROW + octet] = pm_eight_halves(low, high);
     }
     barrier();
     MATRIX(float16_t, gl_MatrixUseA) qs[PM_HEAD / 16];
@@ -199,8 +195,8 @@ void main()
             }
             [[unroll]] for (uint i = 0; i < 2; i++)
                 shares[own_shares + own_row * SHARE_ROW + 2 * half_row + i] =
-                    uvec4(packHalf2x16(vec2(s[8 * i], s[8 * i + 1])), packHalf2x16(vec2(s[8 * i + 2], s[8 * i + 3])),
-                          packHalf2x16(vec2(s[8 * i + 4], s[8 * i + 5])), packHalf2x16(vec2(s[8 * i + 6], s[8 * i + 7])));
+                    pm_eight_halves(vec4(s[8 * i], s[8 * i + 1], s[8 * i + 2], s[8 * i + 3]),
+                                    vec4(s[8 * i + 4], s[8 * i + 5], s[8 * i + 6], s[8 * i + 7]));
             [[unroll]] for (uint i = 0; i < 8; i++)
                 keeps[own_keeps + 16 * own_row + 8 * half_row + i] = keep;
             subgroupMemoryBarrierShared();

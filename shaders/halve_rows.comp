@@ -7,6 +7,7 @@
 #include "common/rows.glsl"
 #define PM_SUBGROUP
 #include "common/reduce.glsl"
+#include "common/half.glsl"
 #include "halve_rows.push.h"
 
 layout(constant_id = 2) const uint PM_X_ALIGNED = 1; // rows begin at a vec4 and end with one
@@ -47,7 +48,7 @@ void main()
     uint row = t * (4 * push.n_blocks + 2);
     for (uint i = gl_LocalInvocationID.x; i < 4 * push.n_blocks; i += gl_WorkGroupSize.x) {
         vec4 a = scale * load(t, 8 * i), b = scale * load(t, 8 * i + 4);
-        halves[row + i] = uvec4(packHalf2x16(a.xy), packHalf2x16(a.zw), packHalf2x16(b.xy), packHalf2x16(b.zw));
+        halves[row + i] = pm_eight_halves(a, b);
     }
     if (gl_LocalInvocationID.x < 2)
         halves[row + 4 * push.n_blocks + gl_LocalInvocationID.x] = uvec4(floatBitsToUint(undo), 0, 0, 0);

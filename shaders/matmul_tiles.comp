@@ -19,6 +19,7 @@
 #define PM_X_FLOAT
 #define PM_TIMES_SUBGROUP
 #endif
+#include "common/half.glsl"
 #include "common/matmul.glsl"
 #include "common/weight_items.glsl"
 
@@ -39,7 +40,7 @@ shared uvec4 w_tile[BUFFERS * PM_TILE_N * ROW];
 const uint SUBGROUPS = (PM_TILE_T / PM_SUB_T) * (PM_TILE_N / PM_SUB_N), STAGE = PM_N + 4;
 shared float stage[SUBGROUPS * PM_M * STAGE];
 #define PUT_EIGHT(tile, row, eight, a, b)                                                                          \
-    tile[(row) * ROW + (eight)] = uvec4(packHalf2x16(a.xy), packHalf2x16(a.zw), packHalf2x16(b.xy), packHalf2x16(b.zw));
+    tile[(row) * ROW + (eight)] = pm_eight_halves(a, b);
 #else
 const uint ROW = 9, BUFFERS = 1;
 shared vec4 x_tile[PM_TILE_T * ROW];

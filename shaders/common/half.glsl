@@ -19,4 +19,10 @@ uint pm_half_bits(float value)
     return sign | h;
 }
 
+// Eight floats as halves, rounded as the device does it, where the exact direction does not matter.
+uvec4 pm_eight_halves(vec4 a, vec4 b)
+{
+    return uvec4(packHalf2x16(a.xy), packHalf2x16(a.zw), packHalf2x16(b.xy), packHalf2x16(b.zw));
+}
+
 #endif
