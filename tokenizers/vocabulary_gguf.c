@@ -303,7 +303,8 @@ static pm_status read_all_merges(const gguf_reading *r, merge_halves *h)
             return h->status[half];
         }
     size_t n_first = h->readers[0].n_done, n_second = h->readers[1].n_done;
-    memmove(r->out->merges + n_first, r->out->merges + h->middle, n_second * sizeof *r->out->merges);
+    if (n_second > 0) /* otherwise there may be no memory at all */
+        memmove(r->out->merges + n_first, r->out->merges + h->middle, n_second * sizeof *r->out->merges);
     r->out->spec.n_merges = n_first + n_second;
     return PM_OK;
 }

@@ -30,6 +30,22 @@ static void check_refused(gguf_builder *b, pm_status expected, const char *part)
     assert_null(tokenizer);
 }
 
+/* An empty list is no missing one: bytes then stay as they are. (No memory is there for the merges.) */
+static void test_empty_merges(void **state)
+{
+    (void)state;
+    tokenizer_fixture f;
+    fixture_init(&f);
+    f.n_merges = 0;
+    gguf_builder *b = fixture_builder(&f);
+    gguf_builder_add_str_array(b, "tokenizer.ggml.merges", f.tokens, 0);
+    pm_tokenizer *t = NULL;
+    pm_error err;
+    assert_int_equal(fixture_open_builder(b, NULL, &t, &err), PM_OK);
+    assert_int_equal(pm_tokenizer_n_tokens(t), FIXTURE_TOKENS);
+    pm_tokenizer_close(t);
+}
+
 static void test_what_is_read(void **state)
 {
     (void)state;
@@ -279,6 +295,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_read),
+        cmocka_unit_test(test_empty_merges),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_spoiled_files),
         cmocka_unit_test(test_wrong_types_of_keys),
