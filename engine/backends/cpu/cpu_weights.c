@@ -1,7 +1,11 @@
 /* The weights of a model on the cpu backend: panels for matrix products, the file's own bytes for the rest.
  *
- * A weight that is only looked up or added stays where the file is mapped; plain F32 weights that the file holds
- * at an odd address are copied. All panels share one allocation on large pages, packed by all threads.
+ * A weight that is only looked up or added stays where the file is mapped; small ones in F32, and those that the
+ * file holds at an odd address, are copied. All panels share one allocation on large pages, packed by all threads.
+ *
+ * What has been packed is let go of in the file's mapping, or memory would hold it twice. The system may map 2 MiB
+ * at a touch, neighbours that had been let go of among them: so they are let go of again, and the norms between
+ * them, read in every pass, are not read there.
  */
 #include "backends/cpu/cpu_backend.h"
 
@@ -12,7 +16,7 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 
-enum { LARGE_PAGE = 2 << 20, ALIGN = 64 };
+enum { LARGE_PAGE = 2 << 20, ALIGN = 64, SMALL = 64 << 10 };
 
 void pm_cpu_weights_destroy(pm_device *device, pm_weights *weights)
 {
@@ -32,7 +36,8 @@ static size_t align_up(size_t size)
 
 static bool must_be_copied(const pm_weight *weight)
 {
-    return (weight->uses & PM_USE_PLAIN) && (uintptr_t)weight->data % _Alignof(float) != 0;
+    bool small = weight->is_mapped && weight->n_bytes <= SMALL;
+    return (weight->uses & PM_USE_PLAIN) && (small || (uintptr_t)weight->data % _Alignof(float) != 0);
 }
 
 /* Describes all weights and adds up what they take. */
@@ -105,6 +110,26 @@ static void pack_panels(void *user, int thread, int n_threads)
     }
 }
 
+/* Embeddings that are the output matrix, too: the rows that are looked up come back by themselves. */
+static bool is_dropped(const pm_weight *weight, const pm_cpu_weight *own)
+{
+    return weight->is_mapped && (own->panels.n_panels > 0 || must_be_copied(weight));
+}
+
+/* Lets go of weight i in the file's mapping and once more of those before it that a touch of it may have mapped.
+ */
+static void drop_mapped(const pm_weights *made, const pm_weight *weights, size_t i)
+{
+    uintptr_t at = (uintptr_t)weights[i].data;
+    for (size_t j = i + 1; j-- > 0;) {
+        uintptr_t end = (uintptr_t)weights[j].data + weights[j].n_bytes;
+        if (j != i && (end > at || at - end > LARGE_PAGE))
+            return;
+        if (is_dropped(&weights[j], &made->list[j]))
+            pm_mapped_drop(weights[j].data, weights[j].n_bytes);
+    }
+}
+
 static pm_status fill(pm_cpu_device *device, pm_weights *made, const pm_weight *weights, pm_progress_fn progress,
                       void *user, pm_error *err)
 {
@@ -126,8 +151,7 @@ static pm_status fill(pm_cpu_device *device, pm_weights *made, const pm_weight *
             panel_at += align_up(pm_cpu_panels_bytes(&own->panels));
             pack_work work = {.panels = &own->panels, .rows = own->host};
             pm_threads_run(device->threads, pack_panels, &work);
-            if (weights[i].is_mapped && weights[i].uses == PM_USE_MATMUL) /* or memory would hold them twice */
-                pm_mapped_drop(own->host, own->n_bytes);
+            drop_mapped(made, weights, i);
         }
         done += weights[i].n_bytes;
     }
