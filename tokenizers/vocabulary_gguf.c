@@ -16,7 +16,7 @@
 #include "vocabulary_merges.h"
 
 enum { MAX_TOKENS = 1 << 26, MAX_MERGES = 1 << 28 }; /* of the arrays */
-enum { WORTH_A_THREAD = 1 << 14 };                   /* merges */
+enum { WORTH_A_THREAD = 1 << 14 };                   /* tokens, merges */
 
 pm_status gguf_fail_key(const gguf_reading *r, pm_status status, const char *key, const char *what)
 {
@@ -80,6 +80,29 @@ static void next_string(pm_str *text)
     uint64_t size = (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
                     (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 | (uint64_t)at[7] << 56;
     *text = (pm_str){(const char *)at + 8, (size_t)size};
+}
+
+/* The threads that do the two halves of n things: two, or one where that is not worth while. */
+static pm_status start_threads(gguf_reading *r, size_t n, pm_threads **out)
+{
+    int n_threads = n > WORTH_A_THREAD && pm_threads_cores() > 1 ? 2 : 1;
+    if (r->threads && pm_threads_count(r->threads) < n_threads) {
+        pm_threads_destroy(r->threads);
+        r->threads = NULL;
+    }
+    if (!r->threads)
+        PM_TRY(pm_threads_create(n_threads, &r->threads, r->err));
+    *out = r->threads;
+    return PM_OK;
+}
+
+/* What went wrong first, where something did. */
+static pm_status join_halves(const gguf_reading *r, const pm_status status[2], const pm_error errors[2])
+{
+    int half = status[0] != PM_OK ? 0 : 1;
+    if (status[half] != PM_OK && r->err)
+        *r->err = errors[half];
+    return status[half];
 }
 
 /* ---- Tokens ---- */
@@ -194,6 +217,55 @@ static size_t file_bytes_from(const gguf_reading *r, const pm_gguf_entry *tokens
     return size > head ? (size_t)(size - head) : 0;
 }
 
+/* The tokens in two halves, one a thread; the second has memory of its own until it is done. */
+typedef struct token_halves {
+    const gguf_reading *r;
+    const pm_gguf_entry *tokens, *types, *scores;
+    pm_vocabulary second;
+    pm_status status[2];
+    pm_error errors[2];
+} token_halves;
+
+static pm_status read_tokens_half(token_halves *h, int half)
+{
+    gguf_reading r = *h->r;
+    size_t begin = half ? r.n / 2 : 0, end = half ? r.n : r.n / 2;
+    pm_str text = {0};
+    r.err = &h->errors[half];
+    if (half)
+        r.out = &h->second;
+    if (begin < end)
+        PM_TRY(pm_gguf_elem_str(r.file, h->tokens, begin, &text, r.err));
+    for (size_t i = begin; i < end; i++) {
+        PM_TRY(read_token(&r, text, h->types, h->scores, i));
+        if (i + 1 < end)
+            next_string(&text);
+    }
+    return PM_OK;
+}
+
+static void read_tokens_halves(void *user, int thread, int n_threads)
+{
+    token_halves *h = user;
+    for (int half = thread; half < 2; half += n_threads)
+        h->status[half] = read_tokens_half(h, half);
+}
+
+static pm_status read_all_tokens(gguf_reading *r, token_halves *h)
+{
+    pm_threads *threads;
+    if (r->kind == GGUF_BYTE_LEVEL && !pm_vocabulary_spell(r->out, r->n - 1, "", 0)) /* room for all spellings */
+        return pm_fail_memory(r->err, r->n * sizeof *r->out->hashes, "the tokens");
+    PM_TRY(start_threads(r, r->n, &threads));
+    h->second = *r->out;
+    h->second.arena = (pm_arena){0};
+    h->second.bytes = NULL;
+    h->second.n_bytes_left = 0;
+    pm_threads_run(threads, read_tokens_halves, h);
+    pm_arena_take(&r->out->arena, &h->second.arena);
+    return join_halves(r, h->status, h->errors);
+}
+
 static pm_status read_tokens(gguf_reading *r)
 {
     const pm_gguf_entry *tokens, *types, *scores;
@@ -211,12 +283,8 @@ static pm_status read_tokens(gguf_reading *r)
     pm_str text;
     PM_TRY(pm_gguf_elem_str(r->file, tokens, 0, &text, r->err));
     pm_vocabulary_set_file(r->out, text.data, file_bytes_from(r, tokens)); /* from here to the end of the file */
-    for (size_t i = 0; i < r->n; i++) {
-        PM_TRY(read_token(r, text, types, scores, i));
-        if (i + 1 < r->n)
-            next_string(&text);
-    }
-    return PM_OK;
+    token_halves halves = {.r = r, .tokens = tokens, .types = types, .scores = scores};
+    return read_all_tokens(r, &halves);
 }
 
 /* ---- Merges ---- */
@@ -287,21 +355,14 @@ static void read_halves(void *user, int thread, int n_threads)
 }
 
 /* The merges into out->merges, which has room for them. */
-static pm_status read_all_merges(const gguf_reading *r, merge_halves *h)
+static pm_status read_all_merges(gguf_reading *r, merge_halves *h)
 {
-    pm_threads *threads = NULL;
-    int n_threads = h->merges->count > WORTH_A_THREAD && pm_threads_cores() > 1 ? 2 : 1;
+    pm_threads *threads;
+    PM_TRY(start_threads(r, (size_t)h->merges->count, &threads));
     PM_TRY(pm_merge_reader_start(&h->readers[0], r->out, r->err));
     pm_merge_reader_share(&h->readers[0], h->middle, &h->readers[1]);
-    PM_TRY(pm_threads_create(n_threads, &threads, r->err));
     pm_threads_run(threads, read_halves, h);
-    pm_threads_destroy(threads);
-    for (int half = 0; half < 2; half++)
-        if (h->status[half] != PM_OK) {
-            if (r->err)
-                *r->err = h->errors[half];
-            return h->status[half];
-        }
+    PM_TRY(join_halves(r, h->status, h->errors));
     size_t n_first = h->readers[0].n_done, n_second = h->readers[1].n_done;
     if (n_second > 0) /* otherwise there may be no memory at all */
         memmove(r->out->merges + n_first, r->out->merges + h->middle, n_second * sizeof *r->out->merges);
@@ -310,7 +371,7 @@ static pm_status read_all_merges(const gguf_reading *r, merge_halves *h)
 }
 
 /* Merges may name and make user-defined tokens too. */
-static pm_status read_merges(const gguf_reading *r)
+static pm_status read_merges(gguf_reading *r)
 {
     const pm_gguf_entry *merges;
     PM_TRY(find_array(r, KEY("merges"), is_string, MAX_MERGES, &merges));
@@ -501,19 +562,26 @@ static pm_status read_json(gguf_reading *r)
     return read_chat_template(r);
 }
 
+static pm_status read_keys(gguf_reading *r)
+{
+    PM_TRY(read_model(r));
+    PM_TRY(read_tokens(r));
+    PM_TRY(read_special_ids(r));
+    if (r->out->spec.alphabet == PM_ALPHABET_BYTES)
+        PM_TRY(read_merges(r));
+    PM_TRY(read_settings(r));
+    PM_TRY(read_chat_template(r));
+    PM_TRY(gguf_write_pipeline(r));
+    return pm_vocabulary_finish(r->out, r->err);
+}
+
 pm_status pm_vocabulary_read_gguf(const pm_gguf *file, pm_vocabulary *out, pm_error *err)
 {
     gguf_reading r = {.file = file, .out = out, .err = err};
     PM_TRY(pm_vocabulary_start(out, pm_gguf_path(file), err));
     if (pm_gguf_find(file, GGUF_JSON_KEY))
         return read_json(&r);
-    PM_TRY(read_model(&r));
-    PM_TRY(read_tokens(&r));
-    PM_TRY(read_special_ids(&r));
-    if (out->spec.alphabet == PM_ALPHABET_BYTES)
-        PM_TRY(read_merges(&r));
-    PM_TRY(read_settings(&r));
-    PM_TRY(read_chat_template(&r));
-    PM_TRY(gguf_write_pipeline(&r));
-    return pm_vocabulary_finish(out, err);
+    pm_status status = read_keys(&r);
+    pm_threads_destroy(r.threads);
+    return status;
 }

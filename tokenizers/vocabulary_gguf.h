@@ -3,6 +3,7 @@
 #ifndef PUMICE_VOCABULARY_GGUF_H
 #define PUMICE_VOCABULARY_GGUF_H
 
+#include "base/threads.h"
 #include "gguf_pre_tokenizers.h"
 #include "vocabulary.h"
 
@@ -28,6 +29,7 @@ typedef struct gguf_reading {
     gguf_kind kind;
     const pm_gguf_pre_tokenizer *pre_tokenizer; /* of byte-level vocabularies */
     int adds_space_prefix;                      /* each stretch of text starts with a space */
+    pm_threads *threads;                        /* for halves of long arrays; NULL until there is one */
 } gguf_reading;
 
 pm_status gguf_fail_key(const gguf_reading *r, pm_status status, const char *key, const char *what);

@@ -43,6 +43,15 @@ char *pm_arena_strndup(pm_arena *arena, const char *bytes, size_t n)
     return copy;
 }
 
+void pm_arena_take(pm_arena *arena, pm_arena *other)
+{
+    pm_arena_block **end = &arena->head;
+    while (*end)
+        end = &(*end)->next;
+    *end = other->head;
+    other->head = NULL;
+}
+
 void pm_arena_free(pm_arena *arena)
 {
     for (pm_arena_block *block = arena->head, *next; block; block = next) {

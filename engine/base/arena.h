@@ -14,6 +14,9 @@ void *pm_arena_alloc(pm_arena *arena, size_t size);
 /* A NUL-terminated copy of n bytes; NULL when memory has run out. */
 char *pm_arena_strndup(pm_arena *arena, const char *bytes, size_t n);
 
+/* What `other` holds becomes `arena`'s; other is empty then. */
+void pm_arena_take(pm_arena *arena, pm_arena *other);
+
 void pm_arena_free(pm_arena *arena); /* also makes it usable anew */
 
 #endif

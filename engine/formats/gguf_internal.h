@@ -23,14 +23,22 @@ struct pm_gguf {
     size_t n_entries;
     pm_gguf_entry *entries;
     const pm_gguf_entry **entries_by_key; /* sorted by key */
-    uint64_t **string_offsets; /* one pointer an entry: where each string of an array of strings starts (its length
-                                * field), from the start of the file; NULL for other entries */
+    uint32_t **string_offsets; /* one pointer an entry: where each string of an array of strings starts (its length
+                                * field), from the start of the first; NULL for other entries */
     size_t n_tensors;
     pm_gguf_tensor *tensors;
     const pm_gguf_tensor **tensors_by_name; /* sorted by name */
     void (*release)(void *owner); /* of what lies outside of the file's bytes: see gguf_assemble.h; or NULL */
     void *owner;
 };
+
+enum { PM_GGUF_ARRAY_HEADER = 12 }; /* u32 element type, u64 count */
+
+/* Where string `index` of an array of strings starts, from the start of the file. */
+static inline uint64_t pm_gguf_string_at(const pm_gguf *file, const pm_gguf_entry *entry, uint64_t index)
+{
+    return entry->file_offset + PM_GGUF_ARRAY_HEADER + file->string_offsets[entry - file->entries][index];
+}
 
 /* A position in the file and what is being read there, for messages. */
 typedef struct pm_gguf_reader {

@@ -81,8 +81,8 @@ static pm_status skip_scalars(pm_gguf_reader *r, pm_gguf_type type, uint64_t cou
     return PM_OK;
 }
 
-/* Steps over `count` strings and remembers where each starts. */
-static pm_status index_strings(pm_gguf_reader *r, uint64_t count, uint64_t **offsets)
+/* Steps over `count` strings and remembers where each starts, counted from the first. */
+static pm_status index_strings(pm_gguf_reader *r, uint64_t count, uint32_t **offsets)
 {
     uint64_t most = (r->file->size - r->at) / 8;
     if (count > most)
@@ -91,8 +91,8 @@ static pm_status index_strings(pm_gguf_reader *r, uint64_t count, uint64_t **off
                             (unsigned long long)count, (unsigned long long)most);
     if (count == 0)
         return PM_OK;
-    /* count * 8 <= file size, so neither the product nor the allocation can get out of hand. */
-    uint64_t *table = malloc((size_t)count * sizeof *table);
+    /* count * 4 <= file size, so neither the product nor the allocation can get out of hand. */
+    uint32_t *table = malloc((size_t)count * sizeof *table);
     if (!table)
         return pm_fail_memory(r->err, (size_t)count * sizeof *table, "an index of strings");
     *offsets = table;
@@ -105,14 +105,16 @@ static pm_status index_strings(pm_gguf_reader *r, uint64_t count, uint64_t **off
             return pm_gguf_fail(r, PM_ERR_FORMAT, at,
                                 "string %llu of %llu in the array reaches past the end of the file",
                                 (unsigned long long)i, (unsigned long long)count);
-        table[i] = at;
+        if (at - r->at > UINT32_MAX)
+            return pm_gguf_fail(r, PM_ERR_UNSUPPORTED, at, "the strings of an array are more than 4 GiB");
+        table[i] = (uint32_t)(at - r->at);
         at += 8 + length;
     }
     r->at = at;
     return PM_OK;
 }
 
-static pm_status read_array(pm_gguf_reader *r, pm_gguf_entry *entry, uint64_t **string_offsets)
+static pm_status read_array(pm_gguf_reader *r, pm_gguf_entry *entry, uint32_t **string_offsets)
 {
     uint64_t start = r->at;
     PM_TRY(read_type(r, "the element type of the array", &entry->elem_type));
@@ -124,7 +126,7 @@ static pm_status read_array(pm_gguf_reader *r, pm_gguf_entry *entry, uint64_t **
     return skip_scalars(r, entry->elem_type, entry->count);
 }
 
-static pm_status read_entry(pm_gguf_reader *r, pm_gguf_entry *entry, uint64_t **string_offsets)
+static pm_status read_entry(pm_gguf_reader *r, pm_gguf_entry *entry, uint32_t **string_offsets)
 {
     PM_TRY(pm_gguf_read_name(r, MAX_KEY_BYTES, &entry->key));
     PM_TRY(read_type(r, "the type of the value", &entry->type));

@@ -9,8 +9,6 @@
 #include <math.h>
 #include <string.h>
 
-enum { ARRAY_HEADER_BYTES = 12 }; /* u32 element type, u64 count */
-
 /* A reader for messages only. */
 static pm_status fail_value(const pm_gguf *file, const pm_gguf_entry *entry, uint64_t offset, pm_status status,
                             pm_error *err, const char *problem)
@@ -186,7 +184,7 @@ static pm_status check_element(const pm_gguf *file, const pm_gguf_entry *entry, 
 
 static uint64_t element_offset(const pm_gguf_entry *entry, uint64_t index)
 {
-    return entry->file_offset + ARRAY_HEADER_BYTES + index * pm_gguf_scalar_bytes(entry->elem_type);
+    return entry->file_offset + PM_GGUF_ARRAY_HEADER + index * pm_gguf_scalar_bytes(entry->elem_type);
 }
 
 pm_status pm_gguf_elem_i64(const pm_gguf *file, const pm_gguf_entry *entry, uint64_t index, int64_t *out,
@@ -221,6 +219,6 @@ pm_status pm_gguf_elem_str(const pm_gguf *file, const pm_gguf_entry *entry, uint
     PM_TRY(check_element(file, entry, index, "an array of strings", err));
     if (entry->elem_type != PM_GGUF_STRING)
         return fail_type(file, entry, err, "an array of strings");
-    *out = load_str(file, file->string_offsets[entry - file->entries][index]);
+    *out = load_str(file, pm_gguf_string_at(file, entry, index));
     return PM_OK;
 }

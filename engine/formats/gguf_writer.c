@@ -219,8 +219,8 @@ static uint64_t end_of_value(const pm_gguf *file, const pm_gguf_entry *entry)
     if (entry->type != PM_GGUF_ARRAY)
         return at + pm_gguf_scalar_bytes(entry->type);
     if (entry->elem_type != PM_GGUF_STRING || entry->count == 0)
-        return at + 4 + 8 + entry->count * pm_gguf_scalar_bytes(entry->elem_type);
-    uint64_t last = file->string_offsets[entry - file->entries][entry->count - 1];
+        return at + PM_GGUF_ARRAY_HEADER + entry->count * pm_gguf_scalar_bytes(entry->elem_type);
+    uint64_t last = pm_gguf_string_at(file, entry, entry->count - 1);
     return last + 8 + pm_gguf_load_u64(file->bytes + last);
 }
 
