@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "pumice/gguf.h"
 #include "tests/gguf_builder.h"
@@ -314,6 +315,41 @@ static void messages_stay_printable(void **state)
     gguf_builder_destroy(b);
 }
 
+static void put_u64(uint8_t *at, uint64_t value)
+{
+    memcpy(at, &value, sizeof value); /* the machine is little-endian, as the file is */
+}
+
+/* Places of strings are kept in 32 bits. Memory that is not touched costs nothing. */
+static void strings_of_more_than_4_gib(void **state)
+{
+    (void)state;
+    enum { HEAD = 24, KEY = 8 + 1, TYPES = 4 + 4 };
+    const uint64_t long_string = UINT64_C(1) << 32, first = HEAD + KEY + TYPES + 8;
+    size_t size = (size_t)(first + 8 + long_string + 8 + 8 + 4096);
+    uint8_t *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_true(bytes != MAP_FAILED);
+    memcpy(bytes, "GGUF\3\0\0\0", 8);
+    put_u64(bytes + 16, 1); /* one key, no tensor */
+    put_u64(bytes + HEAD, 1);
+    bytes[HEAD + 8] = 'a';
+    bytes[HEAD + KEY] = PM_GGUF_ARRAY;
+    bytes[HEAD + KEY + 4] = PM_GGUF_STRING;
+    put_u64(bytes + HEAD + KEY + TYPES, 2);
+    put_u64(bytes + first, long_string);
+    pm_gguf *file = NULL;
+    pm_error err = {0};
+    assert_int_equal(pm_gguf_open_memory(bytes, size, "x", &file, &err), PM_ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "more than 4 GiB"));
+    put_u64(bytes + first, long_string - 9); /* the second one begins just below 4 GiB */
+    assert_int_equal(pm_gguf_open_memory(bytes, size, "x", &file, &err), PM_OK);
+    pm_str text;
+    assert_int_equal(pm_gguf_elem_str(file, pm_gguf_find(file, "a"), 1, &text, &err), PM_OK);
+    assert_ptr_equal(text.data, bytes + first + 8 + long_string - 9 + 8);
+    pm_gguf_close(file);
+    munmap(bytes, size);
+}
+
 static void bad_arguments(void **state)
 {
     (void)state;
@@ -338,6 +374,7 @@ int main(void)
         cmocka_unit_test(duplicates),
         cmocka_unit_test(sums_overflow),
         cmocka_unit_test(messages_stay_printable),
+        cmocka_unit_test(strings_of_more_than_4_gib),
         cmocka_unit_test(bad_arguments),
     };
     return cmocka_run_group_tests_name("malformed GGUF files", tests, NULL, NULL);
