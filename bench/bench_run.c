@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "bench_measure.h"
+#include "open_model.h"
 #include "pumice/gguf.h"
 #include "pumice/model.h"
 #include "pumice/trace.h"
@@ -340,10 +341,9 @@ static json_t *sizes_json(const bench_sizes *sizes)
 
 static json_t *settings_json(const bench_settings *s)
 {
-    static const char *const kv_names[] = {[PM_KV_F16] = "F16", [PM_KV_F32] = "F32", [PM_KV_Q8_0] = "Q8_0"};
     return json_pack("{s:i,s:i,s:i,s:s,s:o,s:o,s:o,s:f}", "repeats", s->n_repeats, "threads", s->n_threads,
-                     "decode_tokens", s->n_decode, "kv_type", kv_names[s->kv_type], "prompts", sizes_json(&s->prompts), "depths",
-                     sizes_json(&s->depths), "batches", sizes_json(&s->batches), "budget_s", s->budget_s);
+                     "decode_tokens", s->n_decode, "kv_type", cli_kv_type_names[s->kv_type], "prompts",
+                     sizes_json(&s->prompts), "depths", sizes_json(&s->depths), "batches", sizes_json(&s->batches), "budget_s", s->budget_s);
 }
 
 /* So many that the reference takes a second or two, and, of a small model, enough to need the kernels of long

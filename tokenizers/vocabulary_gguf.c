@@ -82,9 +82,25 @@ static void next_string(pm_str *text)
     *text = (pm_str){(const char *)at + 8, (size_t)size};
 }
 
-/* The threads that do the two halves of n things: two, or one where that is not worth while. */
-static pm_status start_threads(gguf_reading *r, size_t n, pm_threads **out)
+/* Two halves of something, which `read` does on two threads, or on one where that is not worth while. */
+typedef struct halves {
+    pm_status (*read)(void *user, int half, pm_error *err);
+    void *user;
+    pm_status status[2];
+    pm_error errors[2];
+} halves;
+
+static void read_halves(void *user, int thread, int n_threads)
 {
+    halves *h = user;
+    for (int half = thread; half < 2; half += n_threads)
+        h->status[half] = h->read(h->user, half, &h->errors[half]);
+}
+
+/* Of n things together. What went wrong in the first half goes before what did in the second. */
+static pm_status in_halves(gguf_reading *r, size_t n, pm_status read(void *user, int half, pm_error *err), void *user)
+{
+    halves h = {.read = read, .user = user};
     int n_threads = n > WORTH_A_THREAD && pm_threads_cores() > 1 ? 2 : 1;
     if (r->threads && pm_threads_count(r->threads) < n_threads) {
         pm_threads_destroy(r->threads);
@@ -92,17 +108,11 @@ static pm_status start_threads(gguf_reading *r, size_t n, pm_threads **out)
     }
     if (!r->threads)
         PM_TRY(pm_threads_create(n_threads, &r->threads, r->err));
-    *out = r->threads;
-    return PM_OK;
-}
-
-/* What went wrong first, where something did. */
-static pm_status join_halves(const gguf_reading *r, const pm_status status[2], const pm_error errors[2])
-{
-    int half = status[0] != PM_OK ? 0 : 1;
-    if (status[half] != PM_OK && r->err)
-        *r->err = errors[half];
-    return status[half];
+    pm_threads_run(r->threads, read_halves, &h);
+    int half = h.status[0] != PM_OK ? 0 : 1;
+    if (h.status[half] != PM_OK && r->err)
+        *r->err = h.errors[half];
+    return h.status[half];
 }
 
 /* ---- Tokens ---- */
@@ -222,16 +232,15 @@ typedef struct token_halves {
     const gguf_reading *r;
     const pm_gguf_entry *tokens, *types, *scores;
     pm_vocabulary second;
-    pm_status status[2];
-    pm_error errors[2];
 } token_halves;
 
-static pm_status read_tokens_half(token_halves *h, int half)
+static pm_status read_half_of_tokens(void *user, int half, pm_error *err)
 {
+    token_halves *h = user;
     gguf_reading r = *h->r;
     size_t begin = half ? r.n / 2 : 0, end = half ? r.n : r.n / 2;
     pm_str text = {0};
-    r.err = &h->errors[half];
+    r.err = err;
     if (half)
         r.out = &h->second;
     if (begin < end)
@@ -244,26 +253,17 @@ static pm_status read_tokens_half(token_halves *h, int half)
     return PM_OK;
 }
 
-static void read_tokens_halves(void *user, int thread, int n_threads)
-{
-    token_halves *h = user;
-    for (int half = thread; half < 2; half += n_threads)
-        h->status[half] = read_tokens_half(h, half);
-}
-
 static pm_status read_all_tokens(gguf_reading *r, token_halves *h)
 {
-    pm_threads *threads;
     if (r->kind == GGUF_BYTE_LEVEL && !pm_vocabulary_spell(r->out, r->n - 1, "", 0)) /* room for all spellings */
         return pm_fail_memory(r->err, r->n * sizeof *r->out->hashes, "the tokens");
-    PM_TRY(start_threads(r, r->n, &threads));
     h->second = *r->out;
     h->second.arena = (pm_arena){0};
     h->second.bytes = NULL;
     h->second.n_bytes_left = 0;
-    pm_threads_run(threads, read_tokens_halves, h);
+    pm_status status = in_halves(r, r->n, read_half_of_tokens, h);
     pm_arena_take(&r->out->arena, &h->second.arena);
-    return join_halves(r, h->status, h->errors);
+    return status;
 }
 
 static pm_status read_tokens(gguf_reading *r)
@@ -283,8 +283,8 @@ static pm_status read_tokens(gguf_reading *r)
     pm_str text;
     PM_TRY(pm_gguf_elem_str(r->file, tokens, 0, &text, r->err));
     pm_vocabulary_set_file(r->out, text.data, file_bytes_from(r, tokens)); /* from here to the end of the file */
-    token_halves halves = {.r = r, .tokens = tokens, .types = types, .scores = scores};
-    return read_all_tokens(r, &halves);
+    token_halves h = {.r = r, .tokens = tokens, .types = types, .scores = scores};
+    return read_all_tokens(r, &h);
 }
 
 /* ---- Merges ---- */
@@ -327,16 +327,15 @@ typedef struct merge_halves {
     const pm_gguf_entry *merges;
     size_t middle;
     pm_merge_reader readers[2];
-    pm_status status[2];
-    pm_error errors[2];
 } merge_halves;
 
-static pm_status read_half(merge_halves *h, int half)
+static pm_status read_half_of_merges(void *user, int half, pm_error *err)
 {
+    merge_halves *h = user;
     gguf_reading r = *h->r;
     size_t begin = half ? h->middle : 0, end = half ? (size_t)h->merges->count : h->middle;
     pm_str text = {0};
-    r.err = &h->errors[half];
+    r.err = err;
     if (begin < end)
         PM_TRY(pm_gguf_elem_str(r.file, h->merges, begin, &text, r.err));
     for (size_t i = begin; i < end; i++) {
@@ -347,22 +346,12 @@ static pm_status read_half(merge_halves *h, int half)
     return pm_merge_reader_finish(&h->readers[half], r.err);
 }
 
-static void read_halves(void *user, int thread, int n_threads)
-{
-    merge_halves *h = user;
-    for (int half = thread; half < 2; half += n_threads)
-        h->status[half] = read_half(h, half);
-}
-
 /* The merges into out->merges, which has room for them. */
 static pm_status read_all_merges(gguf_reading *r, merge_halves *h)
 {
-    pm_threads *threads;
-    PM_TRY(start_threads(r, (size_t)h->merges->count, &threads));
     PM_TRY(pm_merge_reader_start(&h->readers[0], r->out, r->err));
     pm_merge_reader_share(&h->readers[0], h->middle, &h->readers[1]);
-    pm_threads_run(threads, read_halves, h);
-    PM_TRY(join_halves(r, h->status, h->errors));
+    PM_TRY(in_halves(r, (size_t)h->merges->count, read_half_of_merges, h));
     size_t n_first = h->readers[0].n_done, n_second = h->readers[1].n_done;
     if (n_second > 0) /* otherwise there may be no memory at all */
         memmove(r->out->merges + n_first, r->out->merges + h->middle, n_second * sizeof *r->out->merges);
@@ -381,10 +370,10 @@ static pm_status read_merges(gguf_reading *r)
     size_t n = (size_t)merges->count;
     if (!pm_vocabulary_reserve(r->out, r->n, n))
         return pm_fail_memory(r->err, n, "merges");
-    merge_halves halves = {.r = r, .merges = merges, .middle = n / 2};
-    pm_status status = read_all_merges(r, &halves);
-    pm_merge_reader_destroy(&halves.readers[1]);
-    pm_merge_reader_destroy(&halves.readers[0]);
+    merge_halves h = {.r = r, .merges = merges, .middle = n / 2};
+    pm_status status = read_all_merges(r, &h);
+    pm_merge_reader_destroy(&h.readers[1]);
+    pm_merge_reader_destroy(&h.readers[0]);
     for (size_t i = 0; i < r->out->spec.n_merges && status == PM_OK; i++) {
         pm_vocab_entry *result = &r->entries[r->out->merges[i].result];
         if (result->kind == PM_TOKEN_USER_DEFINED)

@@ -228,7 +228,7 @@ double pm_element(pm_type type, const void *src, int64_t i)
         return value;
     }
     const pm_type_info *info = pm_type_get(type);
-    float values[LARGEST_BLOCK] = {0};
+    float values[LARGEST_BLOCK];
     pm_dequantize_row(type, (const uint8_t *)src + i / info->block_elems * info->block_bytes, values,
                       info->block_elems);
     return (double)values[i % info->block_elems];

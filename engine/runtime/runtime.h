@@ -45,7 +45,8 @@ pm_status pm_session_create_paged(pm_model *model, const pm_session_options *opt
 
 /* The number of tokens of a context that was not given: what the model was trained on, at most 4096. */
 int32_t pm_session_default_ctx(const pm_model *model);
-pm_type pm_session_kv_type(const pm_session_options *options);
+/* What all of a session's graphs have in common; one token and one output. */
+pm_graph_shape pm_session_shape(const pm_session_options *options, const pm_paging *paging);
 
 /* PM_ERR_ARGUMENT where a setting is outside its range. */
 pm_status pm_sampling_check(const pm_sampling *sampling, pm_error *err);

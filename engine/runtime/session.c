@@ -20,12 +20,12 @@ enum {
     PASS_INPUTS = 10
 };
 
-pm_type pm_session_kv_type(const pm_session_options *o)
+static pm_type type_of(pm_kv_type kv_type)
 {
-    return o->kv_type == PM_KV_F32 ? PM_TYPE_F32 : o->kv_type == PM_KV_Q8_0 ? PM_TYPE_Q8_0 : PM_TYPE_F16;
+    return kv_type == PM_KV_F32 ? PM_TYPE_F32 : kv_type == PM_KV_Q8_0 ? PM_TYPE_Q8_0 : PM_TYPE_F16;
 }
 
-static pm_graph_shape shape_of(const pm_session_options *o, const pm_paging *paging)
+pm_graph_shape pm_session_shape(const pm_session_options *o, const pm_paging *paging)
 {
     return (pm_graph_shape){.n_tokens = 1,
                             .n_outputs = 1,
@@ -33,7 +33,7 @@ static pm_graph_shape shape_of(const pm_session_options *o, const pm_paging *pag
                             .n_source = o->n_source,
                             .n_beams = o->n_beams,
                             .paging = *paging,
-                            .kv_type = pm_session_kv_type(o)};
+                            .kv_type = type_of(o->kv_type)};
 }
 
 static uint64_t states_bytes(const pm_state_desc *descs, size_t n)
@@ -48,7 +48,7 @@ static uint64_t states_bytes(const pm_state_desc *descs, size_t n)
 pm_status pm_session_cache_bytes(const pm_model *model, const pm_session_options *options, const pm_paging *paging,
                                  uint64_t *bytes, pm_error *err)
 {
-    pm_graph_shape shape = shape_of(options, paging);
+    pm_graph_shape shape = pm_session_shape(options, paging);
     pm_state_desc *descs;
     size_t n;
     PM_TRY(pm_model_def_states(model->def, &shape, &descs, &n, err));
@@ -133,7 +133,7 @@ pm_status pm_session_check_fit(pm_model *model, const pm_session_options *option
 static pm_status create_states(pm_session *session, pm_error *err)
 {
     pm_model *model = session->model;
-    pm_graph_shape shape = shape_of(&session->options, &session->paging);
+    pm_graph_shape shape = pm_session_shape(&session->options, &session->paging);
     pm_state_desc *descs;
     size_t n;
     PM_TRY(pm_model_def_states(model->def, &shape, &descs, &n, err));

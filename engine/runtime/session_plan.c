@@ -88,20 +88,14 @@ static bool same_plan(const pm_graph_shape *a, const pm_graph_shape *b)
 pm_status pm_session_plan_get(pm_session *session, const pm_graph_shape *wanted, const pm_session_plan **out,
                               pm_error *err)
 {
-    pm_graph_shape shape = {
-        .pass = wanted->pass,
-        .head = wanted->head,
-        .n_tokens = bucket_of(wanted->n_tokens, pm_session_max_tokens(session)),
-        .n_outputs = wanted->n_outputs <= 1 ? 1 : pm_session_max_outputs(session),
-        .n_ctx = session->options.n_ctx,
-        .n_source = session->options.n_source,
-        .n_beams = session->options.n_beams,
-        .paging = session->paging,
-        .kv_type = pm_session_kv_type(&session->options),
-        .sample = wanted->sample,
-        .layers = wanted->layers,
-        .n_history = PM_SESSION_HISTORY,
-    };
+    pm_graph_shape shape = pm_session_shape(&session->options, &session->paging);
+    shape.pass = wanted->pass;
+    shape.head = wanted->head;
+    shape.n_tokens = bucket_of(wanted->n_tokens, pm_session_max_tokens(session));
+    shape.n_outputs = wanted->n_outputs <= 1 ? 1 : pm_session_max_outputs(session);
+    shape.sample = wanted->sample;
+    shape.layers = wanted->layers;
+    shape.n_history = PM_SESSION_HISTORY;
     if (shape.n_outputs > shape.n_tokens)
         shape.n_outputs = shape.n_tokens;
     for (int32_t i = 0; i < session->n_plans; i++)

@@ -668,6 +668,14 @@ static void test_added_token_flags(void **state)
 
 /* ---- Whitespace ---- */
 
+static void write_text(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
 static void test_word_list(void **state)
 {
     (void)state;
@@ -676,10 +684,7 @@ static void test_word_list(void **state)
     const pm_tokenizer_options options = {.plugin = "whitespace", .settings = &setting, .n_settings = 1};
     pm_tokenizer *t = NULL;
     pm_error err;
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fputs("hello\r\nworld\n,\nna\xC3\xAFve", file);
-    fclose(file);
+    write_text(path, "hello\r\nworld\n,\nna\xC3\xAFve");
     assert_int_equal(pm_tokenizer_open_plugin(&options, &t, &err), PM_OK);
     assert_int_equal(pm_tokenizer_n_tokens(t), 5);
     assert_int_equal(pm_tokenizer_unk(t), 4);
@@ -691,10 +696,7 @@ static void test_word_list(void **state)
     assert_string_equal(text, "hello , world");
     pm_text_free(text);
     pm_tokenizer_close(t);
-    file = fopen(path, "w");
-    assert_non_null(file);
-    fputs("twice\ntwice\n", file);
-    fclose(file);
+    write_text(path, "twice\ntwice\n");
     assert_int_equal(pm_tokenizer_open_plugin(&options, &t, &err), PM_ERR_FORMAT);
     assert_non_null(strstr(err.message, "words 0 and 1 are the same"));
     remove(path);
@@ -710,10 +712,7 @@ static void test_words_of_a_text(void **state)
     pm_tokenizer_options options = {.plugin = "whitespace", .settings = settings, .n_settings = 1};
     pm_tokenizer *t = NULL;
     pm_error err;
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fputs("to be, or not to be,\n\tto\xC3\xA9 be", file);
-    fclose(file);
+    write_text(path, "to be, or not to be,\n\tto\xC3\xA9 be");
     assert_int_equal(pm_tokenizer_open_plugin(&options, &t, &err), PM_OK);
     assert_int_equal(pm_tokenizer_n_tokens(t), 7); /* be , to not or to\xE9 <unk>: by number, then by bytes */
     CHECK_IDS(t, "not be to, or to\xC3\xA9 bee", 0, 3, 0, 2, 1, 4, 5, 6);

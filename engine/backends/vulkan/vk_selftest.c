@@ -147,26 +147,29 @@ static pm_status fetch(pm_vk_rig *r, const pm_tensor *tensor, void **out, pm_err
     return pm_backend_vulkan.tensor_read(&r->device->base, r->program, tensor, 0, *out, size, err);
 }
 
-/* Mean squared error over mean square. Where weights are quantised the device may quantise the activations to 8
- * bits, whose error is about 1e-5; half a percent of amplitude is far above that and far below what a broken
- * kernel gives. */
-static pm_status compare(const pm_node *node, const void *got, const void *expected, pm_error *err)
+pm_status pm_vk_rig_compare(const pm_tensor *tensor, const void *got, const void *expected, double limit,
+                            const char *what, const char *more, pm_error *err)
 {
     double error = 0, power = 1e-30;
-    size_t n = (size_t)pm_tensor_elems(node->out);
-    for (size_t i = 0; i < n; i++) {
-        double a = pm_element(node->out->type, got, (int64_t)i), b = pm_element(node->out->type, expected, (int64_t)i);
+    for (int64_t i = 0; i < pm_tensor_elems(tensor); i++) {
+        double a = pm_element(tensor->type, got, i), b = pm_element(tensor->type, expected, i);
         error += (a - b) * (a - b);
         power += b * b;
     }
-    double most = node->op == PM_OP_ARGMAX ? 0 : 2.5e-5;
-    if (isfinite(error) && error <= most * power)
+    if (isfinite(error) && error <= limit * power)
         return PM_OK;
-    return pm_fail(
-        err, PM_ERR_DEVICE,
-        "its driver computes %s wrongly (%s: normalised error %.2g). Install a newer driver, try a lower "
-        "--tier or --device cpu; --no-self-test goes on all the same",
-        pm_op_name(node->op), node->out->name, error / power);
+    return pm_fail(err, PM_ERR_DEVICE,
+                   "its driver computes %s wrongly (%s: normalised error %.2g). Install a newer driver, try a lower "
+                   "--tier or --device cpu; --no-self-test goes on all the same",
+                   what, more, error / power);
+}
+
+/* Where weights are quantised the device may quantise the activations to 8 bits, whose error is about 1e-5; half a
+ * percent of amplitude is far above that and far below what a broken kernel gives. */
+static pm_status compare(const pm_node *node, const void *got, const void *expected, pm_error *err)
+{
+    double limit = node->op == PM_OP_ARGMAX ? 0 : 2.5e-5;
+    return pm_vk_rig_compare(node->out, got, expected, limit, pm_op_name(node->op), node->out->name, err);
 }
 
 static pm_status check_node(pm_vk_rig *r, const pm_node *node, const pm_run_params *params, pm_error *err)

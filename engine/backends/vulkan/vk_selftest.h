@@ -26,6 +26,10 @@ pm_tensor *pm_vk_rig_weight(pm_vk_rig *r, int slot, const char *name, pm_type ty
                             int64_t d2, unsigned uses);
 void pm_vk_rig_free_data(pm_vk_rig *r);
 
+/* PM_ERR_DEVICE, with advice, where the mean squared error is more than `limit` of the mean square. */
+pm_status pm_vk_rig_compare(const pm_tensor *tensor, const void *got, const void *expected, double limit,
+                            const char *what, const char *more, pm_error *err);
+
 /* vk_selftest_layer.c: decoder layers as programs run them, with nodes done together. */
 pm_status pm_vk_self_test_layers(pm_vk_device *device, pm_error *err);
 

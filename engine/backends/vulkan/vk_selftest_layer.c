@@ -4,7 +4,7 @@
  * work. */
 #include "backends/vulkan/vk_selftest.h"
 
-#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "formats/block_types.h"
@@ -86,11 +86,16 @@ static pm_status fill(const place *p, const pm_tensor *t, float size, pm_error *
         if (t->type == PM_TYPE_I32)
             ((int32_t *)(void *)data)[i] = (int32_t)(FIRST + i);
         else
-            pm_quantize_row(t->type, &number, data + (size_t)i * (t->type == PM_TYPE_F16 ? 2 : 4), 1);
+            pm_quantize_row(t->type, &number, data + pm_type_row_bytes(t->type, i), 1);
     }
     pm_status status = p->backend->tensor_write(p->device, p->program, t, 0, data, bytes, err);
     free(data);
     return status;
+}
+
+static const pm_tensor *result_of(const pm_vk_rig *r)
+{
+    return r->graph->nodes[r->graph->n_nodes - 1]->out;
 }
 
 static pm_status run(const pm_vk_rig *r, place *p, int n_tokens, float *out, pm_error *err)
@@ -100,7 +105,7 @@ static pm_status run(const pm_vk_rig *r, place *p, int n_tokens, float *out, pm_
         {.name = "values", .type = PM_TYPE_F16, .n_dims = 3, .dim = {D, SLOTS, KV_HEADS, 1}}};
     const pm_program_options options = {0};
     const pm_run_params params = {.n_tokens = n_tokens, .n_outputs = n_tokens, .n_kv = FIRST + n_tokens};
-    const pm_tensor *result = r->graph->nodes[r->graph->n_nodes - 1]->out;
+    const pm_tensor *result = result_of(r);
     PM_TRY(p->backend->weights_create(p->device, r->weights, r->n_weights, NULL, NULL, &p->weights, err));
     PM_TRY(p->backend->states_create(p->device, caches, 2, &p->states, err));
     PM_TRY(p->backend->program_create(p->device, r->graph, p->weights, p->states, &options, &p->program, err));
@@ -125,22 +130,11 @@ static void place_free(place *p)
 
 /* Four products after each other, each with activations of 8 bits where the device has them that way, each adding
  * about 1e-5 to the normalised mean squared error; a kernel that is wrong gives 1 or so. */
-static pm_status compare(const float *got, const float *want, int n_tokens, pm_error *err)
+static pm_status compare(const pm_vk_rig *r, const float *got, const float *want, int n_tokens, pm_error *err)
 {
-    double error = 0, power = 1e-30, limit = 5e-4;
-    for (int i = 0; i < C * n_tokens; i++) {
-        double gap = (double)got[i] - (double)want[i];
-        error += gap * gap;
-        power += (double)want[i] * (double)want[i];
-    }
-    if (isfinite(error) && error <= limit * power)
-        return PM_OK;
-    return pm_fail(
-        err, PM_ERR_DEVICE,
-        "its driver computes a decoder layer of %d token%s wrongly, though each op alone is right (normalised "
-        "error %.2g). Install a newer driver, try a lower --tier or --device cpu; --no-self-test goes on "
-        "all the same",
-        n_tokens, n_tokens > 1 ? "s" : "", error / power);
+    char what[60];
+    snprintf(what, sizeof what, "a decoder layer of %d token%s", n_tokens, n_tokens > 1 ? "s" : "");
+    return pm_vk_rig_compare(result_of(r), got, want, 5e-4, what, "each op alone is right", err);
 }
 
 static bool supports(void *device, const pm_node *node)
@@ -167,7 +161,7 @@ static pm_status test_tokens(pm_vk_device *device, pm_device *reference, int n_t
         place_free(&p);
     }
     if (status == PM_OK)
-        status = compare(out[0], out[1], n_tokens, err);
+        status = compare(&r, out[0], out[1], n_tokens, err);
     free(out[0]);
     free(out[1]);
     pm_graph_destroy(r.graph);
