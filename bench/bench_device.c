@@ -43,6 +43,7 @@ pm_status bench_open_session(bench_target *t, int32_t n_ctx, int32_t n_source, i
     const pm_session_options options = {.n_ctx = n_ctx,
                                         .n_source = n_source,
                                         .kv_type = t->settings->kv_type,
+                                        .n_steps = t->settings->n_steps,
                                         .should_stop = t->settings->should_stop,
                                         .stop_user = t->settings->user};
     t->n_tokens = n_tokens;
@@ -81,12 +82,20 @@ pm_status bench_pass_prompt(bench_target *t, int32_t n_tokens, pm_error *err)
     return pm_session_next(t->session, t->tokens + past, (size_t)(n_tokens - past), NULL, &next, err);
 }
 
+enum { PASS_STEPS = 16 };
+
 pm_status bench_pass_decode(bench_target *t, int32_t n_tokens, pm_error *err)
 {
-    int32_t next = t->tokens[0];
+    int32_t next[PASS_STEPS] = {t->tokens[0]}, done = 0;
     pm_status status = PM_OK;
-    for (int32_t i = 0; i < n_tokens && status == PM_OK; i++)
-        status = pm_session_next(t->session, &next, 1, NULL, &next, err);
+    while (done < n_tokens && status == PM_OK) {
+        size_t n = 0, left = (size_t)(n_tokens - done);
+        int32_t token = next[0];
+        status = pm_session_decode(t->session, token, NULL, left < PASS_STEPS ? left : PASS_STEPS, next, &n, err);
+        done += (int32_t)n;
+        if (n > 0)
+            next[0] = next[n - 1];
+    }
     return status;
 }
 

@@ -341,8 +341,8 @@ static json_t *sizes_json(const bench_sizes *sizes)
 
 static json_t *settings_json(const bench_settings *s)
 {
-    return json_pack("{s:i,s:i,s:i,s:s,s:o,s:o,s:o,s:f}", "repeats", s->n_repeats, "threads", s->n_threads,
-                     "decode_tokens", s->n_decode, "kv_type", cli_kv_type_names[s->kv_type], "prompts",
+    return json_pack("{s:i,s:i,s:i,s:i,s:s,s:o,s:o,s:o,s:f}", "repeats", s->n_repeats, "threads", s->n_threads,
+                     "decode_tokens", s->n_decode, "decode_steps", s->n_steps, "kv_type", cli_kv_type_names[s->kv_type], "prompts",
                      sizes_json(&s->prompts), "depths", sizes_json(&s->depths), "batches", sizes_json(&s->batches), "budget_s", s->budget_s);
 }
 

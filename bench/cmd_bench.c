@@ -18,7 +18,7 @@
 typedef struct bench_options {
     const char *model, *shape, *type, *prompts, *depths, *batches, *output;
     cli_list devices;
-    int decode, repeats, threads, kv_type, tier, verify, budget, limit, no_cold, quick, ops, json, tokenizers, report;
+    int decode, repeats, threads, kv_type, steps, tier, verify, budget, limit, no_cold, quick, ops, json, tokenizers, report;
     cli_list texts;
 } bench_options;
 
@@ -101,6 +101,13 @@ static const cli_option rows[] = {
      .offset = AT(kv_type),
      .choices = cli_kv_type_names,
      .help = "what KV caches are kept in (default: F16)"},
+    {.name = "steps",
+     .kind = CLI_INT,
+     .offset = AT(steps),
+     .value_name = "N",
+     .help = "most tokens that a device decodes by itself in one submission (default: as many as take 20 ms)",
+     .min = 0,
+     .max = 16},
     {.name = "tier",
      .kind = CLI_CHOICE,
      .offset = AT(tier),
@@ -352,6 +359,7 @@ static int run_devices(const cli_spec *spec, const bench_options *o)
                                                            : 3,
                                .n_threads = o->threads,
                                .kv_type = (pm_kv_type)o->kv_type,
+                               .n_steps = o->steps,
                                .tier = (pm_tier)o->tier,
                                .n_verify = o->verify,
                                .budget_s = o->budget >= 0 ? o->budget

@@ -65,9 +65,9 @@ static pm_status put_rest(answer_writer *writer, pm_error *err)
     return status == PM_OK && !writer->stopped ? show(writer, text, size, err) : status;
 }
 
-/* Whether the answer ends here, before `token` is put on the timeline. */
+/* Whether the answer ends with the token just shown, which follows the first n_past of the timeline. */
 static int is_over(const cli_engine *engine, const cli_answer_options *options, const answer_writer *writer,
-                   cli_answer *answer)
+                   int32_t n_past, cli_answer *answer)
 {
     if (writer->stopped)
         answer->end = CLI_END_STOP;
@@ -77,32 +77,55 @@ static int is_over(const cli_engine *engine, const cli_answer_options *options, 
         answer->end = CLI_END_INTERRUPTED;
     else if (options->max_tokens && answer->n_made >= (size_t)options->max_tokens)
         answer->end = CLI_END_LENGTH;
-    else if (pm_session_n_past(engine->session) >= pm_session_n_ctx(engine->session))
+    else if (n_past >= pm_session_n_ctx(engine->session))
         answer->end = CLI_END_CONTEXT;
     else
         return 0;
     return 1;
 }
 
+enum { AT_ONCE = 16 };
+
+/* Shows next[0 .. n), which the device made by itself, as far as the answer goes; the timeline keeps what was shown.
+ * Whether the answer ends is in *over. */
+static pm_status take_tokens(cli_engine *engine, const cli_answer_options *options, const int32_t *next, size_t n,
+                             answer_writer *writer, cli_answer *answer, int *over, pm_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        int32_t n_past = pm_session_n_past(engine->session) - (int32_t)(n - 1 - i);
+        pm_status status = PM_OK;
+        *over = pm_tokenizer_is_end_of_generation(engine->tokenizer, next[i]);
+        if (*over)
+            answer->end = CLI_END_MODEL;
+        else {
+            status = put_token(writer, next[i], err);
+            answer->n_made++;
+            *over = status != PM_OK || is_over(engine, options, writer, n_past, answer);
+        }
+        if (*over)
+            return status == PM_OK ? pm_session_truncate(engine->session, n_past, err) : status;
+    }
+    return PM_OK;
+}
+
 static pm_status decode(cli_engine *engine, const cli_answer_options *options, const int32_t *tokens, size_t n,
                         answer_writer *writer, cli_answer *answer, pm_error *err)
 {
-    int32_t token = 0;
+    int32_t next[AT_ONCE] = {0};
+    size_t n_next = 1;
+    int over = 0;
     uint64_t start = cli_now_ns(), first = 0;
-    pm_status status = pm_session_next(engine->session, tokens, n, &options->sampling, &token, err);
+    pm_status status = pm_session_next(engine->session, tokens, n, &options->sampling, next, err);
     first = cli_now_ns();
     answer->prompt_ns = first - start;
     while (status == PM_OK) {
-        if (pm_tokenizer_is_end_of_generation(engine->tokenizer, token)) {
-            answer->end = CLI_END_MODEL;
-            break;
-        }
-        status = put_token(writer, token, err);
-        answer->n_made++;
+        status = take_tokens(engine, options, next, n_next, writer, answer, &over, err);
         answer->made_ns = cli_now_ns() - first;
-        if (status != PM_OK || is_over(engine, options, writer, answer))
+        if (status != PM_OK || over)
             break;
-        status = pm_session_next(engine->session, &token, 1, &options->sampling, &token, err);
+        size_t left = options->max_tokens ? (size_t)options->max_tokens - answer->n_made : AT_ONCE;
+        status = pm_session_decode(engine->session, next[n_next - 1], &options->sampling,
+                                   left < AT_ONCE ? left : AT_ONCE, next, &n_next, err);
     }
     if (status == PM_ERR_CANCELLED && cli_interrupted()) {
         answer->end = CLI_END_INTERRUPTED;

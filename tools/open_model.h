@@ -14,7 +14,7 @@ typedef struct cli_engine_options {
     cli_list tokenizer_settings;
     const char *device; /* the device group */
     int tier, n_threads, no_self_test, no_cache, quiet;
-    int n_ctx, n_batch, kv_type, check; /* the session group; kv_type: a pm_kv_type */
+    int n_ctx, n_batch, kv_type, n_steps, check; /* the session group; kv_type: a pm_kv_type */
     int n_beams;                        /* of translate */
     const char *trace;
 } cli_engine_options;

@@ -52,9 +52,33 @@ typedef struct pm_run_options {
     void *stop_user;
 } pm_run_options;
 
+/* How a program goes on by itself: what one run gives (`from`, an output of one I32) is the first element of the input
+ * `token` in the next run, and element i of `history` (may be NULL) after run i of a series. */
+typedef struct pm_feed {
+    const pm_tensor *from, *token, *history;
+} pm_feed;
+
 typedef struct pm_program_options {
     bool by_node; /* it will be run node by node, with activations read in between: no storage is reused */
+    pm_feed feed; /* from NULL: it will not be run in series */
 } pm_program_options;
+
+/* Runs of a program in a row, with nothing for the host to do in between: decode steps. */
+enum { PM_SERIES_MOST = 16 };
+
+typedef struct pm_series_input { /* an input that is not fed: data[n][size], its bytes in each run */
+    const pm_tensor *tensor;
+    const void *data;
+    size_t size;
+} pm_series_input;
+
+typedef struct pm_series {
+    int32_t n;                   /* runs: 1 .. PM_SERIES_MOST */
+    const pm_run_params *params; /* [n] */
+    const pm_series_input *inputs;
+    size_t n_inputs;
+    int32_t *results; /* [n]: what feed.from was after each run */
+} pm_series;
 
 struct pm_backend {
     const char *name;
@@ -84,6 +108,10 @@ struct pm_backend {
     void (*program_destroy)(pm_device *device, pm_program *program);
     pm_status (*program_run)(pm_device *device, pm_program *program, const pm_run_params *params,
                              const pm_run_options *options, pm_error *err);
+    /* Runs a program with a feed several times in a row; the fed inputs of the first run are as tensor_write left them,
+     * history's elements from 0 on are overwritten. Neither traced nor by node. NULL: the device would not gain by it. */
+    pm_status (*program_run_series)(pm_device *device, pm_program *program, const pm_series *series,
+                                    const pm_run_options *options, pm_error *err);
     /* Writes `size` bytes at byte `offset` of an input, or of a state (tests do); reads them from any tensor but a
      * weight, in the tensor's own type. Reading an activation that is no output needs a by_node program. */
     pm_status (*tensor_write)(pm_device *device, pm_program *program, const pm_tensor *tensor, size_t offset,

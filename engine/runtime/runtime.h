@@ -30,6 +30,7 @@ struct pm_session {
     pm_states *states;
     uint64_t state_bytes;
     int32_t n_past;
+    uint64_t step_ns; /* what the last decode step took; 0: there was none */
     int32_t n_source; /* encoder-decoder: tokens of the source; 0: none yet */
     int32_t *tokens;  /* [n_ctx]: the timeline */
     int32_t *scratch; /* [8 * the most tokens of a pass]: the inputs of a pass, see pm_pass_inputs */
@@ -61,6 +62,13 @@ pm_status pm_session_check_fit(pm_model *model, const pm_session_options *option
 /* Bytes of the KV cache of a session with these options; paging all zero: one timeline. */
 pm_status pm_session_cache_bytes(const pm_model *model, const pm_session_options *options, const pm_paging *paging,
                                  uint64_t *bytes, pm_error *err);
+
+/* The parameters of a run after which the timeline has n tokens. */
+void pm_session_params(int32_t n, int32_t n_tokens, int32_t n_outputs, const pm_sampling *sampling,
+                       pm_run_params *params);
+
+/* The tokens can be put at the end of the timeline. */
+pm_status pm_session_check_tokens(const pm_session *session, const int32_t *tokens, size_t n, pm_error *err);
 
 /* There is at least one token, and all are of the vocabulary. */
 pm_status pm_session_check_ids(const pm_session *session, const int32_t *tokens, size_t n, pm_error *err);

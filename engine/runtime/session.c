@@ -70,6 +70,9 @@ static pm_status choose_sizes(pm_session *session, pm_error *err)
     const pm_model_def *def = session->model->def;
     const pm_model_info *info = &def->info;
     pm_session_options *o = &session->options;
+    if (o->n_steps < 0 || o->n_steps > PM_SERIES_MOST)
+        return pm_fail(err, PM_ERR_ARGUMENT, "decode steps of one submission are from 1 to %d, not %d", PM_SERIES_MOST,
+                       o->n_steps);
     if (o->n_ctx < 0 || o->n_batch < 0 || o->n_source < 0 || o->n_beams < 0)
         return pm_fail(err, PM_ERR_ARGUMENT,
                        "a context of %d, a source of %d and batches of %d tokens: sizes cannot be "
@@ -225,7 +228,7 @@ pm_status pm_session_check_ids(const pm_session *session, const int32_t *tokens,
     return PM_OK;
 }
 
-static pm_status check_tokens(const pm_session *session, const int32_t *tokens, size_t n, pm_error *err)
+pm_status pm_session_check_tokens(const pm_session *session, const int32_t *tokens, size_t n, pm_error *err)
 {
     if (session->model->def->info.shape == PM_SHAPE_ENCODER_ONLY)
         return pm_fail(err, PM_ERR_UNSUPPORTED,
@@ -260,11 +263,10 @@ struct pm_row_sampling pm_sampling_settings(const pm_sampling *s, int32_t n)
                                     .draw = (uint32_t)n};
 }
 
-static void fill_params(const pm_session *session, int32_t n_tokens, int32_t n_outputs,
-                        const pm_sampling *sampling, pm_run_params *params)
+void pm_session_params(int32_t n, int32_t n_tokens, int32_t n_outputs, const pm_sampling *sampling,
+                       pm_run_params *params)
 {
     static const pm_sampling greedy;
-    int32_t n = session->n_past + n_tokens;
     const struct pm_row_sampling s = pm_sampling_settings(sampling ? sampling : &greedy, n);
     *params = (pm_run_params){.n_tokens = n_tokens,
                               .n_outputs = n_outputs,
@@ -377,6 +379,7 @@ static pm_status run_pass(pm_session *session, int32_t n_tokens, int32_t n_outpu
                                    .sample = sampling != NULL,
                                    .layers = result && result->layers};
     PM_TRY(pm_session_plan_get(session, &wanted, &plan, err));
+    unsigned long long compiled = pm_trace_now_ns();
     pm_pass_inputs inputs = pm_session_inputs(session);
     inputs.tokens = session->tokens + session->n_past;
     for (int32_t i = 0; i < n_tokens; i++) {
@@ -388,13 +391,15 @@ static pm_status run_pass(pm_session *session, int32_t n_tokens, int32_t n_outpu
     for (int32_t i = 0; i < n_outputs; i++)
         inputs.rows[i] = n_tokens - n_outputs + i;
     pm_run_params params;
-    fill_params(session, n_tokens, n_outputs, sampling, &params);
+    pm_session_params(session->n_past + n_tokens, n_tokens, n_outputs, sampling, &params);
     PM_TRY(write_history(session, plan, &params, err));
     PM_TRY(pm_session_run(session, plan, &inputs, &params, n_outputs > 0 && result ? result->data : NULL,
                           result ? result->bytes : 0, err));
     if (wanted.layers)
         PM_TRY(pm_session_read_layers(session, plan, n_tokens, result->first, result->total, result->layers, err));
     session->n_past += n_tokens;
+    if (n_tokens == 1)
+        session->step_ns = pm_trace_now_ns() - compiled;
     char name[48];
     snprintf(name, sizeof name, "%s %d tokens", n_tokens == 1 ? "decode" : "prefill", n_tokens);
     pm_trace_span(session->options.trace, "host", "pass", name, start, pm_trace_now_ns());
@@ -436,7 +441,7 @@ pm_status pm_session_next(pm_session *session, const int32_t *tokens, size_t n, 
     if (!sampling)
         sampling = &greedy;
     PM_TRY(pm_sampling_check(sampling, err));
-    PM_TRY(check_tokens(session, tokens, n, err));
+    PM_TRY(pm_session_check_tokens(session, tokens, n, err));
     memcpy(session->tokens + session->n_past, tokens, n * sizeof *tokens);
     /* The last pass takes as much as fits: all but it have no outputs. */
     size_t batch = (size_t)session->options.n_batch, last = (n - 1) % batch + 1, done;
@@ -449,7 +454,7 @@ pm_status pm_session_next(pm_session *session, const int32_t *tokens, size_t n, 
 static pm_status run_for_rows(pm_session *session, const int32_t *tokens, size_t n, size_t n_rows, pm_head head,
                               size_t width, float *rows, pm_error *err)
 {
-    PM_TRY(check_tokens(session, tokens, n, err));
+    PM_TRY(pm_session_check_tokens(session, tokens, n, err));
     if (!pm_model_def_has(session->model->def, PM_PASS_DECODE, head))
         return pm_fail(err, PM_ERR_UNSUPPORTED, "a model of architecture '%s' has no such results",
                        session->model->def->info.architecture);
@@ -483,7 +488,7 @@ pm_status pm_session_hidden(pm_session *session, const int32_t *tokens, size_t n
 
 pm_status pm_session_layers(pm_session *session, const int32_t *tokens, size_t n, float *layers, pm_error *err)
 {
-    PM_TRY(check_tokens(session, tokens, n, err));
+    PM_TRY(pm_session_check_tokens(session, tokens, n, err));
     memcpy(session->tokens + session->n_past, tokens, n * sizeof *tokens);
     size_t batch = (size_t)session->options.n_batch;
     for (size_t done = 0, pass; done < n; done += pass) {

@@ -64,6 +64,8 @@ static pm_status compile(pm_session *session, pm_session_plan *plan, pm_error *e
     PM_TRY(pm_graph_fuse(plan->graph, supports, device, err));
     PM_TRY(check_supported(device, plan->graph, err));
     pm_program_options options = {.by_node = session->options.check};
+    if (plan->shape.sample && plan->shape.n_tokens == 1 && !plan->shape.paging.page)
+        options.feed = (pm_feed){plan->io.next, plan->io.tokens, plan->io.history};
     PM_TRY(device->backend->program_create(device, plan->graph, model->weights, session->states, &options,
                                            &plan->program, err));
     pm_trace_span(session->options.trace, "host", "compile", "compile plan", start, pm_trace_now_ns());
@@ -95,7 +97,7 @@ pm_status pm_session_plan_get(pm_session *session, const pm_graph_shape *wanted,
     shape.n_outputs = wanted->n_outputs <= 1 ? 1 : pm_session_max_outputs(session);
     shape.sample = wanted->sample;
     shape.layers = wanted->layers;
-    shape.n_history = PM_SESSION_HISTORY;
+    shape.n_history = PM_SESSION_HISTORY + (shape.paging.page ? 0 : PM_SERIES_MOST);
     if (shape.n_outputs > shape.n_tokens)
         shape.n_outputs = shape.n_tokens;
     for (int32_t i = 0; i < session->n_plans; i++)

@@ -5,7 +5,7 @@ import subprocess
 import termios
 import unittest
 
-from cli_case import FAILURE, IN_CI, OK, PUMICE, SOFTWARE_VULKAN, STORIES, CliCase, Terminal
+from cli_case import FAILURE, IN_CI, OK, PUMICE, SOFTWARE_VULKAN, STORIES, USAGE, CliCase, Terminal
 
 PROMPT = "Once upon a time"
 # 100 tokens, greedy; the same in two outside implementations (see the README of the shared data).
@@ -51,6 +51,18 @@ class Continuation(RunCase):
         for more in (["--threads", 1], ["--threads", 3], ["--batch", 1], ["--batch", 2], ["--kv-type", "F32"], ["--ctx", 128]):
             with self.subTest(more):
                 self.assertEqual(self.text("-n", 60, *more), KNOWN[:len(self.text("-n", 60))])
+
+    def test_steps_in_one_submission_make_no_difference(self):
+        for device in [name for name in self.usable_devices() if name.startswith("vulkan")]:
+            for steps in 1, 5, 16:
+                with self.subTest(f"{steps} on {device}"):
+                    more = ["--steps", steps]
+                    self.assertEqual(self.text("-n", 37, *more, device=device), self.text("-n", 37))
+                    self.assertEqual(self.text("--stop", "park. One", *more, device=device),
+                                     KNOWN[:KNOWN.index("park. One")])
+                    self.assertEqual(self.text("--ctx", 40, *more, device=device), self.text("--ctx", 40))
+        result = self.pumice("run", "--model", STORIES, "--steps", "17", PROMPT, status=USAGE)
+        self.assertIn(b"17", result.stderr)
 
     def test_cache_that_does_not_suit_the_heads(self):
         result = self.pumice("run", "--model", STORIES, "--device", "cpu", "--raw", "--kv-type", "Q8_0", PROMPT, status=1)

@@ -41,6 +41,7 @@ const pm_backend pm_backend_vulkan = {
     .program_create = pm_vk_program_create,
     .program_destroy = pm_vk_program_destroy,
     .program_run = pm_vk_program_run,
+    .program_run_series = pm_vk_program_run_series,
     .tensor_write = pm_vk_tensor_write,
     .tensor_read = pm_vk_tensor_read,
     .explain = pm_vk_explain,

@@ -61,6 +61,8 @@ pm_status pm_vk_program_create(pm_device *base, const pm_graph *graph, const pm_
     program->weights = (const pm_vk_store *)(const void *)weights;
     program->states = (const pm_vk_store *)(const void *)states;
     program->by_node = options && options->by_node;
+    if (options && !options->by_node)
+        program->feed = options->feed;
     *out = (pm_program *)(void *)program;
     pm_status status = build(device, program, err);
     if (status != PM_OK) {
@@ -84,6 +86,7 @@ void pm_vk_program_destroy(pm_device *base, pm_program *program)
     for (uint32_t i = 0; i < p->n_views; i++)
         vkDestroyBufferView(device->handle, p->views[i], NULL);
     free(p->views);
+    pm_vk_series_destroy(device, p->series);
     pm_vk_buffer_destroy(device, &p->io);
     pm_vk_buffer_destroy(device, &p->arena);
     pm_vk_buffer_destroy(device, &p->readback);
@@ -103,5 +106,5 @@ void pm_vk_program_destroy(pm_device *base, pm_program *program)
 uint64_t pm_vk_program_bytes(const pm_program *program)
 {
     const pm_vk_program *p = pm_vk_program_of(program);
-    return p->io.size + p->arena.size + p->readback.size;
+    return p->io.size + p->arena.size + p->readback.size + pm_vk_series_bytes(p->series);
 }

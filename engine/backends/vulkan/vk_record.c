@@ -105,8 +105,8 @@ static pm_status create_sets(pm_vk_device *device, pm_vk_program *p, pm_error *e
 
 /* ---- commands ------------------------------------------------------------------------------------------ */
 
-static void barrier(VkCommandBuffer commands, VkPipelineStageFlags from, VkAccessFlags from_access,
-                    VkPipelineStageFlags to, VkAccessFlags to_access)
+void pm_vk_cmd_barrier(VkCommandBuffer commands, VkPipelineStageFlags from, VkAccessFlags from_access,
+                       VkPipelineStageFlags to, VkAccessFlags to_access)
 {
     VkMemoryBarrier memory = {
         .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER, .srcAccessMask = from_access, .dstAccessMask = to_access};
@@ -119,8 +119,9 @@ static void record_launch(const pm_vk_program *p, uint32_t index, const pm_vk_pi
     const pm_vk_launch *launch = &p->launches[index];
     VkPipelineLayout layout = launch->pipeline->layout->pipeline;
     if (launch->barrier)
-        barrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
-                VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
+        pm_vk_cmd_barrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
+                          VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+                          VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
     if (bound != launch->pipeline)
         vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, launch->pipeline->handle);
     if (launch->n_bind)
@@ -133,8 +134,8 @@ static void record_launch(const pm_vk_program *p, uint32_t index, const pm_vk_pi
 /* Small outputs go to memory that the host reads fast. */
 static void record_readback(const pm_vk_program *p, VkCommandBuffer commands)
 {
-    barrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
-            VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_READ_BIT);
+    pm_vk_cmd_barrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
+                      VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_READ_BIT);
     for (size_t i = 0; i < p->graph->n_tensors; i++) {
         if (!p->readback_at[i])
             continue;
@@ -148,7 +149,9 @@ static VkResult record_segment(pm_vk_device *device, const pm_vk_program *p, uin
                                VkCommandBuffer commands)
 {
     const pm_vk_segment *segment = &p->segments[index];
-    VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+    VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
+                                      .flags = p->feed.from ? VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT
+                                                            : 0}; /* several times in a submission */
     VkResult result = vkBeginCommandBuffer(commands, &begin);
     if (result < 0)
         return result;
@@ -156,9 +159,9 @@ static VkResult record_segment(pm_vk_device *device, const pm_vk_program *p, uin
     uint32_t query = segment->first_query;
     if (timed)
         vkCmdResetQueryPool(commands, p->queries, query, segment->last_node - segment->first_node + 2);
-    barrier(commands, both, VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT, both,
-            VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_UNIFORM_READ_BIT |
-                VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT);
+    pm_vk_cmd_barrier(commands, both, VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT, both,
+                      VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_UNIFORM_READ_BIT |
+                          VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT);
     if (timed)
         vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT, p->queries, query++);
     vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, device->layouts[0]->pipeline, 0, 1,
@@ -175,8 +178,8 @@ static VkResult record_segment(pm_vk_device *device, const pm_vk_program *p, uin
     }
     if (p->readback_at && index + 1 == p->n_segments)
         record_readback(p, commands);
-    barrier(commands, both, VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT, VK_PIPELINE_STAGE_HOST_BIT,
-            VK_ACCESS_HOST_READ_BIT);
+    pm_vk_cmd_barrier(commands, both, VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
+                      VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
     return vkEndCommandBuffer(commands);
 }
 

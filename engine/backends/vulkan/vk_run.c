@@ -16,9 +16,20 @@ typedef struct flights { /* segments submitted and not yet waited for */
     unsigned long long last_ns; /* when the last one before them ended */
 } flights;
 
-static bool wants_stop(const pm_run_options *options)
+bool pm_vk_wants_stop(const pm_run_options *options)
 {
     return options && options->should_stop && options->should_stop(options->stop_user);
+}
+
+VkResult pm_vk_wait(pm_vk_device *device, VkFence fence, const pm_run_options *options, bool *stop)
+{
+    VkResult result = VK_TIMEOUT;
+    for (uint64_t waited = 0; result == VK_TIMEOUT && waited < give_up_ns; waited += poll_ns) {
+        result = vkWaitForFences(device->handle, 1, &fence, VK_TRUE, poll_ns);
+        if (result == VK_TIMEOUT && !*stop)
+            *stop = pm_vk_wants_stop(options);
+    }
+    return result == VK_TIMEOUT ? VK_ERROR_DEVICE_LOST : result;
 }
 
 /* A segment that came near a watchdog's patience was estimated wrongly: later programs are cut finer. Software
@@ -39,17 +50,12 @@ static VkResult wait_oldest(pm_vk_device *device, const pm_vk_program *p, const 
                             flights *flight)
 {
     VkFence fence = p->fences[flight->first % PM_VK_IN_FLIGHT];
-    VkResult result = VK_TIMEOUT;
-    for (uint64_t waited = 0; result == VK_TIMEOUT && waited < give_up_ns; waited += poll_ns) {
-        result = vkWaitForFences(device->handle, 1, &fence, VK_TRUE, poll_ns);
-        if (result == VK_TIMEOUT && !flight->stop)
-            flight->stop = wants_stop(options);
-    }
+    VkResult result = pm_vk_wait(device, fence, options, &flight->stop);
     unsigned long long now = pm_trace_now_ns();
     learn_speed(device, &p->segments[flight->first], 1e-9 * (double)(now - flight->last_ns));
     flight->last_ns = now;
     flight->first++;
-    return result == VK_TIMEOUT ? VK_ERROR_DEVICE_LOST : result;
+    return result;
 }
 
 static VkResult submit(pm_vk_device *device, const pm_vk_program *p, const VkCommandBuffer *commands,
@@ -66,7 +72,7 @@ static VkResult submit(pm_vk_device *device, const pm_vk_program *p, const VkCom
 static pm_status run_segments(pm_vk_device *device, const pm_vk_program *p, const VkCommandBuffer *commands,
                               uint32_t first, uint32_t end, const pm_run_options *options, pm_error *err)
 {
-    flights flight = {first, first, wants_stop(options), pm_trace_now_ns()};
+    flights flight = {first, first, pm_vk_wants_stop(options), pm_trace_now_ns()};
     VkResult result = VK_SUCCESS;
     while (flight.end < end && result >= 0 && !flight.stop) {
         if (flight.end - flight.first == PM_VK_IN_FLIGHT)
@@ -76,7 +82,7 @@ static pm_status run_segments(pm_vk_device *device, const pm_vk_program *p, cons
             flight.end += result >= 0;
         }
         if (flight.end < end && !flight.stop)
-            flight.stop = wants_stop(options);
+            flight.stop = pm_vk_wants_stop(options);
     }
     while (flight.first < flight.end && result != VK_ERROR_DEVICE_LOST) {
         VkResult waited = wait_oldest(device, p, options, &flight);

@@ -282,6 +282,9 @@ typedef struct pm_vk_program {
     uint32_t n_queries;
     uint64_t *ticks; /* room for the results */
     VkFence fences[PM_VK_IN_FLIGHT];
+
+    pm_feed feed; /* from NULL: it is not run in series */
+    struct pm_vk_series *series; /* made at the first series */
 } pm_vk_program;
 
 enum { PM_VK_BUFFER_IO = 0, PM_VK_BUFFER_ARENA = 1, PM_VK_PARAMS_BYTES = 256 };
@@ -302,6 +305,9 @@ double pm_vk_launch_seconds(const pm_vk_caps *caps, double flops, double bytes);
 pm_status pm_vk_record_program(pm_vk_device *device, pm_vk_program *program, pm_error *err);
 pm_status pm_vk_record_timed(pm_vk_device *device, pm_vk_program *program, pm_error *err);
 
+void pm_vk_cmd_barrier(VkCommandBuffer commands, VkPipelineStageFlags from, VkAccessFlags from_access,
+                       VkPipelineStageFlags to, VkAccessFlags to_access);
+
 /* Writes the spans of segments [first, end) that have just run, timed, to a trace (vk_spans.c). */
 pm_status pm_vk_write_spans(pm_vk_device *device, pm_vk_program *program, uint32_t first, uint32_t end,
                             pm_trace *trace, pm_error *err);
@@ -314,6 +320,14 @@ uint64_t pm_vk_program_bytes(const pm_program *program);
 /* Running: vk_run.c; tensors in and out: vk_tensor_io.c; text: vk_explain.c. */
 pm_status pm_vk_program_run(pm_device *device, pm_program *program, const pm_run_params *params,
                             const pm_run_options *options, pm_error *err);
+bool pm_vk_wants_stop(const pm_run_options *options);
+/* Waits for a fence, asking now and then whether to stop, which ends nothing: *stop is set. */
+VkResult pm_vk_wait(pm_vk_device *device, VkFence fence, const pm_run_options *options, bool *stop);
+/* Runs in series: vk_series.c. */
+pm_status pm_vk_program_run_series(pm_device *device, pm_program *program, const pm_series *series,
+                                   const pm_run_options *options, pm_error *err);
+void pm_vk_series_destroy(pm_vk_device *device, struct pm_vk_series *series); /* NULL is fine */
+uint64_t pm_vk_series_bytes(const struct pm_vk_series *series);
 pm_status pm_vk_tensor_write(pm_device *device, pm_program *program, const pm_tensor *tensor, size_t offset,
                              const void *data, size_t size, pm_error *err);
 pm_status pm_vk_tensor_read(pm_device *device, pm_program *program, const pm_tensor *tensor, size_t offset,

@@ -25,6 +25,7 @@ typedef struct pm_session_options {
     int32_t n_source;   /* encoder-decoder: most tokens of the source; 0: what the model was trained on, at most 512 */
     int32_t n_beams;    /* encoder-decoder: hypotheses that a beam search has room for; 0: 1 */
     pm_kv_type kv_type;
+    int32_t n_steps;    /* most decode steps that a device makes by itself, to 16; 0: as many as take 20 ms */
     uint8_t check;      /* after each op, compute it on the reference too and stop at the first that diverges */
     pm_trace *trace;    /* not NULL: record host and device spans; must outlive the session */
     /* Polled while the session works, from any thread; nonzero ends the call with PM_ERR_CANCELLED. May be NULL. */
@@ -60,6 +61,13 @@ const int32_t *pm_session_tokens(const pm_session *session);   /* those tokens; 
  * PM_ERR_CANCELLED, PM_ERR_DIVERGED (check), PM_ERR_DEVICE_LOST ... */
 pm_status pm_session_next(pm_session *session, const int32_t *tokens, size_t n, const pm_sampling *sampling,
                           int32_t *next, pm_error *err);
+
+/* Puts `token` at the end of the timeline and decodes: next[0] follows it, next[1] follows next[0], and so on. *n (1 to
+ * `most`) of them, as many as the device makes by itself in one submission: see n_steps. All but the last of them are on
+ * the timeline: who wants no more than next[0 .. i] then calls pm_session_truncate with n_past - (*n - 1 - i). The same
+ * tokens as those of pm_session_next, and the same errors; after one the timeline is as it was. */
+pm_status pm_session_decode(pm_session *session, int32_t token, const pm_sampling *sampling, size_t most,
+                            int32_t *next, size_t *n, pm_error *err);
 
 /* Puts n >= 1 tokens at the end of the timeline and returns the logits of the last n_logits <= n of them:
  * logits[n_logits][n_vocab], the caller's. The same errors. */
