@@ -4,6 +4,9 @@
 // all its rows into shared memory, weights decoded on the way; what the next block needs is on its way from memory
 // meanwhile. Without PM_COOP: fp32; an invocation makes PM_SUB_T x PM_SUB_N sums. With PM_COOP: halves, and a subgroup makes
 // PM_SUB_T x PM_SUB_N sums in fp32 by cooperative matrices (subgroups of 32); x is halves already (halve_rows.comp), each row scaled to fit.
+//
+// Where rows are too few to make enough workgroups, K is cut into parts as well: out is then an array of parts [n, t, part]
+// without bias and residual, which matmul_sum.comp adds up.
 // -DW_<TYPE>.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -57,6 +60,7 @@ vec4 x_next[2 * X_ITEMS];
 #endif
 pm_item w_next[W_ITEMS];
 uint t0, n0, n_rows_now; // n0: of the chunk
+uint part;               // of K
 
 // Begins to load block `block`.
 void fetch(uint block)
@@ -107,6 +111,7 @@ void finish(uint t, uint n, float sum)
     at += t * push.n_out;
     if (PM_HAS_RESIDUAL != 0)
         sum += PM_AT(residual, at);
+    at += part * push.n_rows * push.n_out;
     PM_AT(result, at) = sum;
 }
 
@@ -206,19 +211,23 @@ void finish_all()
 void main()
 {
     uint n_tiles = (push.n_rows + PM_TILE_T - 1) / PM_TILE_T, number = pm_group();
+    uint n_parts = (push.n_blocks + push.n_part - 1) / push.n_part;
     n_rows_now = PM_ROWS_NOW(push);
     t0 = number % n_tiles * PM_TILE_T;
-    n0 = 4 * push.first_group + number / n_tiles * PM_TILE_N;
+    number /= n_tiles;
+    part = number % n_parts;
+    n0 = 4 * push.first_group + number / n_parts * PM_TILE_N;
     if (t0 >= n_rows_now || n0 >= 4 * push.end_group)
         return;
+    uint begin = part * push.n_part, end = min(begin + push.n_part, push.n_blocks);
     clear();
-    fetch(0);
+    fetch(begin);
     put(0);
     barrier();
     uint which = 0;
     // Without a branch, so that no value has to be there before the products begin; the last round brings a block once more.
-    for (uint block = 0; block < push.n_blocks; block++) {
-        fetch(min(block + 1, push.n_blocks - 1));
+    for (uint block = begin; block < end; block++) {
+        fetch(min(block + 1, end - 1));
         multiply(which);
         if (BUFFERS == 1)
             barrier();

@@ -59,6 +59,7 @@ static const matmul_row plain_rows[] = {
     {100, 130, 33, 0, 1, 1, 0}, {257, 5, 17, 0, 0, 0, 0},  {4096, 3, 1, 0, 0, 0, 0},  {4097, 2, 2, 0, 0, 0, 0},
     {128, 1000, 1, 0, 1, 0, 0}, {96, 129, 64, 0, 0, 0, 0}, {64, 40, 8, 5, 1, 1, 0},   {70, 33, 32, 17, 0, 0, 0},
     {48, 70, 128, 65, 0, 1, 0}, {64, 64, 8, 1, 0, 0, 0},   {11008, 4, 1, 0, 0, 0, 0}, {576, 192, 7, 0, 0, 0, 0},
+    {1001, 40, 20, 0, 0, 1, 0},
 };
 
 /* In units of the type's block (k). */
@@ -90,7 +91,13 @@ static const matmul_row deep_rows[] = {/* k in values, a multiple of 256 */
                                        {4096, 9, 1, 0, 0, 0, 0},
                                        {11008, 5, 1, 0, 0, 0, 0},
                                        {8192, 6, 5, 0, 1, 0, 0},
-                                       {2048, 100, 40, 0, 0, 0, 0}};
+                                       {2048, 100, 40, 0, 0, 0, 0},
+                                       /* GPU kernels cut K into 2, 3, 5, 8 and 16 parts */
+                                       {1024, 37, 40, 33, 1, 1, 0},
+                                       {1536, 66, 17, 0, 1, 0, 0},
+                                       {2560, 20, 33, 0, 0, 1, 0},
+                                       {4096, 9, 18, 17, 1, 1, FILL_OUTLIERS},
+                                       {8192, 6, 64, 0, 0, 0, 0}};
 
 /* x with NaN and infinity: rows without them are as always, the others propagate. */
 static void special_values(op_run *run, pm_type type)

@@ -1,71 +1,147 @@
-/* Products of many rows of x by tiles in shared memory (matmul_tiles.comp): how large the tiles are. */
+/* Products of many rows of x by tiles in shared memory (matmul_tiles.comp): how large the tiles are, and into how
+ * many parts K is cut where there would be few of them. */
 #include "backends/vulkan/matmul_variant.h"
 #include "backends/vulkan/op_lowering.h"
 #include "backends/vulkan/weight_layout.h"
 #include "halve_rows.push.h"
 
-/* The sizes in shaders/CMakeLists.txt, from the largest, which reads the least for what it computes, to the one that
- * makes the most workgroups. `enough`: with fewer workgroups the next smaller is better: on 132 multiprocessors
- * (H200), 512 rows of x, weights of 4096 x 14336 (448 large ones) took 439 us by large tiles and 462 by medium ones;
- * 4096 x 4096 (128 large ones) 182 and 147; 4096 x 1024 (128 medium ones) 97 by medium tiles and 90 by small ones. */
+/* The sizes in shaders/CMakeLists.txt, from the largest, which reads the least for what it computes, to the one
+ * that makes the most workgroups. `enough`: with fewer workgroups the next smaller is better: on 132
+ * multiprocessors (H200), 512 rows of x, weights of 4096 x 14336 (448 large ones) took 439 us by large tiles and
+ * 462 by medium ones; 4096 x 4096 (128 large ones) 182 and 147; 4096 x 1024 (128 medium ones) 97 by medium tiles
+ * and 90 by small ones. */
 typedef struct tile {
-    pm_shader first; /* of F16 */
-    uint32_t t, n;   /* rows of x and weight rows of a workgroup */
-    uint32_t shared; /* bytes of shared memory */
+    pm_shader first; /* of the first type */
+    int first_type;
+    uint32_t t, n;          /* rows of x and weight rows of a workgroup */
+    uint32_t local, shared; /* invocations; bytes of shared memory */
     int64_t enough;
 } tile;
 enum { COOP_ROW = 5 * 16, COOP_LOCAL = 4 * PM_VK_COOP_SUBGROUP, COOP_STAGE = 4 * 16 * 20 * 4 };
+enum { FLOAT_T = 32, FLOAT_N = 64, FLOAT_LOCAL = FLOAT_T / 4 * FLOAT_N / 4 };
+enum { ENOUGH = 192 };
 static const tile coop_tiles[] = {
-    {PM_SHADER_MATMUL_COOP_LARGE_F16, 128, 128, 2 * 256 * COOP_ROW + COOP_STAGE, 384},
-    {PM_SHADER_MATMUL_COOP_MEDIUM_F16, 64, 64, 2 * 128 * COOP_ROW + COOP_STAGE, 192},
-    {PM_SHADER_MATMUL_COOP_SMALL_F16, 32, 64, 2 * 96 * COOP_ROW + COOP_STAGE, 0},
+    {PM_SHADER_MATMUL_COOP_LARGE_F16, 1, 128, 128, COOP_LOCAL, 2 * 256 * COOP_ROW + COOP_STAGE, 2 * ENOUGH},
+    {PM_SHADER_MATMUL_COOP_MEDIUM_F16, 1, 64, 64, COOP_LOCAL, 2 * 128 * COOP_ROW + COOP_STAGE, ENOUGH},
+    {PM_SHADER_MATMUL_COOP_SMALL_F16, 1, 32, 64, COOP_LOCAL, 2 * 96 * COOP_ROW + COOP_STAGE, ENOUGH},
 };
-enum { N_COOP_TILES = sizeof coop_tiles / sizeof *coop_tiles };
-
 /* Without cooperative matrices; it fits every device. */
-enum { FLOAT_TILE_T = 32, FLOAT_TILE_N = 64, FLOAT_LOCAL = FLOAT_TILE_T / 4 * FLOAT_TILE_N / 4 };
+static const tile float_tiles[] = {
+    {PM_SHADER_MATMUL_TILES_F32, 0, FLOAT_T, FLOAT_N, FLOAT_LOCAL, 9 * 16 * (FLOAT_T + FLOAT_N), ENOUGH},
+};
 
-static bool fits(const pm_vk_caps *caps, uint32_t local, uint32_t shared)
+/* Parts of K. Adding them up is a dispatch (4 us on the H200) and moves 8 bytes a value of out and part, as much
+ * time as the tiles take for some 130 values along K. A large tile in parts is better than a smaller one where
+ * parts are long, and where even the smallest are too few, any parts that take longer than that dispatch (a block
+ * takes 0.7 us there). */
+enum { LONG_PART = 64, LEAST_PART = 16, WORTH_MEASURING = 8 }; /* blocks */
+
+static bool fits(const pm_vk_caps *caps, const tile *now, int type)
 {
     const pm_device_limits *l = &caps->limits;
-    return shared <= l->max_shared_memory && local <= l->max_workgroup_invocations &&
-           local <= l->max_workgroup_size[0];
+    return type >= now->first_type && now->shared <= l->max_shared_memory &&
+           now->local <= l->max_workgroup_invocations && now->local <= l->max_workgroup_size[0] &&
+           pm_vk_usable(caps, (pm_shader)((int)now->first + type - now->first_type));
 }
 
-bool pm_vk_matmul_coop_choose(const pm_vk_caps *caps, int type, int64_t n_rows, int64_t n_out,
-                              pm_vk_matmul_variant *out)
+static bool uses_coop(const pm_vk_caps *caps, int type)
 {
     bool found = false;
-    if (type < 1 || !pm_vk_coop_usable(caps) || !pm_vk_usable(caps, PM_SHADER_HALVE_ROWS))
-        return false;
-    for (int i = 0; i < N_COOP_TILES; i++) {
-        const tile *now = &coop_tiles[i];
-        pm_shader shader = (pm_shader)((int)now->first + type - 1);
-        if (!fits(caps, COOP_LOCAL, now->shared) || !pm_vk_usable(caps, shader))
-            continue;
-        *out = (pm_vk_matmul_variant){.shader = shader,
-                                      .local = COOP_LOCAL,
-                                      .subgroup_size = PM_VK_COOP_SUBGROUP,
-                                      .groups_of_workgroup = now->n / 4,
-                                      .tile = now->t,
-                                      .x = PM_VK_X_HALVES,
-                                      .why = "cooperative matrices, tiles in shared memory"};
-        found = true;
-        if ((n_rows + now->t - 1) / now->t * ((n_out + now->n - 1) / now->n) >= now->enough)
-            break;
-    }
-    return found;
+    for (size_t i = 0; i < sizeof coop_tiles / sizeof *coop_tiles; i++)
+        found = found || fits(caps, &coop_tiles[i], type);
+    return found && pm_vk_coop_usable(caps) && pm_vk_usable(caps, PM_SHADER_HALVE_ROWS);
 }
 
-bool pm_vk_matmul_tiles_choose(const pm_vk_caps *caps, int type, pm_vk_matmul_variant *out)
+/* The tiles that products with such weights are made of; none where they go another way. */
+static const tile *tiles_of(const pm_vk_caps *caps, int type, uint32_t *n)
 {
-    pm_shader shader = (pm_shader)((int)PM_SHADER_MATMUL_TILES_F32 + type);
-    *out = (pm_vk_matmul_variant){.shader = shader,
-                                  .local = FLOAT_LOCAL,
-                                  .groups_of_workgroup = FLOAT_TILE_N / 4,
-                                  .tile = FLOAT_TILE_T,
-                                  .why = "fp32, tiles in shared memory"};
-    return pm_vk_usable(caps, shader);
+    bool coop = uses_coop(caps, type);
+    *n = coop                                                ? sizeof coop_tiles / sizeof *coop_tiles
+         : caps->software || pm_vk_matmul_use_i8(caps, type) ? 0
+                                                             : sizeof float_tiles / sizeof *float_tiles;
+    return coop ? coop_tiles : float_tiles;
+}
+
+static int64_t n_workgroups(const tile *now, const pm_vk_product *p)
+{
+    return ((int64_t)p->n_rows + now->t - 1) / now->t * (((int64_t)p->n_out + now->n - 1) / now->n);
+}
+
+/* Parts of whole blocks: how many there are where so many were wanted. */
+static uint32_t whole_parts(const pm_vk_product *p, int64_t want)
+{
+    int64_t n_blocks = pm_vk_weight_blocks(p->n_k),
+            most = n_blocks < PM_VK_MOST_PARTS ? n_blocks : PM_VK_MOST_PARTS;
+    want = want < 1 ? 1 : want < most ? want : most;
+    int64_t part = (n_blocks + want - 1) / want;
+    return (uint32_t)((n_blocks + part - 1) / part);
+}
+
+static pm_vk_tiling by_rule(const pm_vk_caps *caps, const pm_vk_product *p, const tile *tiles, uint32_t n)
+{
+    int64_t n_blocks = pm_vk_weight_blocks(p->n_k);
+    pm_vk_tiling last = {0, 1};
+    for (uint32_t i = 0; i < n; i++) {
+        if (!fits(caps, &tiles[i], p->type))
+            continue;
+        int64_t now = n_workgroups(&tiles[i], p), want = (tiles[i].enough + now - 1) / now;
+        if (want == 1 || want <= n_blocks / LONG_PART)
+            return (pm_vk_tiling){i, whole_parts(p, want)};
+        int64_t most = n_blocks / LEAST_PART;
+        last = (pm_vk_tiling){i, whole_parts(p, want < most ? want : most)};
+    }
+    return last;
+}
+
+int pm_vk_matmul_tilings(const pm_vk_caps *caps, const pm_vk_product *p, pm_vk_tiling out[PM_VK_MOST_TILINGS])
+{
+    uint32_t n_tiles;
+    const tile *tiles = tiles_of(caps, p->type, &n_tiles);
+    pm_vk_matmul_variant unused;
+    int n = 0;
+    pm_vk_tiling rule = by_rule(caps, p, tiles, n_tiles);
+    if (n_tiles && pm_vk_matmul_tiled(caps, p, rule, false, &unused))
+        out[n++] = rule;
+    else if (n_tiles && pm_vk_matmul_tiled(caps, p, (pm_vk_tiling){rule.tile, 1}, false, &unused))
+        out[n++] = (pm_vk_tiling){rule.tile, 1}; /* room for its parts is more than can be bound */
+    for (uint32_t i = 0; i < n_tiles && n > 0; i++)
+        for (int64_t want = 1; want <= PM_VK_MOST_PARTS && n < PM_VK_MOST_TILINGS; want *= 2) {
+            pm_vk_tiling now = {i, whole_parts(p, want)};
+            bool filled = want > 1 && n_workgroups(&tiles[i], p) * want / 2 >= 2 * tiles[i].enough;
+            bool known = (now.tile == out[0].tile && now.n_parts == out[0].n_parts) ||
+                         (want > 1 && now.n_parts == whole_parts(p, want / 2));
+            if (filled || (want > 1 && pm_vk_weight_blocks(p->n_k) / now.n_parts < WORTH_MEASURING))
+                break;
+            if (!known && pm_vk_matmul_tiled(caps, p, now, false, &unused))
+                out[n++] = now;
+        }
+    return n;
+}
+
+bool pm_vk_matmul_tiled(const pm_vk_caps *caps, const pm_vk_product *p, pm_vk_tiling tiling, bool measured,
+                        pm_vk_matmul_variant *out)
+{
+    static const char *const why[2][2] = {
+        {"fp32, tiles in shared memory; by rule", "fp32, tiles in shared memory; measured"},
+        {"cooperative matrices, tiles in shared memory; by rule",
+         "cooperative matrices, tiles in shared memory; measured"}};
+    uint32_t n_tiles;
+    const tile *tiles = tiles_of(caps, p->type, &n_tiles), *now = &tiles[tiling.tile < n_tiles ? tiling.tile : 0];
+    bool coop = tiles == coop_tiles;
+    uint64_t values = (uint64_t)p->n_rows * p->n_out * (tiling.n_parts > 1 ? tiling.n_parts : 0);
+    if (tiling.tile >= n_tiles || !fits(caps, now, p->type) || tiling.n_parts < 1 ||
+        tiling.n_parts > PM_VK_MOST_PARTS || whole_parts(p, tiling.n_parts) != tiling.n_parts ||
+        values > INT32_MAX || sizeof(float) * values > caps->limits.max_storage_buffer_range)
+        return false;
+    *out = (pm_vk_matmul_variant){.shader = (pm_shader)((int)now->first + p->type - now->first_type),
+                                  .local = now->local,
+                                  .subgroup_size = coop ? PM_VK_COOP_SUBGROUP : 0,
+                                  .groups_of_workgroup = now->n / 4,
+                                  .tile = now->t,
+                                  .n_parts = tiling.n_parts,
+                                  .x = coop ? PM_VK_X_HALVES : PM_VK_X_FLOATS,
+                                  .why = why[coop][measured]};
+    return true;
 }
 
 pm_status pm_vk_emit_halves(pm_vk_lowering *l, const pm_tensor *x, pm_vk_slice *halves, pm_error *err)

@@ -1,4 +1,5 @@
-/* Which shader makes a matrix product, and how its work is cut: what matmul_vk.c and matmul_tiles_vk.c share. */
+/* Which shader makes a matrix product, and how its work is cut: what matmul_vk.c, matmul_tiles_vk.c and the tuning
+ * table share. */
 #ifndef PUMICE_BACKENDS_VULKAN_MATMUL_VARIANT_H
 #define PUMICE_BACKENDS_VULKAN_MATMUL_VARIANT_H
 
@@ -16,16 +17,39 @@ typedef struct pm_vk_matmul_variant {
     uint32_t local, subgroup_size;
     uint32_t groups_of_workgroup; /* groups of 4 weight rows */
     uint32_t tile;                /* rows of x of a workgroup */
+    uint32_t n_parts;             /* of K, added up by matmul_sum.comp where there are several */
     pm_vk_matmul_x x;
     bool texels; /* it reads x and the weight as texel buffers */
     const char *why;
 } pm_vk_matmul_variant;
 
-/* Products of many rows by tiles in shared memory, by cooperative matrices and without; false where the device has not
- * what they need. `type`: number in the list of weight types. */
-bool pm_vk_matmul_coop_choose(const pm_vk_caps *caps, int type, int64_t n_rows, int64_t n_out,
-                              pm_vk_matmul_variant *out);
-bool pm_vk_matmul_tiles_choose(const pm_vk_caps *caps, int type, pm_vk_matmul_variant *out);
+/* A product of many rows: out [n_out, n_rows] of x [n_k, n_rows]. `type`: number in the list of weight types. */
+typedef struct pm_vk_product {
+    int type;
+    uint32_t n_rows, n_k, n_out;
+} pm_vk_product;
+
+/* Fewer rows of x go other ways. */
+enum { PM_VK_MANY_ROWS = 17 };
+
+/* Whether products with this type of weight read x in 8 bits where they have no cooperative matrices. */
+bool pm_vk_matmul_use_i8(const pm_vk_caps *caps, int type);
+
+/* ---- tiles in shared memory: matmul_tiles_vk.c ------------------------------------------------------------ */
+
+/* How a product is cut: by tiles of one of a few sizes (0 the largest) and into parts of K. */
+typedef struct pm_vk_tiling {
+    uint32_t tile, n_parts;
+} pm_vk_tiling;
+enum { PM_VK_MOST_TILINGS = 12, PM_VK_MOST_PARTS = 16 };
+
+/* The tilings that may be the fastest one, first the one that a rule of thumb takes; 0 where such products are not
+ * made by tiles on this device. */
+int pm_vk_matmul_tilings(const pm_vk_caps *caps, const pm_vk_product *p, pm_vk_tiling out[PM_VK_MOST_TILINGS]);
+
+/* False where the device cannot do it, whatever the numbers are. `measured`: said in `why`. */
+bool pm_vk_matmul_tiled(const pm_vk_caps *caps, const pm_vk_product *p, pm_vk_tiling tiling, bool measured,
+                        pm_vk_matmul_variant *out);
 
 /* x as halves (shaders/halve_rows.comp): made by the first product that reads it. */
 pm_status pm_vk_emit_halves(pm_vk_lowering *l, const pm_tensor *x, pm_vk_slice *halves, pm_error *err);
