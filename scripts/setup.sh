@@ -58,6 +58,7 @@ check() {
     need libvulkan-dev "Vulkan headers and loader" library vulkan
     need glslang-tools "compiling shaders" have glslangValidator
     need spirv-tools "optimising and validating shaders" have spirv-opt
+    need libzstd-dev "packing shaders" library libzstd
     need libicu-dev "Unicode" library icu-uc icu-i18n
     need libjansson-dev "JSON" library jansson
     need libedit-dev "the interactive prompt" library libedit

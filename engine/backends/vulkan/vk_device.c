@@ -82,7 +82,7 @@ static void cache_key(const pm_vk_facts *facts, char key[PM_VK_CACHE_KEY_BYTES])
 {
     uint64_t build = pm_vk_hash(0, PUMICE_VERSION, sizeof PUMICE_VERSION);
     for (size_t i = 0; i < PM_SHADER_COUNT; i++)
-        build = pm_vk_hash(build, pm_shader_infos[i].words, pm_shader_infos[i].n_words * sizeof(uint32_t));
+        build = pm_vk_hash(build, pm_shader_infos[i].packed, pm_shader_infos[i].n_packed);
     char uuid[2 * VK_UUID_SIZE + 1];
     for (size_t i = 0; i < VK_UUID_SIZE; i++)
         snprintf(uuid + 2 * i, 3, "%02x", facts->cache_uuid[i]);

@@ -545,7 +545,7 @@ bool pm_vk_usable(const pm_vk_caps *caps, pm_shader shader)
     if ((unsigned)shader >= PM_SHADER_COUNT)
         return false;
     const pm_shader_info *info = &pm_shader_infos[shader];
-    return info->words && (info->needs & ~caps->features) == 0;
+    return (info->needs & ~caps->features) == 0;
 }
 
 void pm_vk_grid(const pm_vk_caps *caps, uint64_t n_groups, uint32_t groups[3])

@@ -126,14 +126,22 @@ void pm_vk_pipelines_destroy(pm_vk_device *device)
     vkDestroyDescriptorSetLayout(device->handle, device->params_layout, NULL);
 }
 
+static VkResult create_module(pm_vk_device *device, pm_shader shader, VkShaderModule *module)
+{
+    uint32_t *words = pm_shader_unpack(shader);
+    VkShaderModuleCreateInfo info = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+                                     .codeSize = pm_shader_infos[shader].n_words * sizeof(uint32_t),
+                                     .pCode = words};
+    VkResult result =
+        words ? vkCreateShaderModule(device->handle, &info, NULL, module) : VK_ERROR_OUT_OF_HOST_MEMORY;
+    free(words);
+    return result;
+}
+
 static VkResult compile(pm_vk_device *device, pm_vk_pipeline *pipeline)
 {
-    const pm_shader_info *info = &pm_shader_infos[pipeline->shader];
-    VkShaderModuleCreateInfo module_info = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-                                            .codeSize = info->n_words * sizeof(uint32_t),
-                                            .pCode = info->words};
     VkShaderModule module;
-    VkResult result = vkCreateShaderModule(device->handle, &module_info, NULL, &module);
+    VkResult result = create_module(device, pipeline->shader, &module);
     if (result < 0)
         return result;
     VkSpecializationMapEntry entries[PM_VK_MAX_SPEC];
