@@ -4,6 +4,8 @@
 // all its rows into shared memory, weights decoded on the way; what the next block needs is on its way from memory
 // meanwhile. Without PM_COOP: fp32; an invocation makes PM_SUB_T x PM_SUB_N sums. With PM_COOP: halves, and a subgroup makes
 // PM_SUB_T x PM_SUB_N sums in fp32 by cooperative matrices (subgroups of 32); x is halves already (halve_rows.comp), each row scaled to fit.
+// With PM_I8 (quantised types): blocks of 8 bits as quantize_i8.comp makes them, weights as bytes with their scales, integer dot
+// products; sums are fp32 from block to block.
 //
 // Where rows are too few to make enough workgroups, K is cut into parts as well: out is then an array of parts [n, t, part]
 // without bias and residual, which matmul_sum.comp adds up.
@@ -17,6 +19,9 @@
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #define PM_X_TYPE uvec4
 #define PM_TIMES_SUBGROUP * 32
+#elif defined(PM_I8)
+#define PM_X_TYPE uvec4
+#define PM_TIMES_SUBGROUP
 #else
 #define PM_X_TYPE vec4
 #define PM_X_FLOAT
@@ -25,11 +30,18 @@
 #include "common/half.glsl"
 #include "common/matmul.glsl"
 #include "common/weight_items.glsl"
+#ifdef PM_I8
+#include "common/dot.glsl"
+#endif
 
 // The tiles are literals (-DPM_TILE_T ...), not specialization constants: then loops are unrolled and arrays become
 // registers before a driver sees them. Not all drivers would do that.
 const uint LOCAL = (PM_TILE_T / PM_SUB_T) * (PM_TILE_N / PM_SUB_N) PM_TIMES_SUBGROUP; // of the workgroup, given by the host
+#ifdef PM_I8
+const uint X_ITEMS = (PM_TILE_T * 3 + LOCAL - 1) / LOCAL; // thirds of a block
+#else
 const uint X_ITEMS = PM_TILE_T * 4 / LOCAL; // 8 values each
+#endif
 const uint W_ITEMS = PM_TILE_N * 2 / LOCAL; // 16 values each
 
 // A row of a tile: a block of 32 values, by eights; a little more, so that rows begin in different banks.
@@ -44,6 +56,12 @@ const uint SUBGROUPS = (PM_TILE_T / PM_SUB_T) * (PM_TILE_N / PM_SUB_N), STAGE = 
 shared float stage[SUBGROUPS * PM_M * STAGE];
 #define PUT_EIGHT(tile, row, eight, a, b)                                                                          \
     tile[(row) * ROW + (eight)] = pm_eight_halves(a, b);
+#elif defined(PM_I8)
+// Three of them: bytes of values 0 to 15, of 16 to 31, and floats; of x as in common/i8_blocks.glsl, of a weight d and m of
+// each half.
+const uint ROW = 3, BUFFERS = 2;
+shared uvec4 x_tile[BUFFERS * PM_TILE_T * ROW];
+shared uvec4 w_tile[BUFFERS * PM_TILE_N * ROW];
 #else
 const uint ROW = 9, BUFFERS = 1;
 shared vec4 x_tile[PM_TILE_T * ROW];
@@ -53,7 +71,7 @@ shared vec4 w_tile[PM_TILE_N * ROW];
     tile[(row) * ROW + 2 * (eight) + 1] = b;
 #endif
 
-#ifdef PM_COOP
+#if defined(PM_COOP) || defined(PM_I8)
 uvec4 x_next[X_ITEMS];
 #else
 vec4 x_next[2 * X_ITEMS];
@@ -66,12 +84,17 @@ uint part;               // of K
 void fetch(uint block)
 {
     [[unroll]] for (uint i = 0; i < X_ITEMS; i++) {
-        uint item = gl_LocalInvocationID.x + i * LOCAL, t = min(t0 + item / 4, n_rows_now - 1), eight = item % 4;
+        uint item = gl_LocalInvocationID.x + i * LOCAL;
+#ifdef PM_I8
+        x_next[i] = x[(min(t0 + item / 3, n_rows_now - 1) * push.n_blocks + block) * 3 + item % 3];
+#else
+        uint t = min(t0 + item / 4, n_rows_now - 1), eight = item % 4;
 #ifdef PM_COOP
         x_next[i] = x[t * (4 * push.n_blocks + 2) + 4 * block + eight];
 #else
         x_next[2 * i] = pm_x4(t, 32 * block + 8 * eight);
         x_next[2 * i + 1] = pm_x4(t, 32 * block + 8 * eight + 4);
+#endif
 #endif
     }
     [[unroll]] for (uint i = 0; i < W_ITEMS; i++) {
@@ -80,23 +103,48 @@ void fetch(uint block)
     }
 }
 
+#ifdef PM_I8
+void put_weight(const pm_item item, uint row, uint h)
+{
+    uint q[4];
+    pm_item_quants(item, h, q);
+    w_tile[row * ROW][2 * h] = q[0];
+    w_tile[row * ROW][2 * h + 1] = q[1];
+    w_tile[row * ROW + 1][2 * h] = q[2];
+    w_tile[row * ROW + 1][2 * h + 1] = q[3];
+    if (h == 0)
+        w_tile[row * ROW + 2] = floatBitsToUint(pm_item_scales(item));
+}
+#else
+void put_weight(const pm_item item, uint row, uint h)
+{
+    vec4 values[4];
+    pm_item_values(item, h, values);
+    PUT_EIGHT(w_tile, row, h, values[0], values[1])
+    PUT_EIGHT(w_tile, row, 2 + h, values[2], values[3])
+}
+#endif
+
 // Puts what fetch has loaded into shared memory.
 void put(uint which)
 {
     [[unroll]] for (uint i = 0; i < X_ITEMS; i++) {
-        uint item = gl_LocalInvocationID.x + i * LOCAL, row = which * PM_TILE_T + item / 4;
+        uint item = gl_LocalInvocationID.x + i * LOCAL;
+#ifdef PM_I8
+        if (item < PM_TILE_T * ROW)
+            x_tile[which * PM_TILE_T * ROW + item] = x_next[i];
+#else
+        uint row = which * PM_TILE_T + item / 4;
 #ifdef PM_COOP
         x_tile[row * ROW + item % 4] = x_next[i];
 #else
         PUT_EIGHT(x_tile, row, item % 4, x_next[2 * i], x_next[2 * i + 1])
 #endif
+#endif
     }
     [[unroll]] for (uint i = 0; i < W_ITEMS; i++) {
-        uint item = gl_LocalInvocationID.x + i * LOCAL, row = which * PM_TILE_N + item / 2, h = item % 2;
-        vec4 values[4];
-        pm_item_values(w_next[i], h, values);
-        PUT_EIGHT(w_tile, row, h, values[0], values[1])
-        PUT_EIGHT(w_tile, row, 2 + h, values[2], values[3])
+        uint item = gl_LocalInvocationID.x + i * LOCAL;
+        put_weight(w_next[i], which * PM_TILE_N + item / 2, item % 2);
     }
 }
 
@@ -186,6 +234,56 @@ void clear()
         sums[i] = 0.0;
 }
 
+#ifdef PM_I8
+void add_dots(inout int dots[PM_SUB_T * PM_SUB_N], uint which, uint half_of_block)
+{
+    uvec4 xs[PM_SUB_T];
+    [[unroll]] for (uint i = 0; i < PM_SUB_T; i++)
+        xs[i] = x_tile[(which * PM_TILE_T + SUB_T0 + i * STEP_T) * ROW + half_of_block];
+    [[unroll]] for (uint j = 0; j < PM_SUB_N; j++) {
+        uvec4 w = w_tile[(which * PM_TILE_N + SUB_N0 + j * STEP_N) * ROW + half_of_block];
+        [[unroll]] for (uint i = 0; i < PM_SUB_T; i++)
+            [[unroll]] for (uint k = 0; k < 4; k++)
+                dots[i * PM_SUB_N + j] += pm_dot4(w[k], xs[i][k]);
+    }
+}
+
+// sum (d q + m) (e p) = d e sum q p + m e sum p: w holds d and m, x holds e and e sum p.
+void scale_dots(const int dots[PM_SUB_T * PM_SUB_N], uint which, uint of_w, uint of_x)
+{
+    vec4 xs[PM_SUB_T];
+    [[unroll]] for (uint i = 0; i < PM_SUB_T; i++)
+        xs[i] = uintBitsToFloat(x_tile[(which * PM_TILE_T + SUB_T0 + i * STEP_T) * ROW + 2]);
+    [[unroll]] for (uint j = 0; j < PM_SUB_N; j++) {
+        vec4 w = uintBitsToFloat(w_tile[(which * PM_TILE_N + SUB_N0 + j * STEP_N) * ROW + 2]);
+        [[unroll]] for (uint i = 0; i < PM_SUB_T; i++) {
+            float sum = xs[i].x * w[of_w] * float(dots[i * PM_SUB_N + j]);
+#ifndef W_SIGNED
+            sum += w[of_w + 1] * xs[i][of_x];
+#endif
+            sums[i * PM_SUB_N + j] += sum;
+        }
+    }
+}
+
+void multiply(uint which)
+{
+    int dots[PM_SUB_T * PM_SUB_N];
+    [[unroll]] for (uint i = 0; i < PM_SUB_T * PM_SUB_N; i++)
+        dots[i] = 0;
+    add_dots(dots, which, 0);
+#ifdef W_Q6_K
+    scale_dots(dots, which, 0, 1);
+    [[unroll]] for (uint i = 0; i < PM_SUB_T * PM_SUB_N; i++)
+        dots[i] = 0;
+    add_dots(dots, which, 1);
+    scale_dots(dots, which, 2, 2);
+#else
+    add_dots(dots, which, 1);
+    scale_dots(dots, which, 0, 3);
+#endif
+}
+#else
 void multiply(uint which)
 {
     for (uint k = 0; k < 8; k++) {
@@ -199,6 +297,7 @@ void multiply(uint which)
         }
     }
 }
+#endif
 
 void finish_all()
 {

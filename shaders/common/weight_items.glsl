@@ -66,6 +66,50 @@ vec4 pm_mantissas(uint q)
 }
 #endif
 
+#ifndef W_PLAIN
+// Words of four quants each: q[0], q[1]: 8 h and on; q[2], q[3]: 16 + 8 h and on. Signed bytes where W_SIGNED.
+void pm_item_quants(const pm_item item, uint h, out uint q[4])
+{
+#ifdef W_SIGNED
+    q[0] = item.low.x;
+    q[1] = item.low.y;
+    q[2] = item.high.x;
+    q[3] = item.high.y;
+#else
+    [[unroll]] for (int i = 0; i < 4; i++) {
+        q[i] = item.low[i % 2] >> i / 2 * 4 & 0x0f0f0f0fu;
+#if W_UNIT == 5
+        q[i] |= (item.high.x >> (2 * h + uint(i % 2 + i / 2 * 4)) & 0x01010101u) << 4;
+#elif W_UNIT == 6
+        q[i] |= (item.high[i / 2] >> 2 * (2 * h + uint(i % 2)) & 0x03030303u) << 4;
+#endif
+    }
+#endif
+}
+
+// d and m of the first half of the row's block, then of the other: value = d q + m.
+vec4 pm_item_scales(const pm_item item)
+{
+#if defined(W_HALF_SCALES)
+    float d = unpackHalf2x16(item.scales).x;
+#ifdef W_SIGNED
+    return vec4(d, 0.0, d, 0.0);
+#else
+    return vec2(d, -W_OFFSET * d).xyxy;
+#endif
+#elif defined(W_Q6_K)
+    float super = unpackHalf2x16(item.super).x;
+    vec2 d = super * vec2(bitfieldExtract(int(item.scales), 0, 8), bitfieldExtract(int(item.scales), 8, 8));
+    return vec4(d.x, -32.0 * d.x, d.y, -32.0 * d.y);
+#elif defined(W_K)
+    vec2 super = unpackHalf2x16(item.super);
+    return vec2(super.x * float(item.scales & 255u), -super.y * float(item.scales >> 8 & 255u)).xyxy;
+#else
+    return unpackHalf2x16(item.scales).xyxy;
+#endif
+}
+#endif
+
 // values[0], values[1]: 8 h and on; values[2], values[3]: 16 + 8 h and on.
 void pm_item_values(const pm_item item, uint h, out vec4 values[4])
 {
@@ -83,50 +127,15 @@ void pm_item_values(const pm_item item, uint h, out vec4 values[4])
     }
 #else
     uint q[4];
-#ifdef W_SIGNED
-    q[0] = item.low.x ^ 0x80808080u;
-    q[1] = item.low.y ^ 0x80808080u;
-    q[2] = item.high.x ^ 0x80808080u;
-    q[3] = item.high.y ^ 0x80808080u;
-#else
+    pm_item_quants(item, h, q);
+    vec4 scales = pm_item_scales(item);
     [[unroll]] for (int i = 0; i < 4; i++) {
-        q[i] = item.low[i % 2] >> i / 2 * 4 & 0x0f0f0f0fu;
-#if W_UNIT == 5
-        q[i] |= (item.high.x >> (2 * h + uint(i % 2 + i / 2 * 4)) & 0x01010101u) << 4;
-#elif W_UNIT == 6
-        q[i] |= (item.high[i / 2] >> 2 * (2 * h + uint(i % 2)) & 0x03030303u) << 4;
-#endif
-    }
-#endif
-    float d, m, d_high, m_high; // value = d q + m
-#if defined(W_HALF_SCALES)
-    d = d_high = unpackHalf2x16(item.scales).x;
 #ifdef W_SIGNED
-    m = m_high = 0.0;
-#else
-    m = m_high = -W_OFFSET * d;
+        q[i] ^= 0x80808080u;
 #endif
-#elif defined(W_Q6_K)
-    float super = unpackHalf2x16(item.super).x;
-    d = super * float(bitfieldExtract(int(item.scales), 0, 8));
-    d_high = super * float(bitfieldExtract(int(item.scales), 8, 8));
-    m = -32.0 * d;
-    m_high = -32.0 * d_high;
-#elif defined(W_K)
-    vec2 super = unpackHalf2x16(item.super);
-    d = d_high = super.x * float(item.scales & 255u);
-    m = m_high = -super.y * float(item.scales >> 8 & 255u);
-#else
-    vec2 both = unpackHalf2x16(item.scales);
-    d = d_high = both.x;
-    m = m_high = both.y;
-#endif
-    m -= W_MANTISSA_ZERO * d;
-    m_high -= W_MANTISSA_ZERO * d_high;
-    values[0] = W_MANTISSA_SCALE * d * pm_mantissas(q[0]) + m;
-    values[1] = W_MANTISSA_SCALE * d * pm_mantissas(q[1]) + m;
-    values[2] = W_MANTISSA_SCALE * d_high * pm_mantissas(q[2]) + m_high;
-    values[3] = W_MANTISSA_SCALE * d_high * pm_mantissas(q[3]) + m_high;
+        float d = scales[i / 2 * 2], m = scales[i / 2 * 2 + 1] - W_MANTISSA_ZERO * d;
+        values[i] = W_MANTISSA_SCALE * d * pm_mantissas(q[i]) + m;
+    }
 #endif
 }
 

@@ -25,7 +25,13 @@ static const tile coop_tiles[] = {
     {PM_SHADER_MATMUL_COOP_MEDIUM_F16, 1, 64, 64, COOP_LOCAL, 2 * 128 * COOP_ROW + COOP_STAGE, ENOUGH},
     {PM_SHADER_MATMUL_COOP_SMALL_F16, 1, 32, 64, COOP_LOCAL, 2 * 96 * COOP_ROW + COOP_STAGE, ENOUGH},
 };
-/* Without cooperative matrices; it fits every device. */
+/* Without cooperative matrices, quantised weights, integer dot products. */
+enum { I8_ROW = 3 * 16 };
+static const tile i8_tiles[] = {
+    {PM_SHADER_MATMUL_TILES_I8_LARGE_Q8_0, PM_VK_PLAIN_TYPES, 64, 128, 256, 2 * 192 * I8_ROW, ENOUGH},
+    {PM_SHADER_MATMUL_TILES_I8_SMALL_Q8_0, PM_VK_PLAIN_TYPES, 32, 64, 128, 2 * 96 * I8_ROW, ENOUGH},
+};
+/* Without either; it fits every device. */
 static const tile float_tiles[] = {
     {PM_SHADER_MATMUL_TILES_F32, 0, FLOAT_T, FLOAT_N, FLOAT_LOCAL, 9 * 16 * (FLOAT_T + FLOAT_N), ENOUGH},
 };
@@ -53,13 +59,27 @@ static bool uses_coop(const pm_vk_caps *caps, int type)
 }
 
 /* The tiles that products with such weights are made of; none where they go another way. */
-static const tile *tiles_of(const pm_vk_caps *caps, int type, uint32_t *n)
+typedef struct tile_set {
+    const tile *tiles;
+    uint32_t n;
+    pm_vk_matmul_x x;
+    const char *why[2]; /* by rule, measured */
+} tile_set;
+#define TILES(list) list, sizeof(list) / sizeof *(list)
+#define WHY(what)                                                                                                 \
+    {                                                                                                             \
+        what ", tiles in shared memory; by rule", what ", tiles in shared memory; measured"                       \
+    }
+
+static const tile_set *tiles_of(const pm_vk_caps *caps, int type)
 {
-    bool coop = uses_coop(caps, type);
-    *n = coop                                                ? sizeof coop_tiles / sizeof *coop_tiles
-         : caps->software || pm_vk_matmul_use_i8(caps, type) ? 0
-                                                             : sizeof float_tiles / sizeof *float_tiles;
-    return coop ? coop_tiles : float_tiles;
+    static const tile_set coop = {TILES(coop_tiles), PM_VK_X_HALVES, WHY("cooperative matrices")},
+                          i8 = {TILES(i8_tiles), PM_VK_X_I8_BLOCKS, WHY("integer dot products")},
+                          floats = {TILES(float_tiles), PM_VK_X_FLOATS, WHY("fp32")}, none = {0};
+    return uses_coop(caps, type)             ? &coop
+           : pm_vk_matmul_use_i8(caps, type) ? &i8
+           : caps->software                  ? &none
+                                             : &floats;
 }
 
 static int64_t n_workgroups(const tile *now, const pm_vk_product *p)
@@ -77,14 +97,14 @@ static uint32_t whole_parts(const pm_vk_product *p, int64_t want)
     return (uint32_t)((n_blocks + part - 1) / part);
 }
 
-static pm_vk_tiling by_rule(const pm_vk_caps *caps, const pm_vk_product *p, const tile *tiles, uint32_t n)
+static pm_vk_tiling by_rule(const pm_vk_caps *caps, const pm_vk_product *p, const tile_set *set)
 {
     int64_t n_blocks = pm_vk_weight_blocks(p->n_k);
     pm_vk_tiling last = {0, 1};
-    for (uint32_t i = 0; i < n; i++) {
-        if (!fits(caps, &tiles[i], p->type))
+    for (uint32_t i = 0; i < set->n; i++) {
+        if (!fits(caps, &set->tiles[i], p->type))
             continue;
-        int64_t now = n_workgroups(&tiles[i], p), want = (tiles[i].enough + now - 1) / now;
+        int64_t now = n_workgroups(&set->tiles[i], p), want = (set->tiles[i].enough + now - 1) / now;
         if (want == 1 || want <= n_blocks / LONG_PART)
             return (pm_vk_tiling){i, whole_parts(p, want)};
         int64_t most = n_blocks / LEAST_PART;
@@ -95,16 +115,16 @@ static pm_vk_tiling by_rule(const pm_vk_caps *caps, const pm_vk_product *p, cons
 
 int pm_vk_matmul_tilings(const pm_vk_caps *caps, const pm_vk_product *p, pm_vk_tiling out[PM_VK_MOST_TILINGS])
 {
-    uint32_t n_tiles;
-    const tile *tiles = tiles_of(caps, p->type, &n_tiles);
+    const tile_set *set = tiles_of(caps, p->type);
+    const tile *tiles = set->tiles;
     pm_vk_matmul_variant unused;
     int n = 0;
-    pm_vk_tiling rule = by_rule(caps, p, tiles, n_tiles);
-    if (n_tiles && pm_vk_matmul_tiled(caps, p, rule, false, &unused))
+    pm_vk_tiling rule = by_rule(caps, p, set);
+    if (set->n && pm_vk_matmul_tiled(caps, p, rule, false, &unused))
         out[n++] = rule;
-    else if (n_tiles && pm_vk_matmul_tiled(caps, p, (pm_vk_tiling){rule.tile, 1}, false, &unused))
+    else if (set->n && pm_vk_matmul_tiled(caps, p, (pm_vk_tiling){rule.tile, 1}, false, &unused))
         out[n++] = (pm_vk_tiling){rule.tile, 1}; /* room for its parts is more than can be bound */
-    for (uint32_t i = 0; i < n_tiles && n > 0; i++)
+    for (uint32_t i = 0; i < set->n && n > 0; i++)
         for (int64_t want = 1; want <= PM_VK_MOST_PARTS && n < PM_VK_MOST_TILINGS; want *= 2) {
             pm_vk_tiling now = {i, whole_parts(p, want)};
             bool filled = want > 1 && n_workgroups(&tiles[i], p) * want / 2 >= 2 * tiles[i].enough;
@@ -121,26 +141,21 @@ int pm_vk_matmul_tilings(const pm_vk_caps *caps, const pm_vk_product *p, pm_vk_t
 bool pm_vk_matmul_tiled(const pm_vk_caps *caps, const pm_vk_product *p, pm_vk_tiling tiling, bool measured,
                         pm_vk_matmul_variant *out)
 {
-    static const char *const why[2][2] = {
-        {"fp32, tiles in shared memory; by rule", "fp32, tiles in shared memory; measured"},
-        {"cooperative matrices, tiles in shared memory; by rule",
-         "cooperative matrices, tiles in shared memory; measured"}};
-    uint32_t n_tiles;
-    const tile *tiles = tiles_of(caps, p->type, &n_tiles), *now = &tiles[tiling.tile < n_tiles ? tiling.tile : 0];
-    bool coop = tiles == coop_tiles;
+    const tile_set *set = tiles_of(caps, p->type);
+    const tile *now = &set->tiles[tiling.tile < set->n ? tiling.tile : 0];
     uint64_t values = (uint64_t)p->n_rows * p->n_out * (tiling.n_parts > 1 ? tiling.n_parts : 0);
-    if (tiling.tile >= n_tiles || !fits(caps, now, p->type) || tiling.n_parts < 1 ||
+    if (tiling.tile >= set->n || !fits(caps, now, p->type) || tiling.n_parts < 1 ||
         tiling.n_parts > PM_VK_MOST_PARTS || whole_parts(p, tiling.n_parts) != tiling.n_parts ||
         values > INT32_MAX || sizeof(float) * values > caps->limits.max_storage_buffer_range)
         return false;
     *out = (pm_vk_matmul_variant){.shader = (pm_shader)((int)now->first + p->type - now->first_type),
                                   .local = now->local,
-                                  .subgroup_size = coop ? PM_VK_COOP_SUBGROUP : 0,
+                                  .subgroup_size = set->x == PM_VK_X_HALVES ? PM_VK_COOP_SUBGROUP : 0,
                                   .groups_of_workgroup = now->n / 4,
                                   .tile = now->t,
                                   .n_parts = tiling.n_parts,
-                                  .x = coop ? PM_VK_X_HALVES : PM_VK_X_FLOATS,
-                                  .why = why[coop][measured]};
+                                  .x = set->x,
+                                  .why = set->why[measured]};
     return true;
 }
 

@@ -32,6 +32,9 @@ typedef struct pm_vk_product {
 /* Fewer rows of x go other ways. */
 enum { PM_VK_MANY_ROWS = 17 };
 
+/* The first of the list of types; those after them are quantised, and have shaders for x in 8 bits. */
+enum { PM_VK_PLAIN_TYPES = 3 };
+
 /* Whether products with this type of weight read x in 8 bits where they have no cooperative matrices. */
 bool pm_vk_matmul_use_i8(const pm_vk_caps *caps, int type);
 

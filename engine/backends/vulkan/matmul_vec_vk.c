@@ -1,4 +1,5 @@
 /* Products of few rows of x on GPUs (matmul_vec.comp): one, or all that read the same x in one dispatch. */
+#include "backends/vulkan/matmul_variant.h"
 #include "backends/vulkan/op_lowering.h"
 #include "backends/vulkan/vk_groups.h"
 #include "backends/vulkan/weight_layout.h"
@@ -9,7 +10,6 @@ enum { WEIGHT, X, BIAS, RESIDUAL, GROUP = 4 };
 enum {
     MOST_ROWS = 16,          /* of x; more are better made by tiles */
     MOST_AT_ONCE = 8,        /* of a workgroup */
-    N_PLAIN_TYPES = 3,       /* the first of the list of types; the others have i8 shaders */
     LOCAL = 256,             /* invocations of a workgroup */
     LEAST_TEAM = 32,         /* invocations for a group of weight rows */
     ENOUGH_WORKGROUPS = 256, /* to fill a large GPU: teams grow until there are so many */
@@ -38,7 +38,7 @@ static uint32_t rows_at_once(int64_t n_rows)
 /* The shader for this type and so many rows, and whether it reads x in 8 bits; false where there is none. */
 static bool choose_shader(const pm_vk_caps *caps, pm_type type, uint32_t rows, variant *v, bool *i8)
 {
-    int t = pm_vk_weight_type_index(type), quantised = t - N_PLAIN_TYPES;
+    int t = pm_vk_weight_type_index(type), quantised = t - PM_VK_PLAIN_TYPES;
     bool known = pm_vk_subgroup_known(caps, &v->subgroup_size), few = rows > 1;
     *i8 = false;
     if (t < 0)

@@ -1,3 +1,4 @@
+/* clang-format off: it would join the lines of the list. */
 /* matmul on Vulkan: which of the matmul shaders makes a product, and its dispatches.
  *
  *   matmul_vec, _few   up to 16 rows of x on a GPU: see matmul_vec_vk.c
@@ -5,13 +6,16 @@
  *   matmul_tile1       the same without subgroups or texel buffers: an invocation for 4 weight rows
  *   matmul_tile4[_sg]  many rows of x: an invocation for 4 weight rows x 4 rows of x
  *   matmul_coop        many rows of x on GPUs with cooperative matrices: see matmul_tiles_vk.c; x is made halves
- * first matmul_tiles       many rows of x on GPUs without them and without integer dot products matmul_sum where
- * tiles take parts of K: adds them up matmul_tile4_i8    the same on GPUs with integer dot products, for quantised
- * weights: x is made 8-bit blocks first, once for all products that read it. Software devices emulate the dot
- * product with more instructions than the fp32 sums take.
+ * first matmul_tiles_i8    many rows of x on GPUs with integer dot products, for quantised weights: x is made
+ * 8-bit blocks first, once for all products that read it (software devices emulate the dot product with more
+ *                      instructions than the fp32 sums take)
+ *   matmul_tiles       many rows of x on GPUs without either
+ *   matmul_sum         where tiles take parts of K: adds them up
+ *   matmul_tile4_i8    a few rows of x in 8-bit blocks, where matmul_few cannot be used
  *
  * A product is cut by the chunks of its weight, and further by weight rows where a dispatch would hold more work
  * than the device should get at once. */
+/* clang-format on */
 #include "backends/vulkan/matmul_variant.h"
 #include "backends/vulkan/op_lowering.h"
 #include "backends/vulkan/vk_groups.h"
@@ -20,7 +24,7 @@
 #include "quantize_i8.push.h"
 
 enum { WEIGHT, X, BIAS, RESIDUAL };
-enum { GROUP = 4, N_PLAIN_TYPES = 3 };
+enum { GROUP = 4 };
 
 bool pm_vk_supports_matmul(const pm_vk_caps *caps, const pm_node *node)
 {
@@ -36,11 +40,10 @@ static pm_shader of_type(pm_shader first, int type)
     return (pm_shader)((int)first + type);
 }
 
-/* Quantised types come after the plain ones in the list of types; only they have i8 shaders. */
 bool pm_vk_matmul_use_i8(const pm_vk_caps *caps, int type)
 {
-    return type >= N_PLAIN_TYPES && !caps->software && pm_vk_usable(caps, PM_SHADER_QUANTIZE_I8) &&
-           pm_vk_usable(caps, of_type(PM_SHADER_MATMUL_TILE4_I8_Q8_0, type - N_PLAIN_TYPES));
+    return type >= PM_VK_PLAIN_TYPES && !caps->software && pm_vk_usable(caps, PM_SHADER_QUANTIZE_I8) &&
+           pm_vk_usable(caps, of_type(PM_SHADER_MATMUL_TILE4_I8_Q8_0, type - PM_VK_PLAIN_TYPES));
 }
 
 static variant choose_gpu(const pm_vk_caps *caps, const pm_vk_product *p)
@@ -52,7 +55,7 @@ static variant choose_gpu(const pm_vk_caps *caps, const pm_vk_product *p)
         return many;
     bool i8 = pm_vk_matmul_use_i8(caps, p->type);
     uint32_t local = pm_vk_local_size(caps, 64);
-    return (variant){.shader = i8 ? of_type(PM_SHADER_MATMUL_TILE4_I8_Q8_0, p->type - N_PLAIN_TYPES)
+    return (variant){.shader = i8 ? of_type(PM_SHADER_MATMUL_TILE4_I8_Q8_0, p->type - PM_VK_PLAIN_TYPES)
                                   : of_type(PM_SHADER_MATMUL_TILE4_F32, p->type),
                      .local = local,
                      .groups_of_workgroup = local,
