@@ -40,6 +40,7 @@ typedef struct pm_state_desc {
     pm_type type; /* F16 or F32 */
     int n_dims;
     int64_t dim[PM_MAX_DIMS];
+    bool scattered; /* read in short pieces from all over, like the cache of many sequences: large pages pay */
 } pm_state_desc;
 
 /* Called as work goes on: done out of total bytes. Returning nonzero cancels (PM_ERR_CANCELLED). May be NULL. */

@@ -11,6 +11,8 @@ struct pm_states {
     size_t n;
     void **data;
     size_t *n_bytes;
+    void *large; /* scattered states lie here together, in large pages where the system has them */
+    size_t large_bytes;
 };
 
 /* As they stand in a pm_backend. */

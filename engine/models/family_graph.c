@@ -119,6 +119,7 @@ static pm_state_desc cache_desc(const pm_model_def *def, const pm_graph_shape *s
         .type = cache == PM_CACHE_ENCODER ? PM_TYPE_F32 : shape->kv_type,
         .n_dims = 3,
         .dim = {def->info.head_dim, own ? n_slots : shape->n_source, def->info.n_kv_heads, 1},
+        .scattered = shape->paging.page > 0,
     };
 }
 

@@ -416,8 +416,8 @@ static void steps_are_fused_and_explained(void **state)
         load(&d, "cpu", by_node, &cpu);
         cpu.device->backend->explain(cpu.device, cpu.program, count_line, &e);
         assert_int_equal(e.fused, by_node ? 0 : LAYERS);
-        assert_int_equal(e.eight_bits,
-                         by_node ? 0 : 3 * LAYERS + 1); /* two norms and a gate a layer; the last norm */
+        /* two norms, attention and a gate a layer; the last norm */
+        assert_int_equal(e.eight_bits, by_node ? 0 : 4 * LAYERS + 1);
         assert_true(e.lines > 10 * LAYERS);
         assert_true(cpu.device->backend->program_bytes(cpu.program) > 0);
         assert_true(cpu.device->backend->weights_bytes(cpu.weights) > 0);

@@ -70,8 +70,9 @@ static void with_heavy_program(size_t index, double flops_per_s,
                         .data = data,
                         .n_bytes = sizeof(float) * WIDTH * WIDTH,
                         .uses = PM_USE_MATMUL};
-    const pm_state_desc descs[2] = {{"keys", PM_TYPE_F32, 3, {HEAD_DIM, CTX, HEADS, 1}},
-                                    {"values", PM_TYPE_F32, 3, {HEAD_DIM, CTX, HEADS, 1}}};
+    const pm_state_desc descs[2] = {
+        {.name = "keys", .type = PM_TYPE_F32, .n_dims = 3, .dim = {HEAD_DIM, CTX, HEADS, 1}},
+        {.name = "values", .type = PM_TYPE_F32, .n_dims = 3, .dim = {HEAD_DIM, CTX, HEADS, 1}}};
     pm_graph *graph = heavy_graph(data);
     pm_weights *weights;
     pm_states *states;

@@ -4,6 +4,9 @@
  * and a part of the slots; the thread that finishes a kv head's last part merges them, by
  *     out = sum_i exp(highest_i - highest) mixed_i / sum_i exp(highest_i - highest) sum_i
  *
+ * Where only products with quantised weights read the result, whoever has finished heads of a token brings these
+ * to 8 bits.
+ *
  * Several sequences over pages: an item is a tile of queries of one kv head and one sequence, or a single token of
  * a sequence, taken as one part.
  */
@@ -111,6 +114,25 @@ static pm_cpu_attention job_of(const pm_cpu_step *step, const attention_shape *s
     };
 }
 
+/* The result of n heads of a token, from `head` on, to 8 bits where these are wanted. */
+static void finish_heads(const pm_cpu_step *step, const pm_cpu_context *context, const attention_shape *s,
+                         int64_t token, int64_t head, int64_t n)
+{
+    const float *out = (const float *)step->out + (token * s->n_heads + head) * s->head_dim;
+    if (step->made_acts.blocks)
+        pm_cpu_quantize_part(step, context, out, token, head * s->head_dim, n * s->head_dim);
+}
+
+/* A tile: queries [first, first + n) of the tokens from `token` on. */
+static void run_tile(const pm_cpu_step *step, const pm_cpu_context *context, const attention_shape *s,
+                     int64_t token, int64_t kv_head, int64_t first, int64_t n)
+{
+    pm_cpu_attention job = job_of(step, s, token, kv_head);
+    context->kernels->attention_tile(&job, first, n, context->scratch);
+    for (int64_t query = first; query < first + n; query++)
+        finish_heads(step, context, s, token + query / s->group, kv_head * s->group + query % s->group, 1);
+}
+
 static float *partial_at(const pm_cpu_step *step, const attention_shape *s, int64_t kv_head, int64_t part)
 {
     return step->packed + (kv_head * PM_CPU_ATTENTION_PARTS + part) * s->group * (s->head_dim + 2);
@@ -148,6 +170,7 @@ static void run_part(const pm_cpu_step *step, const pm_cpu_context *context, con
     for (int64_t head = 0; head < s->group; head++)
         merge_head(partial_at(step, s, kv_head, 0) + head * (s->head_dim + 2), s->n_parts,
                    s->group * (s->head_dim + 2), s->head_dim, job.out + head * s->head_dim);
+    finish_heads(step, context, s, 0, kv_head * s->group, s->group);
 }
 
 /* The first keys of the kv head after this one, be it of the next token. */
@@ -170,8 +193,11 @@ static void run_alone(const pm_cpu_step *step, const pm_cpu_context *context, co
     pm_attention_span span = pm_attention_span_of(step->node, step->in[POSITIONS], token);
     job.next = keys_after(step, s, token, kv_head);
     context->kernels->attention_part(&job, span.first, span.last + 1, context->scratch);
-    for (int64_t head = 0; head < s->group; head++)
-        merge_head(context->scratch + head * (s->head_dim + 2), 1, 0, s->head_dim, job.out + head * s->head_dim);
+    for (int64_t head = 0; head < s->group; head++) {
+        const float *mixed = context->scratch + head * (s->head_dim + 2);
+        context->kernels->scale(mixed, s->head_dim, 1 / mixed[s->head_dim + 1], job.out + head * s->head_dim);
+    }
+    finish_heads(step, context, s, token, kv_head * s->group, s->group);
 }
 
 static void run_by_sequence(const pm_cpu_step *step, const pm_cpu_context *context, const attention_shape *s,
@@ -189,8 +215,7 @@ static void run_by_sequence(const pm_cpu_step *step, const pm_cpu_context *conte
                 run_alone(step, context, s, t, kv_head);
                 continue;
             }
-            pm_cpu_attention job = job_of(step, s, t, kv_head);
-            context->kernels->attention_tile(&job, first, left < lanes ? left : lanes, context->scratch);
+            run_tile(step, context, s, t, kv_head, first, left < lanes ? left : lanes);
         }
         t = r.end;
     }
@@ -208,10 +233,9 @@ static void run(const pm_cpu_step *step, const pm_cpu_context *context, int64_t 
             run_part(step, context, &s, item);
             continue;
         }
-        pm_cpu_attention job = job_of(step, &s, 0, item % s.n_kv_heads);
         int64_t lanes = context->kernels->attention_lanes, first = (s.n_tiles - 1 - item / s.n_kv_heads) * lanes;
         int64_t left = s.n_tokens * s.group - first;
-        context->kernels->attention_tile(&job, first, left < lanes ? left : lanes, context->scratch);
+        run_tile(step, context, &s, 0, item % s.n_kv_heads, first, left < lanes ? left : lanes);
     }
 }
 

@@ -110,8 +110,8 @@ static void explain_step(const pm_cpu_step *step, size_t index, char *line, size
         return;
     const char *note = step->panels                           ? layouts[step->panels->layout]
                        : step->kind == &pm_cpu_step_reference ? "no panels of the weight: the reference kernel"
-                       : step->kind != &pm_cpu_step_quantize && step->acts.blocks ? "written in 8 bits only"
-                                                                                  : "";
+                       : step->kind != &pm_cpu_step_quantize && step->made_acts.blocks ? "written in 8 bits only"
+                                                                                       : "";
     snprintf(line + used, capacity - (size_t)used, "%s%s", note[0] ? "  " : "", note);
 }
 

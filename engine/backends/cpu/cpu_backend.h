@@ -1,10 +1,11 @@
 /* The cpu backend's own types: device, weights, states, and programs as lists of steps.
  *
  * A graph is lowered to steps (cpu_program.c). A step is a kernel over a number of items that are independent of
- * each other. Each thread of the pool has a run of them, which it takes in chunks, so that it reads its weights as
- * one stream; then it takes from the runs of the others, so that a thread that loses its core for a while holds up
- * nobody. Steps that need nothing of each other form an epoch and run into each other; an epoch begins when all
- * items of the one before are done. It is also the unit of the memory plan.
+ * each other. Each thread of the pool has a run of them, which it takes in chunks that become smaller towards its
+ * end, so that it reads its weights as one stream; then it takes from the runs of the others, so that a thread
+ * that loses its core for a while holds up nobody. Steps that need nothing of each other form an epoch and run
+ * into each other; an epoch begins when all items of the one before are done. It is also the unit of the memory
+ * plan.
  */
 #ifndef PUMICE_CPU_BACKEND_H
 #define PUMICE_CPU_BACKEND_H
@@ -50,12 +51,12 @@ typedef struct pm_cpu_step_kind {
     const char *name;
     int64_t (*items)(const pm_cpu_step *step, const pm_cpu_context *context);
     void (*run)(const pm_cpu_step *step, const pm_cpu_context *context, int64_t begin, int64_t end);
-    /* Items that a thread takes at a time; NULL: an eighth of its share. */
-    int64_t (*grain)(const pm_cpu_step *step, const pm_cpu_context *context, int64_t n_items);
+    /* The least items that are worth taking; NULL: rows of some thousand values together. */
+    int64_t (*grain)(const pm_cpu_step *step, const pm_cpu_context *context);
     size_t (*scratch)(const pm_cpu_step *step); /* floats; NULL: none */
 } pm_cpu_step_kind;
 
-enum { PM_CPU_STEP_READS = 8, PM_CPU_STEP_WRITES = 2, PM_CPU_ATTENTION_PARTS = 16, PM_CPU_MAX_RUNS = 16 };
+enum { PM_CPU_STEP_READS = 8, PM_CPU_STEP_WRITES = 3, PM_CPU_ATTENTION_PARTS = 16, PM_CPU_MAX_RUNS = 16 };
 
 /* The number of the pass in the upper half, a count in the lower: nobody has to set it back. */
 typedef struct pm_cpu_counter {
@@ -68,14 +69,15 @@ struct pm_cpu_step {
     const pm_node *fused; /* rope into the cache: the kv_store, of which `node` is the rope */
     int32_t node_index;   /* the last node that it does */
     int32_t epoch;
-    int64_t k; /* of a step that makes quantised or packed activations, or reads them: their row length */
-    /* Buffers by number: a tensor's storage by its id, then the program's own; -1: none. */
-    int32_t reads[PM_CPU_STEP_READS], writes[PM_CPU_STEP_WRITES], extra;
+    int64_t k, made_k; /* row length of the quantised or packed activations that it reads, that it makes */
+    /* Buffers by number: a tensor's storage by its id, then the program's own; -1: none. `made`: the result in 8
+     * bits. */
+    int32_t reads[PM_CPU_STEP_READS], writes[PM_CPU_STEP_WRITES], extra, made;
     /* Where they are. */
     const void *in[PM_MAX_INPUTS];
-    void *out;        /* NULL where only the quantised form is wanted */
-    pm_cpu_acts acts; /* read or made */
-    float *packed;    /* read or made; of attention: room for parts */
+    void *out; /* NULL where only the quantised form is wanted and rows can be made one by one */
+    pm_cpu_acts acts, made_acts;
+    float *packed; /* read or made; of attention: room for parts */
     const pm_cpu_panels *panels;
     pm_cpu_counter *taken; /* [n_runs] items of each run of them */
     atomic_int *done;      /* of attention: parts finished, by kv head */
@@ -141,8 +143,9 @@ pm_status pm_cpu_measure(pm_device *device, pm_ceilings *out, pm_error *err);
 
 /* Bytes of n rows of k quantised activations. */
 size_t pm_cpu_acts_bytes(int64_t k, int64_t n);
-/* Quantises row t of what the step makes. */
-void pm_cpu_quantize_row(const pm_cpu_step *step, const pm_cpu_context *context, const float *x, int64_t t);
+/* Quantises n values, from value `first` of row t on, of what the step makes; both are multiples of 32. */
+void pm_cpu_quantize_part(const pm_cpu_step *step, const pm_cpu_context *context, const float *x, int64_t t,
+                          int64_t first, int64_t n);
 
 /* A row of n floats into a KV cache of this type. */
 void pm_cpu_store_row(const pm_cpu_context *context, pm_type type, const float *row, int64_t n, void *out);
@@ -155,6 +158,6 @@ static inline int64_t pm_cpu_clamp(int64_t index, int64_t n)
 /* Items of steps that go row by row of their output. */
 int64_t pm_cpu_rows_of_out(const pm_cpu_step *step, const pm_cpu_context *context);
 int64_t pm_cpu_rows_of_in(const pm_cpu_step *step, const pm_cpu_context *context); /* one value out of each row */
-int64_t pm_cpu_grain_one(const pm_cpu_step *step, const pm_cpu_context *context, int64_t n_items);
+int64_t pm_cpu_grain_one(const pm_cpu_step *step, const pm_cpu_context *context);
 
 #endif

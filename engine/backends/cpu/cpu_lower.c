@@ -1,9 +1,10 @@
 /* From a graph to the list of steps: which kernel does each node, what is done in one step, and where threads must
  * wait.
  *
- * In one step: RMSNorm or SwiGLU and the 8-bit form of the result, where only products with quantised weights read
- * it; RoPE and the store into the cache, where only the cache reads it. A by_node program has none of this: each
- * node writes its own tensor, and everything that a node needs beside its inputs is made by its own steps.
+ * In one step: RMSNorm, SwiGLU or attention and the 8-bit form of the result, where only products with quantised
+ * weights read it; RoPE and the store into the cache, where only the cache reads it. A by_node program has none of
+ * this: each node writes its own tensor, and everything that a node needs beside its inputs is made by its own
+ * steps.
  */
 #include "backends/cpu/cpu_backend.h"
 
@@ -15,8 +16,8 @@
 typedef struct lowering {
     pm_program *program;
     int32_t *uses; /* by tensor id: how often the storage is read */
-    int32_t *
-        quantized_uses; /* ... as the activations of a product with quantised weights, in rows of its own dim[0] */
+    int32_t
+        *quantized_uses; /* ... as the activations of a product with quantised weights, in rows of row_length() */
     const pm_node **writer; /* by tensor id */
     bool *postponed;        /* by node: a rope that its kv_store does */
 } lowering;
@@ -43,6 +44,13 @@ static bool is_quantized(const pm_cpu_panels *panels)
     return panels && panels->layout != PM_CPU_FLOATS;
 }
 
+/* In which rows the values of a storage meet weights: those of attention with all heads of a token. */
+static int64_t row_length(const lowering *l, const pm_tensor *storage)
+{
+    const pm_node *writer = l->writer[storage->id];
+    return storage->dim[0] * (writer && writer->op == PM_OP_ATTENTION ? storage->dim[1] : 1);
+}
+
 static void gather(lowering *l)
 {
     const pm_graph *graph = l->program->graph;
@@ -53,7 +61,8 @@ static void gather(lowering *l)
                 continue;
             const pm_tensor *storage = pm_tensor_storage(node->in[j]);
             l->uses[storage->id]++;
-            if (j == 1 && is_quantized(panels_of(l->program, node)) && node->in[1]->dim[0] == storage->dim[0])
+            if (j == 1 && is_quantized(panels_of(l->program, node)) &&
+                node->in[1]->dim[0] == row_length(l, storage))
                 l->quantized_uses[storage->id]++;
         }
         l->writer[storage_id(node->out)] = node;
@@ -93,7 +102,7 @@ static pm_cpu_step *add_step(pm_program *program, const pm_cpu_step_kind *kind, 
         program->cap_steps = cap;
     }
     pm_cpu_step *step = &program->steps[program->n_steps++];
-    *step = (pm_cpu_step){.kind = kind, .node = node, .node_index = (int32_t)index, .extra = -1};
+    *step = (pm_cpu_step){.kind = kind, .node = node, .node_index = (int32_t)index, .extra = -1, .made = -1};
     for (int i = 0; i < PM_CPU_STEP_READS; i++)
         step->reads[i] = -1;
     for (int i = 0; i < PM_CPU_STEP_WRITES; i++)
@@ -172,8 +181,11 @@ static pm_status prepare_x(lowering *l, const pm_node *node, size_t index, const
     pm_cpu_step *step = add_step(l->program, quantized ? &pm_cpu_step_quantize : &pm_cpu_step_pack, node, index);
     if (*extra < 0 || !step)
         return out_of_memory(err);
-    step->k = k;
-    step->extra = *extra;
+    step->k = step->made_k = k;
+    if (quantized)
+        step->made = *extra;
+    else
+        step->extra = *extra;
     reads(step, storage_id(x));
     step->writes[0] = *extra;
     return PM_OK;
@@ -200,6 +212,19 @@ static pm_status lower_matmul(lowering *l, const pm_node *node, size_t index, pm
     return PM_OK;
 }
 
+/* Lets a step make its result in 8 bits, in the place of write number `write`, where nothing else is wanted. */
+static pm_status make_quantized(lowering *l, pm_cpu_step *step, int write, pm_error *err)
+{
+    const pm_tensor *out = step->node->out;
+    if (!only_quantized(l, out))
+        return PM_OK;
+    step->made_k = row_length(l, out);
+    size_t bytes = pm_cpu_acts_bytes(step->made_k, pm_tensor_rows(out) * out->dim[0] / step->made_k);
+    step->made = add_extra(l->program, bytes, out, step->made_k);
+    step->writes[write] = step->made;
+    return step->made < 0 ? out_of_memory(err) : PM_OK;
+}
+
 /* The norms and SwiGLU. */
 static pm_status lower_quantizing(lowering *l, const pm_node *node, size_t index, const pm_cpu_step_kind *kind,
                                   pm_error *err)
@@ -209,12 +234,7 @@ static pm_status lower_quantizing(lowering *l, const pm_node *node, size_t index
         return out_of_memory(err);
     reads_inputs(step, node);
     step->writes[0] = storage_id(node->out);
-    if (!only_quantized(l, node->out))
-        return PM_OK;
-    step->k = node->out->dim[0];
-    step->extra = add_extra(l->program, pm_cpu_acts_bytes(step->k, pm_tensor_rows(node->out)), node->out, step->k);
-    step->writes[0] = step->extra;
-    return step->extra < 0 ? out_of_memory(err) : PM_OK;
+    return make_quantized(l, step, 0, err);
 }
 
 static pm_status lower_kv_store(lowering *l, const pm_node *node, size_t index, pm_error *err)
@@ -245,7 +265,9 @@ static pm_status lower_attention(lowering *l, const pm_node *node, size_t index,
     step->extra = add_extra(l->program, parts * sizeof(float), NULL, 0);
     step->writes[1] = step->extra;
     l->program->n_done += (size_t)node->in[1]->dim[2];
-    return step->extra < 0 ? out_of_memory(err) : PM_OK;
+    if (step->extra < 0)
+        return out_of_memory(err);
+    return q->dim[0] % PM_CPU_BLOCK == 0 ? make_quantized(l, step, 2, err) : PM_OK;
 }
 
 static pm_status lower_plain(lowering *l, const pm_node *node, size_t index, const pm_cpu_step_kind *kind,

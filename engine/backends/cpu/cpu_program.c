@@ -111,6 +111,15 @@ static pm_status place_buffers(pm_program *program, const pm_plan_item *items, p
     return PM_OK;
 }
 
+/* Activations in 8 bits, in rows of k. */
+static pm_cpu_acts place_acts(const pm_program *program, int32_t buffer, int64_t k)
+{
+    size_t bytes = program->extras[(size_t)buffer - program->graph->n_tensors].bytes;
+    return (pm_cpu_acts){.blocks = (pm_cpu_act_block *)(void *)program->data[buffer],
+                         .n_blocks = k / PM_CPU_BLOCK,
+                         .n_rows = (int64_t)(bytes / pm_cpu_acts_bytes(k, 1))};
+}
+
 /* Pointers of one step, once all buffers have their places. */
 static void place_step(pm_program *program, pm_cpu_step *step, atomic_int **done)
 {
@@ -124,19 +133,16 @@ static void place_step(pm_program *program, pm_cpu_step *step, atomic_int **done
         step->done = *done;
         *done += node->in[1]->dim[2];
     }
+    if (step->made >= 0)
+        step->made_acts = place_acts(program, step->made, step->made_k);
+    if (step->made >= 0 && step->kind != &pm_cpu_step_attention)
+        step->out = NULL;
     if (step->extra < 0)
         return;
-    unsigned char *extra = program->data[step->extra];
-    bool floats = step->kind == &pm_cpu_step_pack || step->kind == &pm_cpu_step_attention ||
-                  (step->panels && step->panels->layout == PM_CPU_FLOATS);
-    if (floats) {
-        step->packed = (float *)(void *)extra;
-        return;
-    }
-    const pm_tensor *x = node->op == PM_OP_MATMUL ? node->in[1] : node->out;
-    step->acts = (pm_cpu_acts){(pm_cpu_act_block *)(void *)extra, step->k / PM_CPU_BLOCK, pm_tensor_rows(x)};
-    if (step->writes[0] == step->extra && node->op != PM_OP_MATMUL)
-        step->out = NULL; /* only the 8-bit form is wanted */
+    if (!step->panels || step->panels->layout == PM_CPU_FLOATS)
+        step->packed = (float *)(void *)program->data[step->extra];
+    else
+        step->acts = place_acts(program, step->extra, step->k);
 }
 
 static pm_status make_counters(pm_program *program, pm_error *err)

@@ -31,12 +31,18 @@ int64_t pm_cpu_rows_of_in(const pm_cpu_step *step, const pm_cpu_context *context
     return pm_tensor_rows_now(step->node->in[0], context->params);
 }
 
-int64_t pm_cpu_grain_one(const pm_cpu_step *step, const pm_cpu_context *context, int64_t n_items)
+int64_t pm_cpu_grain_one(const pm_cpu_step *step, const pm_cpu_context *context)
 {
     (void)step;
     (void)context;
-    (void)n_items;
     return 1;
+}
+
+static int64_t grain_of_rows(const pm_cpu_step *step)
+{
+    enum { VALUES = 2048 };
+    int64_t n = step->node->out->dim[0];
+    return n < VALUES ? VALUES / n : 1;
 }
 
 static int64_t count_of(unsigned long long value, uint32_t pass)
@@ -44,19 +50,25 @@ static int64_t count_of(unsigned long long value, uint32_t pass)
     return value >> 32 == pass ? (int64_t)(uint32_t)value : 0;
 }
 
-/* Adds n, but to a count of `limit` and more nothing; returns the count before. */
-static int64_t count_up(pm_cpu_counter *counter, uint32_t pass, int64_t n, int64_t limit)
+/* Adds n, or where `limit` is not 0 a quarter of what is missing to it, at least n and at most all; returns how
+ * much it added, and in *before the count before. */
+static int64_t count_up(pm_cpu_counter *counter, uint32_t pass, int64_t n, int64_t limit, int64_t *before)
 {
     unsigned long long value = atomic_load_explicit(&counter->value, memory_order_relaxed), next;
-    int64_t count;
+    int64_t added;
     do {
-        count = count_of(value, pass);
-        if (count >= limit)
-            return count;
-        next = (unsigned long long)pass << 32 | (uint32_t)(count + n);
+        *before = count_of(value, pass);
+        added = n;
+        if (limit > 0) {
+            int64_t left = limit - *before;
+            added = left / 4 > n ? left / 4 : left < n ? left : n;
+            if (added == 0)
+                return 0;
+        }
+        next = (unsigned long long)pass << 32 | (uint32_t)(*before + added);
     } while (!atomic_compare_exchange_weak_explicit(&counter->value, &value, next, memory_order_release,
                                                     memory_order_relaxed));
-    return count;
+    return added;
 }
 
 /* Takes items until none are left, and returns how many there were in all. */
@@ -64,19 +76,14 @@ static int64_t run_step(const pm_program *program, const pm_cpu_step *step, cons
                         int thread)
 {
     int64_t n = step->kind->items(step, context);
-    int64_t grain = step->kind->grain ? step->kind->grain(step, context, n) : n / (context->n_threads * 8);
-    grain = grain < 1 ? 1 : grain;
+    int64_t grain = step->kind->grain ? step->kind->grain(step, context) : grain_of_rows(step), begin, taken, done;
     int n_runs = program->n_runs;
     for (int i = 0; i < n_runs; i++) {
         int run = (thread + i) % n_runs;
-        int64_t first = n * run / n_runs, left = n * (run + 1) / n_runs - first;
-        for (;;) {
-            int64_t begin = count_up(&step->taken[run], program->pass, grain, left);
-            if (begin >= left)
-                break;
-            int64_t end = left - begin < grain ? left : begin + grain;
-            step->kind->run(step, context, first + begin, first + end);
-            count_up(&program->epochs[step->epoch], program->pass, end - begin, INT64_MAX);
+        int64_t first = n * run / n_runs, all = n * (run + 1) / n_runs - first;
+        while (all > 0 && (taken = count_up(&step->taken[run], program->pass, grain, all, &begin)) > 0) {
+            step->kind->run(step, context, first + begin, first + begin + taken);
+            count_up(&program->epochs[step->epoch], program->pass, taken, 0, &done);
         }
     }
     return n;

@@ -4,8 +4,6 @@
  * are made once and read by all products of the same activations. */
 #include "backends/cpu/cpu_backend.h"
 
-#include <string.h>
-
 enum { CHUNK_BYTES = 24 << 10, ACTS_BYTES = 256 << 10 };
 
 size_t pm_cpu_acts_bytes(int64_t k, int64_t n)
@@ -13,10 +11,12 @@ size_t pm_cpu_acts_bytes(int64_t k, int64_t n)
     return (size_t)(k / PM_CPU_BLOCK * n) * sizeof(pm_cpu_act_block);
 }
 
-void pm_cpu_quantize_row(const pm_cpu_step *step, const pm_cpu_context *context, const float *x, int64_t t)
+void pm_cpu_quantize_part(const pm_cpu_step *step, const pm_cpu_context *context, const float *x, int64_t t,
+                          int64_t first, int64_t n)
 {
-    context->kernels->quantize(x, step->acts.n_blocks * PM_CPU_BLOCK, pm_cpu_acts_row(&step->acts, t),
-                               pm_cpu_acts_stride(&step->acts, t));
+    int64_t stride = pm_cpu_acts_stride(&step->made_acts, t);
+    pm_cpu_act_block *row = pm_cpu_acts_row(&step->made_acts, t);
+    context->kernels->quantize(x, n, row + first / PM_CPU_BLOCK * stride, stride);
 }
 
 static int64_t panels(const pm_cpu_step *step, const pm_cpu_context *context)
@@ -25,14 +25,13 @@ static int64_t panels(const pm_cpu_step *step, const pm_cpu_context *context)
 }
 
 /* With few rows a chunk is little work: it must be worth the atomic operation. */
-static int64_t grain(const pm_cpu_step *step, const pm_cpu_context *context, int64_t n_items)
+static int64_t grain(const pm_cpu_step *step, const pm_cpu_context *context)
 {
     int64_t n_rows = pm_tensor_rows_now(step->node->out, context->params);
     if (n_rows < 1)
         return 1; /* a pass whose logits nobody wants */
-    int64_t share = n_items / (context->n_threads * 8),
-            least = CHUNK_BYTES / (int64_t)step->panels->panel_bytes / n_rows;
-    return share > least ? share : least;
+    int64_t least = CHUNK_BYTES / (int64_t)step->panels->panel_bytes / n_rows;
+    return least > 1 ? least : 1;
 }
 
 /* Panels [begin, end) with all rows of 8-bit activations, as many at a time as stay in a core's cache while the
@@ -81,7 +80,7 @@ static int64_t x_rows(const pm_cpu_step *step, const pm_cpu_context *context)
 static void run_quantize(const pm_cpu_step *step, const pm_cpu_context *context, int64_t begin, int64_t end)
 {
     for (int64_t row = begin; row < end; row++)
-        pm_cpu_quantize_row(step, context, (const float *)step->in[1] + row * step->k, row);
+        pm_cpu_quantize_part(step, context, (const float *)step->in[1] + row * step->made_k, row, 0, step->made_k);
 }
 
 /* ---- activations for float weights -------------------------------------------------------------------------- */
@@ -108,4 +107,5 @@ static void run_pack(const pm_cpu_step *step, const pm_cpu_context *context, int
 
 const pm_cpu_step_kind pm_cpu_step_matmul = {.name = "matmul", .items = panels, .run = run, .grain = grain};
 const pm_cpu_step_kind pm_cpu_step_quantize = {.name = "quantize", .items = x_rows, .run = run_quantize};
-const pm_cpu_step_kind pm_cpu_step_pack = {.name = "pack", .items = x_tiles, .run = run_pack};
+const pm_cpu_step_kind pm_cpu_step_pack = {
+    .name = "pack", .items = x_tiles, .run = run_pack, .grain = pm_cpu_grain_one};

@@ -9,14 +9,14 @@ static void run(const pm_cpu_step *step, const pm_cpu_context *context, int64_t 
     for (int64_t row = begin; row < end; row++) {
         float *to = step->out ? (float *)step->out + row * n : context->scratch;
         context->kernels->rms_norm((const float *)step->in[0] + row * n, step->in[1], n, eps, to);
-        if (step->acts.blocks)
-            pm_cpu_quantize_row(step, context, to, row);
+        if (step->made_acts.blocks)
+            pm_cpu_quantize_part(step, context, to, row, 0, n);
     }
 }
 
 static size_t scratch(const pm_cpu_step *step)
 {
-    return step->extra < 0 ? 0 : (size_t)step->node->out->dim[0];
+    return step->made < 0 ? 0 : (size_t)step->node->out->dim[0];
 }
 
 const pm_cpu_step_kind pm_cpu_step_rms_norm = {
