@@ -46,6 +46,7 @@ typedef struct bench_settings {
     int32_t n_threads;   /* 0: all cores */
     pm_kv_type kv_type;  /* of all KV caches */
     int32_t n_steps;     /* as in pm_session_options */
+    pm_tuning tuning;    /* how products are cut on GPUs */
     pm_tier tier;        /* PM_TIER_BEST: what the device has */
     int32_t n_verify; /* tokens whose logits are compared with the reference; 0: none; -1: by the model's size */
     double budget_s;  /* of each device: what would take longer is left out, and named; 0: no end */

@@ -21,7 +21,7 @@ pm_status bench_open(bench_target *t, const char *cache_dir, pm_error *err)
 {
     const bench_settings *s = t->settings;
     const pm_device_options device = {
-        .name = t->name, .tier = s->tier, .n_threads = s->n_threads, .cache_dir = cache_dir};
+        .name = t->name, .tier = s->tier, .tuning = s->tuning, .n_threads = s->n_threads, .cache_dir = cache_dir};
     pm_model_options model = {.progress = may_go_on};
     memcpy(&model.user, &s, sizeof s); /* may_go_on does not change it */
     pm_status status = t->device ? PM_OK : pm_device_open(&device, &t->device, err);

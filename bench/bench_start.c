@@ -30,7 +30,7 @@ static pm_status start(bench_target *t, const char *cache_dir, json_t *entry, pm
     double at[5] = {bench_now_s()};
     int is_encoder = 0;
     const pm_device_options options = {
-        .name = t->name, .tier = t->settings->tier, .n_threads = t->settings->n_threads, .cache_dir = cache_dir};
+        .name = t->name, .tier = t->settings->tier, .tuning = t->settings->tuning, .n_threads = t->settings->n_threads, .cache_dir = cache_dir};
     pm_status status = pm_device_open(&options, &t->device, err);
     at[1] = bench_now_s();
     if (status == PM_OK)

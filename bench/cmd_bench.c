@@ -18,7 +18,7 @@
 typedef struct bench_options {
     const char *model, *shape, *type, *prompts, *depths, *batches, *output;
     cli_list devices;
-    int decode, repeats, threads, kv_type, steps, tier, verify, budget, limit, no_cold, quick, ops, json, tokenizers, report;
+    int decode, repeats, threads, kv_type, steps, tier, tuning, verify, budget, limit, no_cold, quick, ops, json, tokenizers, report;
     cli_list texts;
 } bench_options;
 
@@ -114,6 +114,11 @@ static const cli_option rows[] = {
      .value_name = "N",
      .choices = cli_tier_names,
      .help = "use Vulkan devices as if they had no more than this capability tier"},
+    {.name = "tuning",
+     .kind = CLI_CHOICE,
+     .offset = AT(tuning),
+     .choices = cli_tuning_names,
+     .help = "how products are cut on a GPU: as measured once (the default), by rule, or measured anew"},
     {.name = "verify",
      .kind = CLI_INT,
      .offset = AT(verify),
@@ -361,6 +366,7 @@ static int run_devices(const cli_spec *spec, const bench_options *o)
                                .kv_type = (pm_kv_type)o->kv_type,
                                .n_steps = o->steps,
                                .tier = (pm_tier)o->tier,
+                               .tuning = (pm_tuning)o->tuning,
                                .n_verify = o->verify,
                                .budget_s = o->budget >= 0 ? o->budget
                                            : quick        ? 10

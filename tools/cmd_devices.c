@@ -84,6 +84,11 @@ static json_t *device_json(const pm_device_info *info)
     json_object_set_new(object, "usable", json_boolean(!info->unusable[0]));
     json_object_set_new(object, "unusable",
                         info->unusable[0] ? cli_json_text(info->unusable, strlen(info->unusable)) : json_null());
+    json_object_set_new(object, "tuning",
+                        info->tuning_file[0] ? json_pack("{s:o,s:I}", "file",
+                                                         cli_json_text(info->tuning_file, strlen(info->tuning_file)),
+                                                         "products", (json_int_t)info->n_tuned)
+                                             : json_null());
     json_object_set_new(object, "limits", has_limits(info) ? limits_json(&info->limits) : json_null());
     return object;
 }
@@ -141,6 +146,9 @@ static void print_device(const pm_device_info *info, int is_auto)
     if (info->api_version[0])
         printf("  vulkan    %s\n", info->api_version);
     print_memory(info);
+    if (info->tuning_file[0])
+        printf("  tuning    %" PRIu32 " product%s measured, %s\n", info->n_tuned, info->n_tuned == 1 ? "" : "s",
+               info->tuning_file);
     if (has_limits(info))
         print_limits(&info->limits);
 }

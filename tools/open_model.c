@@ -8,6 +8,7 @@
 #include "known_models.h"
 
 const char *const cli_kv_type_names[] = {"F16", "F32", "Q8_0", NULL};
+const char *const cli_tuning_names[] = {"on", "off", "anew", NULL};
 const char *const cli_tier_names[] = {"best", "T0", "T1", "T2", "T3", NULL};
 
 #define FIELD(member) offsetof(cli_engine_options, member)
@@ -34,8 +35,10 @@ static const cli_option device_rows[] = {
      .max = 1024, .help = "threads of the cpu and reference devices (default: one a core)"},
     {.name = "no-self-test", .kind = CLI_FLAG, .offset = FIELD(no_self_test),
      .help = "skip the check of a Vulkan device at its first use"},
+    {.name = "tuning", .kind = CLI_CHOICE, .offset = FIELD(tuning), .choices = cli_tuning_names,
+     .help = "how products are cut on a GPU: as measured once (the default), by rule, or measured anew"},
     {.name = "no-cache", .kind = CLI_FLAG, .offset = FIELD(no_cache),
-     .help = "neither read nor write compiled pipelines and self-test results on disk"},
+     .help = "neither read nor write compiled pipelines, results of self-tests and of tuning on disk"},
     {.name = "quiet", .letter = 'q', .kind = CLI_FLAG, .offset = FIELD(quiet),
      .help = "say nothing on standard error but errors"},
 };
@@ -188,6 +191,7 @@ int cli_engine_open(cli_engine *engine, const char *command, const cli_engine_op
         .name = options->device,
         .tier = (pm_tier)options->tier,
         .n_threads = options->n_threads,
+        .tuning = (pm_tuning)options->tuning,
         .no_cache = options->no_cache != 0,
         .no_self_test = options->no_self_test != 0,
         .profile = options->trace != NULL,

@@ -13,13 +13,14 @@ typedef struct cli_engine_options {
     const char *model, *tokenizer, *tokenizer_file; /* the model group */
     cli_list tokenizer_settings;
     const char *device; /* the device group */
-    int tier, n_threads, no_self_test, no_cache, quiet;
+    int tier, tuning, n_threads, no_self_test, no_cache, quiet;
     int n_ctx, n_batch, kv_type, n_steps, check; /* the session group; kv_type: a pm_kv_type */
     int n_beams;                        /* of translate */
     const char *trace;
 } cli_engine_options;
 
 extern const char *const cli_kv_type_names[]; /* of --kv-type, in the order of pm_kv_type; ends with NULL */
+extern const char *const cli_tuning_names[]; /* of --tuning, in the order of pm_tuning; ends with NULL */
 extern const char *const cli_tier_names[]; /* of --tier, in the order of pm_tier; ends with NULL */
 
 /* Groups of options that fill in *options. */

@@ -1,7 +1,8 @@
 """inspect and devices: the tables, and their JSON documents."""
 import unittest
+from pathlib import Path
 
-from cli_case import IN_CI, SHARED, SOFTWARE_VULKAN, STORIES, CliCase
+from cli_case import IN_CI, SHARED, SOFTWARE_VULKAN, STORIES, USAGE, CliCase
 
 
 class Inspect(CliCase):
@@ -82,6 +83,26 @@ class Devices(CliCase):
             self.skipTest("skip: no Vulkan implementation in software on this machine")
         self.assertEqual(len(vulkan), len(SOFTWARE_VULKAN))
         self.assertGreater(names.index(vulkan[0]), names.index("cpu"))
+
+    def test_tuning(self):
+        """GPUs, which software devices play here, say where their tuning table is; a damaged file is an empty one."""
+        if not SOFTWARE_VULKAN and not IN_CI:
+            self.skipTest("skip: no Vulkan implementation in software on this machine")
+        self.assertTrue(all(device["tuning"] is None for device in self.json("devices", "--json")))
+        env = {"PUMICE_VK_PLAY_GPU": "1"}
+        for device in self.json("devices", "--json", env=env):
+            if not device["name"].startswith("vulkan"):
+                self.assertIsNone(device["tuning"])
+                continue
+            path = Path(device["tuning"]["file"])
+            self.assertTrue(path.is_relative_to(self.env["XDG_CACHE_HOME"]))
+            self.assertEqual(device["tuning"]["products"], 0)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"no table" * 99)
+            self.addCleanup(path.unlink)
+        text = self.pumice("devices", env=env).stdout.decode()
+        self.assertEqual(text.count("  tuning    0 products measured, "), len(SOFTWARE_VULKAN))
+        self.pumice("inspect", "--tuning", "sometimes", status=USAGE)
 
     def test_without_vulkan(self):
         names = [d["name"] for d in self.json("devices", "--json", env={"VK_ICD_FILENAMES": "/nonexistent.json"})]

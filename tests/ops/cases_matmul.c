@@ -1,6 +1,8 @@
 /* Cases of matmul: all weight types, shapes off every tile size, optional inputs, left-out rows; big ones. */
 #include "op_case.h"
 
+#include <stdio.h>
+
 /* Tolerances (normalised mean squared error). F32 weights: float sums of K terms in any order; a sum of 4096 is
  * good to about 1e-6 of its terms' norm. F16 and BF16: as the engine's check, x may be rounded to half precision
  * (2^-11, squared and averaged 8e-8) on the way into matrix units. Quantised: x may become 8 bits a value with one
@@ -30,16 +32,22 @@ typedef struct matmul_row {
     fill x;
 } matmul_row;
 
-static void one_case(op_run *run, pm_type type, const matmul_row *r)
+/* tile, n_parts: as in op_case. */
+static void tiled_case(op_run *run, pm_type type, const matmul_row *r, uint32_t tile, uint32_t n_parts)
 {
-    op_case *c = op_case_begin(run, PM_OP_MATMUL, "%s k=%d n=%d t=%d%s%s%s%.0d", pm_type_name(type), r->k, r->n,
-                               r->t, r->bias ? " bias" : "", r->residual ? " residual" : "",
+    char cut[40] = "";
+    if (n_parts)
+        snprintf(cut, sizeof cut, " tile %u parts %u", tile, n_parts);
+    op_case *c = op_case_begin(run, PM_OP_MATMUL, "%s k=%d n=%d t=%d%s%s%s%s%.0d", pm_type_name(type), r->k, r->n,
+                               r->t, cut, r->bias ? " bias" : "", r->residual ? " residual" : "",
                                r->t_now                ? " of which "
                                : r->x == FILL_OUTLIERS ? " outliers"
                                                        : "",
                                r->t_now);
     if (!c)
         return;
+    c->tile = tile;
+    c->n_parts = n_parts;
     pm_tensor *w = op_case_weight(c, type, PM_USE_MATMUL, FILL_NORMAL, 2, r->k, r->n);
     pm_tensor *x = op_case_input(c, r->x, PM_ROWS_TOKENS, 2, r->k, r->t);
     pm_tensor *bias = r->bias ? op_case_weight(c, PM_TYPE_F32, PM_USE_PLAIN, FILL_LARGE, 1, r->n) : NULL;
@@ -50,6 +58,11 @@ static void one_case(op_run *run, pm_type type, const matmul_row *r)
     if (w)
         c->outputs[0].least_power = natural_power(c, w, r->x == FILL_OUTLIERS ? 18 : 1);
     op_case_end(run, c);
+}
+
+static void one_case(op_run *run, pm_type type, const matmul_row *r)
+{
+    tiled_case(run, type, r, 0, 0);
 }
 
 /* Shapes for types of single values: one of everything, off by one around 4, 8, 16, 32, 64 and 256, deep, wide. */
@@ -114,6 +127,21 @@ static void special_values(op_run *run, pm_type type)
     op_case_end(run, c);
 }
 
+/* Each size of the tiles that GPUs have (0 the largest; some kinds have one or two) with each number of
+ * parts that 16 blocks can have, whatever rule or table would choose; all of it for three types, which differ in
+ * how x is read and weights are, and each size and some numbers for the others. */
+static void tilings(op_run *run, pm_type type)
+{
+    static const uint32_t parts[] = {1, 2, 3, 4, 6, 8, 16};
+    bool all = type == PM_TYPE_F32 || type == PM_TYPE_F16 || type == PM_TYPE_Q4_0;
+    for (uint32_t tile = 0; tile < 3; tile++)
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+            const matmul_row row = {512, 133, 35, 0, i % 2, i % 3 == 1, 0};
+            if (all || i == 2 + tile || (tile == 2 && parts[i] == 16))
+                tiled_case(run, type, &row, tile, parts[i]);
+        }
+}
+
 void op_cases_matmul(op_run *run)
 {
     for (int type = 0; type < PM_TYPE_COUNT; type++) {
@@ -130,6 +158,7 @@ void op_cases_matmul(op_run *run)
         for (size_t i = 0; i < sizeof deep_rows / sizeof *deep_rows; i++)
             one_case(run, (pm_type)type, &deep_rows[i]);
         special_values(run, (pm_type)type);
+        tilings(run, (pm_type)type);
     }
 }
 

@@ -56,6 +56,7 @@ typedef struct op_case {
     int n_weights, n_inputs, n_states, n_outputs;
     case_output outputs[CASE_OUTPUTS];
     const void *golden; /* the expected output from outside, in place of the reference's; borrowed */
+    uint32_t tile, n_parts; /* GPUs cut products so (pm_vk_tiling); n_parts 0: as they like */
     bool fuse;          /* run the fusion pass with what the device supports */
     bool sampled;       /* outputs are draws: judged as such, see op_judge_draws */
     bool out_of_memory;

@@ -4,6 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef PUMICE_VULKAN
+#include "backends/vulkan/op_lowering.h"
+#include "backends/vulkan/vk_runtime.h"
+#endif
+
 typedef struct loaded {
     pm_device *device;
     pm_weights *weights;
@@ -53,6 +58,28 @@ static void unload(loaded *l)
         b->weights_destroy(l->device, l->weights);
 }
 
+/* Makes the tuning table of a GPU say that the products of a case are cut as the case wants; with n_parts 0,
+ * nothing. */
+static void set_tiling(const op_case *c, pm_device *device)
+{
+#ifdef PUMICE_VULKAN
+    if (device->backend != &pm_backend_vulkan)
+        return;
+    pm_vk_tuning *tuning = &pm_vk_device_of(device)->tuning;
+    pm_vk_tuning_clear(tuning);
+    for (size_t i = 0; i < c->g->n_nodes && c->n_parts; i++) {
+        const pm_node *node = c->g->nodes[i];
+        if (node->op != PM_OP_MATMUL)
+            continue;
+        const pm_vk_product p = {pm_vk_weight_type_index(node->in[0]->type), (uint32_t)pm_tensor_rows(node->in[1]),
+                                 (uint32_t)node->in[0]->dim[0], (uint32_t)node->out->dim[0]};
+        pm_vk_tuning_put(tuning, &p, (pm_vk_tiling){c->tile, c->n_parts});
+    }
+#else
+    (void)c, (void)device;
+#endif
+}
+
 static pm_status load(const op_case *c, pm_device *device, loaded *l, pm_error *err)
 {
     pm_weight weights[CASE_WEIGHTS + 1] = {0};
@@ -76,6 +103,7 @@ static pm_status load(const op_case *c, pm_device *device, loaded *l, pm_error *
     /* Rows left out are compared with what an earlier run left there, so nothing else may use their storage. */
     const pm_program_options options = {.by_node = op_case_has_left_out_rows(c)};
     const pm_backend *b = device->backend;
+    set_tiling(c, device);
     PM_TRY(b->weights_create(device, weights, (size_t)c->n_weights, NULL, NULL, &l->weights, err));
     PM_TRY(b->states_create(device, states, (size_t)c->n_states, &l->states, err));
     return b->program_create(device, c->g, l->weights, l->states, &options, &l->program, err);

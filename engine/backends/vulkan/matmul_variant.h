@@ -4,6 +4,7 @@
 #define PUMICE_BACKENDS_VULKAN_MATMUL_VARIANT_H
 
 #include "backends/vulkan/vk_lower.h"
+#include "backends/vulkan/vk_tuning.h"
 
 /* What the shader reads x as. */
 typedef enum pm_vk_matmul_x {
@@ -23,15 +24,6 @@ typedef struct pm_vk_matmul_variant {
     const char *why;
 } pm_vk_matmul_variant;
 
-/* A product of many rows: out [n_out, n_rows] of x [n_k, n_rows]. `type`: number in the list of weight types. */
-typedef struct pm_vk_product {
-    int type;
-    uint32_t n_rows, n_k, n_out;
-} pm_vk_product;
-
-/* Fewer rows of x go other ways. */
-enum { PM_VK_MANY_ROWS = 17 };
-
 /* The first of the list of types; those after them are quantised, and have shaders for x in 8 bits. */
 enum { PM_VK_PLAIN_TYPES = 3 };
 
@@ -40,12 +32,6 @@ bool pm_vk_matmul_use_i8(const pm_vk_caps *caps, int type);
 
 /* ---- tiles in shared memory: matmul_tiles_vk.c ------------------------------------------------------------ */
 
-/* How a product is cut: by tiles of one of a few sizes (0 the largest) and into parts of K. */
-typedef struct pm_vk_tiling {
-    uint32_t tile, n_parts;
-} pm_vk_tiling;
-enum { PM_VK_MOST_TILINGS = 12, PM_VK_MOST_PARTS = 16 };
-
 /* The tilings that may be the fastest one, first the one that a rule of thumb takes; 0 where such products are not
  * made by tiles on this device. */
 int pm_vk_matmul_tilings(const pm_vk_caps *caps, const pm_vk_product *p, pm_vk_tiling out[PM_VK_MOST_TILINGS]);
@@ -53,6 +39,9 @@ int pm_vk_matmul_tilings(const pm_vk_caps *caps, const pm_vk_product *p, pm_vk_t
 /* False where the device cannot do it, whatever the numbers are. `measured`: said in `why`. */
 bool pm_vk_matmul_tiled(const pm_vk_caps *caps, const pm_vk_product *p, pm_vk_tiling tiling, bool measured,
                         pm_vk_matmul_variant *out);
+
+/* The tiling that was measured to be the fastest (vk_tuning.h); false where none was. */
+bool pm_vk_measured_tiling(pm_vk_lowering *l, const pm_vk_product *p, pm_vk_tiling *out);
 
 /* x as halves (shaders/halve_rows.comp): made by the first product that reads it. */
 pm_status pm_vk_emit_halves(pm_vk_lowering *l, const pm_tensor *x, pm_vk_slice *halves, pm_error *err);

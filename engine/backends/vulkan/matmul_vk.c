@@ -46,12 +46,15 @@ bool pm_vk_matmul_use_i8(const pm_vk_caps *caps, int type)
            pm_vk_usable(caps, of_type(PM_SHADER_MATMUL_TILE4_I8_Q8_0, type - PM_VK_PLAIN_TYPES));
 }
 
-static variant choose_gpu(const pm_vk_caps *caps, const pm_vk_product *p)
+static variant choose_gpu(pm_vk_lowering *l, const pm_vk_product *p)
 {
+    const pm_vk_caps *caps = pm_vk_lowering_caps(l);
     variant many;
-    pm_vk_tiling tilings[PM_VK_MOST_TILINGS];
-    if (p->n_rows >= PM_VK_MANY_ROWS && pm_vk_matmul_tilings(caps, p, tilings) > 0 &&
-        pm_vk_matmul_tiled(caps, p, tilings[0], false, &many))
+    pm_vk_tiling list[PM_VK_MOST_TILINGS], measured;
+    bool by_tiles = p->n_rows >= PM_VK_MANY_ROWS && pm_vk_matmul_tilings(caps, p, list) > 0;
+    if (by_tiles && pm_vk_measured_tiling(l, p, &measured) && pm_vk_matmul_tiled(caps, p, measured, true, &many))
+        return many;
+    if (by_tiles && pm_vk_matmul_tiled(caps, p, list[0], false, &many))
         return many;
     bool i8 = pm_vk_matmul_use_i8(caps, p->type);
     uint32_t local = pm_vk_local_size(caps, 64);
@@ -209,7 +212,7 @@ pm_status pm_vk_lower_matmul(pm_vk_lowering *l, const pm_node *node, pm_error *e
     PM_VK_PUSH_ROWS(&push, x);
     int type = pm_vk_weight_type_index(layout->type);
     variant v = caps->software ? choose_software(caps, type, push.n_rows, use_texels(l, weight, x))
-                               : choose_gpu(caps, &(pm_vk_product){type, push.n_rows, push.n_k, push.n_out});
+                               : choose_gpu(l, &(pm_vk_product){type, push.n_rows, push.n_k, push.n_out});
     bool whole = v.n_parts == 1;
     push.n_part = (push.n_blocks + v.n_parts - 1) / v.n_parts;
     pm_vk_slice read, to = pm_vk_tensor_slice(l, out);

@@ -139,3 +139,11 @@ bool pm_vk_cache_write(const pm_vk_cache *cache, const char *kind, const void *d
     free(path);
     return good;
 }
+
+void pm_vk_cache_remove(const pm_vk_cache *cache, const char *kind)
+{
+    char *path = pm_vk_cache_path(cache, kind);
+    if (path)
+        unlink(path);
+    free(path);
+}

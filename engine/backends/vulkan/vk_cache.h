@@ -1,4 +1,5 @@
-/* Files that outlive a run: compiled pipelines and self-test results of a Vulkan device.
+/* Files that outlive a run: compiled pipelines, self-test results and the tuning table of a Vulkan
+ * device.
  *
  * A file belongs to one key (device, driver, build) and carries it with a checksum of its contents; one that is
  * foreign, cut short or damaged is the same as none. Files are written under another name and renamed, so that a
@@ -28,6 +29,8 @@ void pm_vk_cache_close(pm_vk_cache *cache);
 /* The contents of the file `kind` ("pipelines"), to be freed; NULL where there is no good one. */
 void *pm_vk_cache_read(const pm_vk_cache *cache, const char *kind, size_t *size);
 bool pm_vk_cache_write(const pm_vk_cache *cache, const char *kind, const void *data, size_t size);
+
+void pm_vk_cache_remove(const pm_vk_cache *cache, const char *kind);
 
 /* The path of the file; to be freed. NULL without a cache or memory. */
 char *pm_vk_cache_path(const pm_vk_cache *cache, const char *kind);

@@ -57,6 +57,60 @@ void pm_vk_log(const pm_vk_device *device, const char *format, ...)
     device->log(device->log_user, line);
 }
 
+/* What cached pipelines and self-test results hold for: this device, this driver, these shaders, this version. */
+static void cache_key(const pm_vk_facts *facts, char key[PM_VK_CACHE_KEY_BYTES])
+{
+    uint64_t build = pm_vk_hash(0, PUMICE_VERSION, sizeof PUMICE_VERSION);
+    for (size_t i = 0; i < PM_SHADER_COUNT; i++)
+        build = pm_vk_hash(build, pm_shader_infos[i].packed, pm_shader_infos[i].n_packed);
+    char uuid[2 * VK_UUID_SIZE + 1];
+    for (size_t i = 0; i < VK_UUID_SIZE; i++)
+        snprintf(uuid + 2 * i, 3, "%02x", facts->cache_uuid[i]);
+    memset(key, 0, PM_VK_CACHE_KEY_BYTES);
+    snprintf(key, PM_VK_CACHE_KEY_BYTES, "vendor %x device %x driver %x uuid %s build %016llx", facts->vendor_id,
+             facts->device_id, facts->driver_version, uuid, (unsigned long long)build);
+}
+
+void pm_vk_tier_kind(const pm_vk_caps *caps, const char *what, char kind[64])
+{
+    snprintf(kind, 64, "%s-%x-%u%s", what, caps->features, caps->limits.max_workgroup_invocations,
+             caps->software ? "" : "-gpu");
+}
+
+static void open_cache(const pm_vk_facts *facts, const char *dir, pm_vk_cache *cache)
+{
+    char key[PM_VK_CACHE_KEY_BYTES], owner[64];
+    cache_key(facts, key);
+    snprintf(owner, sizeof owner, "vendor %x device %x", facts->vendor_id, facts->device_id);
+    pm_vk_cache_open(cache, dir, owner, key);
+}
+
+/* Reads the tuning table, and says in info where it is and how much there is. Software devices have none: their
+ * own kernels are not cut into tiles. */
+static void read_tuning(const pm_vk_caps *caps, const pm_vk_cache *cache, pm_vk_tuning *tuning,
+                        pm_device_info *info)
+{
+    char kind[64];
+    pm_vk_tier_kind(caps, "tuning", kind);
+    pm_vk_tuning_read(tuning, cache, kind);
+    char *path = pm_vk_cache_path(cache, kind);
+    snprintf(info->tuning_file, sizeof info->tuning_file, "%s", path ? path : "");
+    info->n_tuned = (uint32_t)tuning->n;
+    free(path);
+}
+
+static void list_tuning(const pm_vk_facts *facts, const pm_vk_caps *caps, pm_device_info *info)
+{
+    pm_vk_cache cache;
+    pm_vk_tuning tuning = {0};
+    if (caps->software || info->unusable[0])
+        return;
+    open_cache(facts, NULL, &cache);
+    read_tuning(caps, &cache, &tuning, info);
+    pm_vk_tuning_clear(&tuning);
+    pm_vk_cache_close(&cache);
+}
+
 pm_status pm_vk_device_list(pm_device_info *infos, size_t cap, size_t *n, pm_error *err)
 {
     *n = 0;
@@ -72,23 +126,29 @@ pm_status pm_vk_device_list(pm_device_info *infos, size_t cap, size_t *n, pm_err
         if (pm_vk_memory_types(&facts->memory, UINT32_MAX, PM_VK_MEMORY_DEVICE, facts->unified_memory, types))
             info->memory_free =
                 pm_vk_memory_free(instance.devices[i], facts, facts->memory.memoryTypes[types[0]].heapIndex, 0);
+        list_tuning(facts, &caps, info);
     }
     pm_vk_instance_close(&instance);
     return PM_OK;
 }
 
-/* What cached pipelines and self-test results hold for: this device, this driver, these shaders, this version. */
-static void cache_key(const pm_vk_facts *facts, char key[PM_VK_CACHE_KEY_BYTES])
+/* PUMICE_VK_TUNING=1: tests have a software device measured that plays a GPU. */
+static bool may_measure(const pm_vk_device *device)
 {
-    uint64_t build = pm_vk_hash(0, PUMICE_VERSION, sizeof PUMICE_VERSION);
-    for (size_t i = 0; i < PM_SHADER_COUNT; i++)
-        build = pm_vk_hash(build, pm_shader_infos[i].packed, pm_shader_infos[i].n_packed);
-    char uuid[2 * VK_UUID_SIZE + 1];
-    for (size_t i = 0; i < VK_UUID_SIZE; i++)
-        snprintf(uuid + 2 * i, 3, "%02x", facts->cache_uuid[i]);
-    memset(key, 0, PM_VK_CACHE_KEY_BYTES);
-    snprintf(key, PM_VK_CACHE_KEY_BYTES, "vendor %x device %x driver %x uuid %s build %016llx", facts->vendor_id,
-             facts->device_id, facts->driver_version, uuid, (unsigned long long)build);
+    const char *play = getenv("PUMICE_VK_TUNING");
+    bool real = device->facts.kind != PM_DEVICE_SOFTWARE_GPU || (play && *play == '1');
+    return real && device->caps.limits.timestamps && device->cache.dir;
+}
+
+static void start_tuning(pm_vk_device *device, pm_tuning mode)
+{
+    if (mode == PM_TUNING_OFF || device->caps.software)
+        return;
+    pm_vk_tier_kind(&device->caps, "tuning", device->tuning_kind);
+    if (mode == PM_TUNING_ANEW)
+        pm_vk_cache_remove(&device->cache, device->tuning_kind);
+    read_tuning(&device->caps, &device->cache, &device->tuning, &device->base.info);
+    device->tunes = may_measure(device);
 }
 
 static pm_status choose(pm_vk_device *device, size_t index, pm_error *err)
@@ -123,14 +183,12 @@ static pm_status start(pm_vk_device *device, const pm_device_options *options, s
                            types))
         device->base.info.memory_free = pm_vk_memory_free(device->physical, &device->facts,
                                                           device->facts.memory.memoryTypes[types[0]].heapIndex, 0);
-    char key[PM_VK_CACHE_KEY_BYTES], owner[64];
-    cache_key(&device->facts, key);
-    snprintf(owner, sizeof owner, "vendor %x device %x", device->facts.vendor_id, device->facts.device_id);
     if (!options->no_cache)
-        pm_vk_cache_open(&device->cache, options->cache_dir, owner, key);
+        open_cache(&device->facts, options->cache_dir, &device->cache);
     PM_TRY(pm_vk_pipelines_create(device, err));
     if (!options->no_self_test)
         PM_TRY(pm_vk_self_test(device, err));
+    start_tuning(device, options->tuning);
     return pm_vk_check_messages(device, err);
 }
 
@@ -167,6 +225,7 @@ void pm_vk_device_close(pm_device *base)
         pm_vk_transfer_destroy(device);
         vkDestroyDevice(device->handle, NULL);
     }
+    pm_vk_tuning_clear(&device->tuning);
     pm_vk_cache_close(&device->cache);
     pm_vk_instance_close(&device->instance);
     free(device);

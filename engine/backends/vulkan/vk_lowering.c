@@ -3,6 +3,7 @@
  * While nodes are lowered, every piece of memory is an item with a symbolic place. When all are lowered, the
  * lifetimes of activations, scratch and derived values are known, the memory plan packs them into the arena, and
  * the bindings of the launches are resolved to buffers and offsets. */
+#include "backends/vulkan/matmul_variant.h"
 #include "backends/vulkan/vk_groups.h"
 #include "backends/vulkan/vk_runtime.h"
 
@@ -50,6 +51,14 @@ const pm_vk_caps *pm_vk_lowering_caps(const pm_vk_lowering *l)
 double pm_vk_work_limit(const pm_vk_lowering *l)
 {
     return 0.1 * l->device->caps.flops_per_s;
+}
+
+bool pm_vk_measured_tiling(pm_vk_lowering *l, const pm_vk_product *p, pm_vk_tiling *out)
+{
+    if (!l->device->trial)
+        return pm_vk_tuning_find(&l->device->tuning, p, out);
+    *out = *l->device->trial++;
+    return true;
 }
 
 /* ---- items --------------------------------------------------------------------------------------------- */
@@ -515,6 +524,7 @@ static pm_status lower(pm_vk_lowering *l, pm_error *err)
 pm_status pm_vk_lower_graph(pm_vk_device *device, pm_vk_program *program, pm_error *err)
 {
     pm_vk_lowering l = {.device = device, .program = program};
+    PM_TRY(pm_vk_tune_graph(device, program->graph, program->weights, err));
     pm_status status = lower(&l, err);
     pm_vk_groups_free(&l.groups);
     free(l.plan);

@@ -14,6 +14,7 @@
 #include "backends/vulkan/vk_facts.h"
 #include "backends/vulkan/vk_hazards.h"
 #include "backends/vulkan/vk_lower.h"
+#include "backends/vulkan/vk_tuning.h"
 #include "backends/vulkan/weight_layout.h"
 #include "base/error.h"
 
@@ -103,7 +104,11 @@ typedef struct pm_vk_device {
     pm_vk_pipeline **pipelines;
     size_t n_pipelines, cap_pipelines, n_compiled_pipelines, n_unsaved_pipelines;
 
-    pm_vk_cache cache;                                          /* files on disk */
+    pm_vk_cache cache;        /* files on disk */
+    pm_vk_tuning tuning;      /* how products are cut: what was measured, on this device */
+    bool tunes;               /* products that are not in it are measured */
+    const pm_vk_tiling *trial; /* while that goes on: the tilings of the products to come, in their order; else NULL */
+    char tuning_kind[64];     /* its file in the cache */
     PFN_vkGetCalibratedTimestampsEXT get_calibrated_timestamps; /* NULL: no monotonic clock to go by */
 } pm_vk_device;
 
@@ -334,6 +339,14 @@ pm_status pm_vk_tensor_read(pm_device *device, pm_program *program, const pm_ten
                             void *data, size_t size, pm_error *err);
 void pm_vk_explain(const pm_device *device, const pm_program *program, void (*put)(void *user, const char *line),
                    void *user);
+
+/* ---- what is known from earlier runs: vk_device.c, vk_tuning_measure.c --------------------------------- */
+
+/* The name of a file of the cache that holds for a tier's kernels alone. */
+void pm_vk_tier_kind(const pm_vk_caps *caps, const char *what, char kind[64]);
+
+/* Measures the products of a graph that the tuning table has not, if the device is one to be measured. */
+pm_status pm_vk_tune_graph(pm_vk_device *device, const pm_graph *graph, const pm_vk_store *weights, pm_error *err);
 
 /* ---- self-test: vk_selftest*.c ------------------------------------------------------------------------- */
 

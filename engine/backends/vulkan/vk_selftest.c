@@ -294,8 +294,7 @@ static pm_status test(pm_vk_device *device, pm_error *err)
 pm_status pm_vk_self_test(pm_vk_device *device, pm_error *err)
 {
     char kind[64];
-    snprintf(kind, sizeof kind, "selftest-%x-%u%s", device->caps.features,
-             device->caps.limits.max_workgroup_invocations, device->caps.software ? "" : "-gpu");
+    pm_vk_tier_kind(&device->caps, "selftest", kind);
     size_t size;
     kept_result *kept = pm_vk_cache_read(&device->cache, kind, &size);
     bool good = kept && size == sizeof *kept && kept->flops_per_s > 0 && kept->bytes_per_s > 0;

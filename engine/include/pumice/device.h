@@ -62,6 +62,8 @@ typedef struct pm_device_info {
     uint64_t memory_total;  /* bytes of the memory that weights go to; 0 unknown */
     uint64_t memory_free;   /* bytes; 0 unknown */
     uint8_t unified_memory; /* the device shares its memory with the host */
+    char tuning_file[512];  /* where it is kept how products are cut fastest, see pm_tuning; empty: nowhere */
+    uint32_t n_tuned;       /* products in it */
     char unusable[256];     /* why the device cannot be used ("it lacks ..."); empty when it can */
     pm_device_limits limits;
 } pm_device_info;
@@ -71,14 +73,23 @@ typedef struct pm_device_info {
 pm_status pm_device_list(pm_device_info **out, size_t *n, pm_error *err);
 void pm_device_list_free(pm_device_info *list);
 
+/* How products of many rows are cut on a GPU (sizes of tiles, parts along the rows of a weight). What was measured is kept
+ * with the device's cache, so that all later runs choose alike; with another choice, results may differ by rounding. */
+typedef enum pm_tuning {
+    PM_TUNING_ON,  /* as measured; what is not known yet is measured when a model first needs it, in about 0.3 s */
+    PM_TUNING_OFF, /* by rule, whatever was measured */
+    PM_TUNING_ANEW /* what was measured is forgotten first */
+} pm_tuning;
+
 typedef struct pm_device_options {
     const char *name;      /* "auto" (NULL means the same), "cpu", "reference", "vulkan" or "vulkan:N" */
     pm_tier tier;          /* a Vulkan device is used as if it had no more than this */
     int n_threads;         /* of cpu and reference; 0: as many as the machine has cores, at most 64 */
-    const char *cache_dir; /* for compiled pipelines and self-test results; NULL: $XDG_CACHE_HOME/pumice */
-    uint8_t no_cache;      /* neither read nor write the cache directory */
+    const char *cache_dir; /* for compiled pipelines, results of self-tests and of tuning; NULL: $XDG_CACHE_HOME/pumice */
+    uint8_t no_cache;      /* neither read nor write the cache directory; there is no tuning then */
     uint8_t no_self_test;  /* skip the check of a Vulkan device against the reference at its first use */
     uint8_t profile;       /* collect timestamps for a trace */
+    pm_tuning tuning;
     /* Progress lines and warnings (such as a failed self-test); NULL: none. May be called from any thread. */
     void (*log)(void *user, const char *line);
     void *log_user;
