@@ -128,7 +128,7 @@ static void contents_that_make_no_sense_are_refused(void **state)
         uint32_t value;
     } bad[] = {{0, 0},          {0, 2},  {0, UINT32_MAX}, {1, 0},  {1, 1},        {1, 3},   {1, 0x0aaaaaac},
                {1, UINT32_MAX}, {2, 64}, {2, UINT32_MAX}, {3, 0},  {3, 16},       {3, 500}, {3, 1u << 21},
-               {3, UINT32_MAX}, {4, 0},  {4, UINT32_MAX}, {5, 0},  {5, 1u << 31}, {6, 12},  {6, UINT32_MAX},
+               {3, UINT32_MAX}, {4, 0},  {4, UINT32_MAX}, {5, 0},  {5, 1u << 31}, {6, 16},  {6, UINT32_MAX},
                {7, 0},          {7, 17}, {7, UINT32_MAX}, {8, 64}, {13, 0},       {13, 99}};
     pm_vk_tuning t = {0};
     assert_true(pm_vk_tuning_parse(&t, good, sizeof good));
@@ -184,6 +184,46 @@ static void any_bytes_are_read_safely(void **state)
         pm_vk_tuning_clear(&t);
     }
     assert_in_range(n_read, 1, 19999);
+}
+
+/* A made-up GPU with cooperative matrices: the rule takes what bench/NOTES.md says, and of what may be measured
+ * all is possible, different and no more than there is room for. */
+static void the_rule_and_what_is_measured_beside_it(void **state)
+{
+    (void)state;
+    const pm_vk_caps caps = {.kind = PM_DEVICE_DISCRETE_GPU,
+                             .features = UINT32_MAX,
+                             .subgroup_min = 32,
+                             .subgroup_max = 32,
+                             .n_coop = 1,
+                             .coop = {{16, 16, 16, 1}},
+                             .limits = {.max_shared_memory = 49152,
+                                        .max_workgroup_invocations = 1024,
+                                        .max_workgroup_size = {1024, 1024, 64},
+                                        .max_storage_buffer_range = 1ull << 32}};
+    static const struct {
+        pm_vk_product p;
+        pm_vk_tiling rule;
+        int n;
+    } rows[] = {{{4, 512, 4096, 14336}, {0, 1}, 4}, /* 448 large tiles; in 2 parts; medium ones; small ones */
+                {{4, 512, 14336, 4096}, {0, 3}, 7}, /* 128 large ones in 3 parts; in 1, 2, 4, 8; medium; small */
+                {{4, 512, 4096, 4096}, {1, 1}, 6},
+                {{4, 512, 4096, 1024}, {1, 2}, 10},
+                {{4, 64, 4096, 1024}, {2, 6}, PM_VK_MOST_TILINGS},
+                {{4, 64, 576, 192}, {2, 1}, 6}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        pm_vk_tiling list[PM_VK_MOST_TILINGS];
+        int n = pm_vk_matmul_tilings(&caps, &rows[i].p, list);
+        assert_true(n > 0 && list[0].tile == rows[i].rule.tile && list[0].n_parts == rows[i].rule.n_parts);
+        assert_int_equal(n, rows[i].n);
+        for (int a = 0; a < n; a++) {
+            pm_vk_matmul_variant v;
+            assert_true(pm_vk_matmul_tiled(&caps, &rows[i].p, list[a], true, &v));
+            assert_int_equal(v.x, PM_VK_X_HALVES);
+            for (int b = 0; b < a; b++)
+                assert_true(list[a].tile != list[b].tile || list[a].n_parts != list[b].n_parts);
+        }
+    }
 }
 
 /* Each process measures products of its own and writes again and again; readers never see half a file. */
@@ -393,6 +433,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_file_comes_back, set_up, tear_down),
         cmocka_unit_test(contents_that_make_no_sense_are_refused),
         cmocka_unit_test(any_bytes_are_read_safely),
+        cmocka_unit_test(the_rule_and_what_is_measured_beside_it),
         cmocka_unit_test_setup_teardown(processes_may_write_at_once, set_up, tear_down),
         cmocka_unit_test(choices_from_the_table_are_obeyed_where_they_can),
         cmocka_unit_test_setup_teardown(what_is_measured_is_kept, set_up, tear_down),

@@ -23,7 +23,7 @@ enum { PM_VK_MANY_ROWS = 17 };
 typedef struct pm_vk_tiling {
     uint32_t tile, n_parts;
 } pm_vk_tiling;
-enum { PM_VK_MOST_TILINGS = 12, PM_VK_MOST_PARTS = 16 };
+enum { PM_VK_MOST_TILINGS = 16, PM_VK_MOST_PARTS = 16 };
 
 enum { PM_VK_MOST_TUNED = 1024 }; /* entries: a model has about ten, once for each size of its passes */
 
