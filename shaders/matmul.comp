@@ -22,7 +22,7 @@
 #endif
 
 #if defined(W_PLAIN)
-#define PM_UNIT_VALUES(r, j) pm_values_at(unit * W_UNIT, r, j) // a unit at once takes too many registers
+#define PM_UNIT_VALUES(r, j) pm_values_at(pm_quants_at(unit), r, j) // a unit at once takes too many registers
 #else
 #define PM_UNIT_VALUES(r, j) pm_values(u, r, j)
 #endif

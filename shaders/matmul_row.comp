@@ -35,7 +35,7 @@ layout(set = 1, binding = PM_OUT_BIND + 5) writeonly restrict buffer out1_block 
 layout(set = 1, binding = PM_OUT_BIND + 6) writeonly restrict buffer out2_block { vec4 result2[]; };
 
 #ifdef W_PLAIN
-#define PM_ROW_VALUES(r, j) pm_values_at(quants + unit * W_UNIT, r, j)
+#define PM_ROW_VALUES(r, j) pm_values_at(quants + pm_quants_at(unit), r, j)
 #else
 #define PM_ROW_VALUES(r, j) pm_quants_mantissa(u, r, j)
 #endif
@@ -116,7 +116,8 @@ void main()
     uint quants = push.quants[part], scales = push.scales[part], super = push.super[part];
     vec4 sum = vec4(0.0), sum_up = vec4(0.0);
     float squares = 0.0;
-    for (uint block = 0; block < push.n_blocks; block++) {
+    uint n_blocks = push.n_blocks, up_quants = push.quants[1], up_scales = push.scales[1], up_super = push.super[1];
+    for (uint block = 0; block < n_blocks; block++) {
         vec4 mine = texelFetch(x_texels, int(block * 8 + lane));
         if (PM_NORM != 0)
             squares += dot(mine, mine);
@@ -128,10 +129,10 @@ void main()
         x_sums.x = subgroupShuffle(four, 0) + subgroupShuffle(four, 1) + subgroupShuffle(four, 2) + subgroupShuffle(four, 3);
         x_sums.y = subgroupShuffle(four, 4) + subgroupShuffle(four, 5) + subgroupShuffle(four, 6) + subgroupShuffle(four, 7);
 #endif
-        uint unit = pm_unit_at(from, block, push.n_blocks);
+        uint unit = pm_unit_at(from, block, n_blocks);
         sum += times_block(unit, quants, scales, super, mine, x_sums);
         if (PM_GATED != 0)
-            sum_up += times_block(unit, push.quants[1], push.scales[1], push.super[1], mine, x_sums);
+            sum_up += times_block(unit, up_quants, up_scales, up_super, mine, x_sums);
     }
     if (PM_NORM != 0) {
         // Every eighth invocation holds the same values of x.

@@ -183,7 +183,7 @@ void add_unit(inout vec4 to[PM_MOST_ROWS], uint part, uint unit, uint block)
     for (int j = 0; j < 8; j++) {
         vec4 w[4];
         [[unroll]] for (int r = 0; r < 4; r++)
-            w[r] = pm_values_at(push.quants[part] + unit * W_UNIT, r, j);
+            w[r] = pm_values_at(push.quants[part] + pm_quants_at(unit), r, j);
 #define PM_ADD_FOUR(t)                                                                                             \
     {                                                                                                              \
         vec4 v = x_values[kept_at(t, block, j)];                                                                   \

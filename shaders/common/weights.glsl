@@ -2,7 +2,8 @@
 // plane, PM_WEIGHT_PLANES (below) says how many there are. engine/backends/vulkan/weight_layout.c packs them:
 //
 //   A unit is 4 consecutive rows times a block of 32 consecutive values. The units of a block of PM_INTERLEAVE groups of
-//   4 rows are neighbours: pm_unit_at.
+//   4 rows are neighbours (pm_unit_at), and their elements of plane 0 take turns (pm_quants_at): what invocations that make
+//   a group each load together lies together.
 //   plane 0, W_UNIT uvec4 a unit:
 //     Q4_*   4 of nibbles, one a row: byte b of word j holds value 4 j + b (low) and 16 + 4 j + b (high)
 //     Q5_*   the same, and 1 of fifth bits, a word a row: bit 8 b + j belongs to value 4 j + b
@@ -69,6 +70,12 @@ uint pm_unit_at(uint group, uint block, uint n_blocks)
     return (group / PM_INTERLEAVE * n_blocks + block) * PM_INTERLEAVE + group % PM_INTERLEAVE;
 }
 
+// The first element of a unit in plane 0; the others follow at steps of PM_INTERLEAVE.
+uint pm_quants_at(uint unit)
+{
+    return unit / PM_INTERLEAVE * PM_INTERLEAVE * W_UNIT + unit % PM_INTERLEAVE;
+}
+
 #ifdef PM_TEXEL
 layout(set = 1, binding = PM_WEIGHT_BIND) uniform usamplerBuffer w_quants_texels;
 #define W_QUANTS(i) texelFetch(w_quants_texels, int(i))
@@ -128,7 +135,7 @@ vec4 pm_sub_scales(uvec2 s, int which)
 void pm_load_quants(inout pm_unit u, uint unit, uint quants, int first, int step)
 {
     [[unroll]] for (int i = first; i < W_UNIT; i += step)
-        u.raw[i] = W_QUANTS(quants + unit * W_UNIT + i);
+        u.raw[i] = W_QUANTS(quants + pm_quants_at(unit) + i * PM_INTERLEAVE);
 }
 
 pm_unit pm_load_scales(uint unit, uint scales, uint first_super)
@@ -249,9 +256,9 @@ vec4 pm_quants_mantissa(const pm_unit u, int r, int j)
 vec4 pm_values_at(uint quants, int r, int j)
 {
 #if defined(W_F32)
-    return uintBitsToFloat(W_QUANTS(quants + 8 * r + j));
+    return uintBitsToFloat(W_QUANTS(quants + (8 * r + j) * PM_INTERLEAVE));
 #else
-    uvec4 p = W_QUANTS(quants + 4 * r + j / 2);
+    uvec4 p = W_QUANTS(quants + (4 * r + j / 2) * PM_INTERLEAVE);
     uvec2 h = j % 2 == 0 ? p.xy : p.zw;
 #if defined(W_F16)
     return vec4(unpackHalf2x16(h.x), unpackHalf2x16(h.y));

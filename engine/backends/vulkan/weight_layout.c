@@ -10,10 +10,11 @@
 #include "base/error.h"
 #include "formats/block_types.h"
 
-enum { GROUP = 4, BLOCK = 32, SUPER = 8 /* blocks in a K type's block of 256 */ };
+enum { GROUP = 4, BLOCK = 32, SUPER = 8 /* blocks in a K type's block of 256 */, ELEMENT = 16 /* bytes: uvec4 */ };
 
 /* Where invocations make a row group each, as on software devices, those of a subgroup read so many groups side by
- * side; then one block of all of them is one stretch of memory. Elsewhere the blocks of one group are. */
+ * side; then one block of all of them is one stretch of memory, in the order in which it is read. Elsewhere the
+ * blocks of one group are. */
 enum { SOFTWARE_INTERLEAVE = 8 };
 
 /* Bytes of a unit in each plane; of plane 2 for SUPER units. */
@@ -100,32 +101,43 @@ static uint32_t load_u32(const uint8_t *p)
     return (uint32_t)load_u16(p) | (uint32_t)load_u16(p + 2) << 16;
 }
 
+/* A unit's places in the planes; its elements of plane 0, of 4 words each, are `step` words apart. */
+typedef struct unit_places {
+    uint32_t *quants, *scales, *super;
+    size_t step;
+} unit_places;
+
+static uint32_t *quants_word(unit_places to, int word)
+{
+    return to.quants + (size_t)(word / 4) * to.step + word % 4;
+}
+
 /* Value i is put into nibble, fifth bit or bit pair as the shader takes them; q has 32 values. */
-static void put_nibbles(const uint8_t q[BLOCK], uint32_t *unit, int r)
+static void put_nibbles(const uint8_t q[BLOCK], unit_places to, int r)
 {
     for (int j = 0; j < 4; j++) {
         uint32_t word = 0;
         for (int b = 0; b < 4; b++)
             word |= (uint32_t)(q[4 * j + b] & 15) << 8 * b | (uint32_t)(q[16 + 4 * j + b] & 15) << (8 * b + 4);
-        unit[4 * r + j] = word;
+        *quants_word(to, 4 * r + j) = word;
     }
 }
 
-static void put_fifth_bits(const uint8_t q[BLOCK], uint32_t *unit, int r)
+static void put_fifth_bits(const uint8_t q[BLOCK], unit_places to, int r)
 {
     uint32_t word = 0;
     for (int i = 0; i < BLOCK; i++)
         word |= (uint32_t)(q[i] >> 4 & 1) << (i % 4 * 8 + i / 4);
-    unit[16 + r] = word;
+    *quants_word(to, 16 + r) = word;
 }
 
-static void put_bit_pairs(const uint8_t q[BLOCK], uint32_t *unit, int r)
+static void put_bit_pairs(const uint8_t q[BLOCK], unit_places to, int r)
 {
     for (int half = 0; half < 2; half++) {
         uint32_t word = 0;
         for (int i = 0; i < 16; i++)
             word |= (uint32_t)(q[16 * half + i] >> 4 & 3) << (i % 4 * 8 + i / 4 * 2);
-        unit[16 + 2 * r + half] = word;
+        *quants_word(to, 16 + 2 * r + half) = word;
     }
 }
 
@@ -134,11 +146,6 @@ static void put_u16(uint32_t *scales, int r, uint16_t value)
 {
     memcpy((uint8_t *)scales + 2 * r, &value, sizeof value);
 }
-
-/* A unit's places in the planes. */
-typedef struct unit_places {
-    uint32_t *quants, *scales, *super;
-} unit_places;
 
 /* Q8_0, Q4_0, Q4_1, Q5_0, Q5_1: d | m (types 1) | high bits (types 5) | quants. */
 static void pack_simple(pm_type type, const uint8_t *block, unit_places to, int r)
@@ -152,7 +159,7 @@ static void pack_simple(pm_type type, const uint8_t *block, unit_places to, int 
     block += has_min ? 4 : 2;
     if (type == PM_TYPE_Q8_0) {
         for (int j = 0; j < 8; j++)
-            to.quants[8 * r + j] = load_u32(block + 4 * j);
+            *quants_word(to, 8 * r + j) = load_u32(block + 4 * j);
         return;
     }
     uint32_t high = five ? load_u32(block) : 0;
@@ -162,9 +169,9 @@ static void pack_simple(pm_type type, const uint8_t *block, unit_places to, int 
         q[i] = (uint8_t)((block[i] & 15) | (high >> i & 1) << 4);
         q[i + 16] = (uint8_t)(block[i] >> 4 | (high >> (i + 16) & 1) << 4);
     }
-    put_nibbles(q, to.quants, r);
+    put_nibbles(q, to, r);
     if (five)
-        put_fifth_bits(q, to.quants, r);
+        put_fifth_bits(q, to, r);
 }
 
 /* Sub-block j of a Q4_K or Q5_K block: its 6-bit scale and minimum (formats/block_types.c draws the 12 bytes). */
@@ -188,9 +195,9 @@ static void pack_q4_k_q5_k(pm_type type, const uint8_t *block, int j, unit_place
     uint8_t q[BLOCK];
     for (int i = 0; i < BLOCK; i++)
         q[i] = (uint8_t)((nibbles[i] >> j % 2 * 4 & 15) | (five ? (high[i] >> j & 1) << 4 : 0));
-    put_nibbles(q, to.quants, r);
+    put_nibbles(q, to, r);
     if (five)
-        put_fifth_bits(q, to.quants, r);
+        put_fifth_bits(q, to, r);
     put_u16(to.scales, r, scale_min(block + 4, j));
     to.super[r] = load_u32(block);
 }
@@ -202,18 +209,20 @@ static void pack_q6_k(const uint8_t *block, int j, unit_places to, int r)
     uint8_t q[BLOCK];
     for (int i = 0; i < BLOCK; i++)
         q[i] = (uint8_t)((low[i] >> g / 2 * 4 & 15) | (high[i] >> 2 * g & 3) << 4);
-    put_nibbles(q, to.quants, r);
-    put_bit_pairs(q, to.quants, r);
+    put_nibbles(q, to, r);
+    put_bit_pairs(q, to, r);
     put_u16(to.scales, r, load_u16(block + 192 + 2 * j));
     to.super[r] = load_u16(block + 208);
 }
 
-static void pack_plain(const uint8_t *row, uint32_t width, int64_t left, uint32_t *unit, int r)
+static void pack_plain(const uint8_t *row, uint32_t width, int64_t left, unit_places to, int r)
 {
-    uint8_t *to = (uint8_t *)unit + (uint32_t)r * BLOCK * width;
-    size_t n = (size_t)(left < BLOCK ? left : BLOCK) * width;
-    memcpy(to, row, n);
-    memset(to + n, 0, BLOCK * width - n);
+    uint8_t whole[BLOCK * sizeof(float)];
+    size_t n = (size_t)(left < BLOCK ? left : BLOCK) * width, n_words = BLOCK * width / 4;
+    memset(whole + n, 0, BLOCK * width - n);
+    memcpy(whole, row, n);
+    for (size_t i = 0; i < n_words; i += 4)
+        memcpy(quants_word(to, (int)(n_words * (size_t)r + i)), whole + 4 * i, ELEMENT);
 }
 
 static void pack_block(pm_type type, const uint8_t *row, int64_t k, uint32_t b, unit_places to, int r)
@@ -223,8 +232,7 @@ static void pack_block(pm_type type, const uint8_t *row, int64_t k, uint32_t b, 
     case PM_TYPE_F32:
     case PM_TYPE_F16:
     case PM_TYPE_BF16:
-        pack_plain(row + (size_t)b * BLOCK * info->block_bytes, info->block_bytes, k - (int64_t)b * BLOCK,
-                   to.quants, r);
+        pack_plain(row + (size_t)b * BLOCK * info->block_bytes, info->block_bytes, k - (int64_t)b * BLOCK, to, r);
         break;
     case PM_TYPE_Q4_K:
     case PM_TYPE_Q5_K:
@@ -254,7 +262,8 @@ static void pack_units(const pm_vk_weight_layout *layout, const pm_weight *weigh
         for (uint32_t b = 0; b < n_blocks; b++) {
             uint64_t unit = (together * n_blocks + b) * lanes + lane;
             uint64_t super = (together * n_blocks + b) / SUPER * lanes + lane;
-            unit_places to = {(uint32_t *)planes[0] + unit * sizes.quants / 4, NULL, NULL};
+            uint64_t element = (together * n_blocks + b) * lanes * (sizes.quants / ELEMENT) + lane;
+            unit_places to = {(uint32_t *)planes[0] + element * ELEMENT / 4, NULL, NULL, ELEMENT / 4 * lanes};
             if (sizes.scales)
                 to.scales = (uint32_t *)planes[1] + unit * sizes.scales / 4;
             if (sizes.super)
