@@ -38,6 +38,7 @@ pm_status pm_files_beside_open(const char *directory, pm_files_beside *out, pm_e
     PM_TRY(parse_file(directory, "tokenizer_config.json", &out->tokenizer_config, err));
     PM_TRY(parse_file(directory, "special_tokens_map.json", &out->special_tokens_map, err));
     PM_TRY(parse_file(directory, "config.json", &out->config, err));
+    PM_TRY(parse_file(directory, "generation_config.json", &out->generation_config, err));
     if (!find_file(directory, "chat_template.jinja", path, sizeof path))
         return PM_OK;
     return pm_map_file(path, &out->chat_template, err);
@@ -48,6 +49,7 @@ void pm_files_beside_close(pm_files_beside *files)
     pm_json_tree_destroy(files->tokenizer_config);
     pm_json_tree_destroy(files->special_tokens_map);
     pm_json_tree_destroy(files->config);
+    pm_json_tree_destroy(files->generation_config);
     pm_unmap_file(&files->chat_template);
     memset(files, 0, sizeof *files);
 }
@@ -82,14 +84,52 @@ static void apply_tokens(const pm_json *config, pm_vocabulary *v)
     apply_token(config, "mask_token", v, &spec->mask);
 }
 
+/* PM_NO_TOKEN where it is none of the vocabulary's */
+static int32_t id_of(const pm_json *value, const pm_vocabulary *v)
+{
+    int is_id =
+        value && value->type == PM_JSON_NUMBER && value->number >= 0 && value->number < (double)v->spec.n_entries;
+    return is_id ? (int32_t)value->number : PM_NO_TOKEN;
+}
+
 /* "eos_token_id": 2 or [2, 7] */
 static void apply_id(const pm_json *config, const char *key, const pm_vocabulary *v, int32_t *id)
 {
     const pm_json *value = pm_json_member(config, key);
-    if (value && value->type == PM_JSON_ARRAY)
-        value = value->first;
-    if (value && value->type == PM_JSON_NUMBER && value->number >= 0 && value->number < (double)v->spec.n_entries)
-        *id = (int32_t)value->number;
+    int32_t found = id_of(value && value->type == PM_JSON_ARRAY ? value->first : value, v);
+    if (found != PM_NO_TOKEN)
+        *id = found;
+}
+
+/* How many tokens it says to end an answer, and which, where `to` is not NULL. */
+static size_t collect_ends(const pm_json *config, const pm_vocabulary *v, int32_t *to)
+{
+    const pm_json *value = pm_json_member(config, "eos_token_id");
+    int is_list = value && value->type == PM_JSON_ARRAY;
+    size_t n = 0;
+    for (const pm_json *one = is_list ? value->first : value; one; one = is_list ? one->next : NULL) {
+        int32_t id = id_of(one, v);
+        if (id == PM_NO_TOKEN)
+            continue;
+        if (to)
+            to[n] = id;
+        n++;
+    }
+    return n;
+}
+
+/* transformers follows generation_config.json; models from before it have them in config.json. */
+static pm_status apply_ends(const pm_json *generation, const pm_json *config, pm_vocabulary *v, pm_error *err)
+{
+    size_t n = collect_ends(generation, v, NULL) + collect_ends(config, v, NULL);
+    int32_t *ends = n > 0 ? pm_arena_alloc(&v->arena, n * sizeof *ends) : NULL;
+    if (n > 0 && !ends)
+        return pm_fail_memory(err, n * sizeof *ends, "the tokens that end an answer");
+    if (ends)
+        collect_ends(config, v, ends + collect_ends(generation, v, ends));
+    v->ends = ends;
+    v->n_ends = n;
+    return PM_OK;
 }
 
 /* A string, or [{"name": "default", "template": "..."}, ...] */
@@ -108,10 +148,14 @@ static const pm_json *find_template(const pm_json *config)
 
 pm_status pm_files_beside_apply(const pm_files_beside *files, pm_vocabulary *vocabulary, pm_error *err)
 {
-    const pm_json *config = root_of(files->config);
+    const pm_json *config = root_of(files->config), *generation = root_of(files->generation_config);
+    apply_id(generation, "bos_token_id", vocabulary, &vocabulary->spec.bos);
+    apply_id(generation, "eos_token_id", vocabulary, &vocabulary->spec.eos);
+    apply_id(generation, "pad_token_id", vocabulary, &vocabulary->spec.pad);
     apply_id(config, "bos_token_id", vocabulary, &vocabulary->spec.bos);
     apply_id(config, "eos_token_id", vocabulary, &vocabulary->spec.eos);
     apply_id(config, "pad_token_id", vocabulary, &vocabulary->spec.pad);
+    PM_TRY(apply_ends(generation, config, vocabulary, err));
     apply_tokens(root_of(files->special_tokens_map), vocabulary);
     apply_tokens(root_of(files->tokenizer_config), vocabulary);
     const pm_json *inside = find_template(root_of(files->tokenizer_config));

@@ -11,6 +11,7 @@ typedef struct pm_files_beside {
     pm_json_tree *tokenizer_config;   /* tokenizer_config.json */
     pm_json_tree *special_tokens_map; /* special_tokens_map.json */
     pm_json_tree *config;             /* config.json, the model's own */
+    pm_json_tree *generation_config;  /* generation_config.json: how to write with it */
     pm_mapped_file chat_template;     /* chat_template.jinja */
 } pm_files_beside;
 

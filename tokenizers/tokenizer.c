@@ -39,7 +39,13 @@ static int is_name(const pm_token_info *token, const char *const *names, size_t 
     return 0;
 }
 
-static pm_status mark_tokens(pm_tokenizer *t, pm_error *err)
+static void mark_end(pm_tokenizer *t, int32_t id)
+{
+    if (id >= 0 && (size_t)id < t->info.n_tokens)
+        t->marks[id] |= ENDS_GENERATION;
+}
+
+static pm_status mark_tokens(pm_tokenizer *t, const pm_vocabulary *known, pm_error *err)
 {
     if (t->info.n_tokens > INT32_MAX)
         return pm_fail(err, PM_ERR_LIMIT, "plugin '%s': %zu tokens are too many", t->plugin.path,
@@ -61,10 +67,10 @@ static pm_status mark_tokens(pm_tokenizer *t, pm_error *err)
             is_name(&token, turn_names, sizeof turn_names / sizeof turn_names[0]))
             t->eot = (int32_t)i;
     }
-    const int32_t ends[] = {t->info.eos, t->eot};
-    for (size_t i = 0; i < 2; i++)
-        if (ends[i] >= 0 && (size_t)ends[i] < t->info.n_tokens)
-            t->marks[ends[i]] |= ENDS_GENERATION;
+    mark_end(t, t->info.eos);
+    mark_end(t, t->eot);
+    for (size_t i = 0; known && i < known->n_ends; i++)
+        mark_end(t, known->ends[i]);
     return PM_OK;
 }
 
@@ -79,7 +85,8 @@ static pm_tokenizer_spec with_settings(const pm_tokenizer_spec *spec, const pm_t
     return full;
 }
 
-static pm_status make_instance(pm_tokenizer *t, const pm_tokenizer_spec *spec, pm_error *err)
+static pm_status make_instance(pm_tokenizer *t, const pm_tokenizer_spec *spec, const pm_vocabulary *known,
+                               pm_error *err)
 {
     char text[400] = "";
     pm_plugin_message message = {text, sizeof text};
@@ -90,11 +97,12 @@ static pm_status make_instance(pm_tokenizer *t, const pm_tokenizer_spec *spec, p
     t->info.size = sizeof t->info;
     code = t->api->info(t->instance, &t->info);
     PM_TRY(pm_plugin_error(err, code, t->plugin.path, "the plugin does not describe its instance"));
-    return mark_tokens(t, err);
+    return mark_tokens(t, known, err);
 }
 
-static pm_status open_spec(const pm_tokenizer_spec *spec, const pm_tokenizer_options *options, int32_t eot,
-                           const char *chat_template, pm_tokenizer **out, pm_error *err)
+/* known: what the vocabulary's file says beyond the spec; NULL: nothing. */
+static pm_status open_spec(const pm_tokenizer_spec *spec, const pm_tokenizer_options *options,
+                           const pm_vocabulary *known, pm_tokenizer **out, pm_error *err)
 {
     const char *name = options->plugin ? options->plugin : spec->model;
     if (!name)
@@ -104,19 +112,19 @@ static pm_status open_spec(const pm_tokenizer_spec *spec, const pm_tokenizer_opt
     if (!t)
         return pm_fail_memory(err, sizeof *t, "a tokenizer");
     atomic_init(&t->owners, 1);
-    t->eot = eot;
+    t->eot = known ? known->eot : PM_NO_TOKEN;
     pm_status status = pm_batch_options_read(spec, &t->batch_options, err);
     if (status == PM_OK)
         status = pm_plugin_load(name, options->plugin_dirs, PM_PLUGIN_TOKENIZER, &t->plugin, err);
     if (status == PM_OK) {
         pm_tokenizer_spec full = with_settings(spec, options);
         t->api = t->plugin.plugin->api;
-        status = make_instance(t, &full, err);
+        status = make_instance(t, &full, known, err);
     }
-    if (status == PM_OK && chat_template) {
-        t->chat_template = strdup(chat_template);
+    if (status == PM_OK && known && known->chat_template) {
+        t->chat_template = strdup(known->chat_template);
         if (!t->chat_template)
-            status = pm_fail_memory(err, strlen(chat_template), "a chat template");
+            status = pm_fail_memory(err, strlen(known->chat_template), "a chat template");
     }
     if (status == PM_OK)
         *out = t;
@@ -133,8 +141,7 @@ pm_status pm_tokenizer_open_gguf(const pm_gguf *file, const pm_tokenizer_options
     pm_vocabulary vocabulary;
     pm_status status = pm_vocabulary_read_gguf(file, &vocabulary, err);
     if (status == PM_OK)
-        status = open_spec(&vocabulary.spec, options ? options : &default_options, vocabulary.eot,
-                           vocabulary.chat_template, out, err);
+        status = open_spec(&vocabulary.spec, options ? options : &default_options, &vocabulary, out, err);
     pm_vocabulary_free(&vocabulary);
     return status;
 }
@@ -146,7 +153,7 @@ pm_status pm_tokenizer_open_file(const char *path, const pm_tokenizer_options *o
     const pm_tokenizer_options *chosen = options ? options : &default_options;
     pm_status status = pm_vocabulary_read_file(path, chosen->settings, chosen->n_settings, &vocabulary, err);
     if (status == PM_OK)
-        status = open_spec(&vocabulary.spec, chosen, vocabulary.eot, vocabulary.chat_template, out, err);
+        status = open_spec(&vocabulary.spec, chosen, &vocabulary, out, err);
     pm_vocabulary_free(&vocabulary);
     return status;
 }
@@ -156,7 +163,7 @@ pm_status pm_tokenizer_open_spec(const pm_tokenizer_spec *spec, const pm_tokeniz
 {
     if (!spec || spec->size < sizeof *spec)
         return pm_fail(err, PM_ERR_ARGUMENT, "the description of the tokenizer lacks its size");
-    return open_spec(spec, options ? options : &default_options, PM_NO_TOKEN, NULL, out, err);
+    return open_spec(spec, options ? options : &default_options, NULL, out, err);
 }
 
 pm_status pm_tokenizer_open_plugin(const pm_tokenizer_options *options, pm_tokenizer **out, pm_error *err)

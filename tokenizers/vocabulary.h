@@ -37,6 +37,8 @@ typedef struct pm_vocabulary {
     pm_mapped_file file;
     pm_gguf *gguf;             /* where it was opened for the vocabulary alone */
     int32_t eot;               /* the token that ends a turn, where the file names one */
+    const int32_t *ends;       /* other tokens that end an answer, as files beside it or keys of GGUF say */
+    size_t n_ends;
     const char *chat_template; /* or NULL */
 } pm_vocabulary;
 

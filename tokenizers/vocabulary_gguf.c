@@ -98,7 +98,8 @@ static void read_halves(void *user, int thread, int n_threads)
 }
 
 /* Of n things together. What went wrong in the first half goes before what did in the second. */
-static pm_status in_halves(gguf_reading *r, size_t n, pm_status read(void *user, int half, pm_error *err), void *user)
+static pm_status in_halves(gguf_reading *r, size_t n, pm_status read(void *user, int half, pm_error *err),
+                           void *user)
 {
     halves h = {.read = read, .user = user};
     int n_threads = n > WORTH_A_THREAD && pm_threads_cores() > 1 ? 2 : 1;
@@ -405,6 +406,28 @@ static int has_kind(const gguf_reading *r, size_t id, pm_token_kind kind)
     return id < r->n && r->entries[id].kind == kind;
 }
 
+static pm_status read_ends(const gguf_reading *r)
+{
+    const pm_gguf_entry *list;
+    PM_TRY(find_array(r, GGUF_ENDS_KEY, is_integer, MAX_TOKENS, &list));
+    if (!list || list->count == 0)
+        return PM_OK;
+    size_t n = (size_t)list->count;
+    int32_t *ends = pm_arena_alloc(&r->out->arena, n * sizeof *ends);
+    if (!ends)
+        return pm_fail_memory(r->err, n * sizeof *ends, "the tokens that end an answer");
+    for (size_t i = 0; i < n; i++) {
+        int64_t id;
+        PM_TRY(pm_gguf_elem_i64(r->file, list, i, &id, r->err));
+        if (id < 0 || (uint64_t)id >= r->n)
+            return gguf_fail_key(r, PM_ERR_FORMAT, GGUF_ENDS_KEY, "has an id that is no token's");
+        ends[i] = (int32_t)id;
+    }
+    r->out->ends = ends;
+    r->out->n_ends = n;
+    return PM_OK;
+}
+
 /* Those that the file names. */
 static pm_status read_ids(const gguf_reading *r)
 {
@@ -416,7 +439,8 @@ static pm_status read_ids(const gguf_reading *r)
     PM_TRY(read_id(r, KEY("seperator_token_id"), &spec->sep)); /* as the specification spells it */
     PM_TRY(read_id(r, KEY("cls_token_id"), &spec->cls));
     PM_TRY(read_id(r, KEY("mask_token_id"), &spec->mask));
-    return read_id(r, KEY("eot_token_id"), &r->out->eot);
+    PM_TRY(read_id(r, KEY("eot_token_id"), &r->out->eot));
+    return read_ends(r);
 }
 
 static pm_status read_special_ids(const gguf_reading *r)

@@ -10,6 +10,8 @@
 #define KEY(name) "tokenizer.ggml." name
 /* A tokenizer.json whole; what it says goes before what the other keys say of tokens and pipeline. */
 #define GGUF_JSON_KEY "tokenizer.huggingface.json"
+/* Tokens that end an answer beside eos and eot, as generation_config.json lists them; GGUF has no key for more. */
+#define GGUF_ENDS_KEY "tokenizer.huggingface.eos_token_ids"
 
 /* By tokenizer.ggml.model. */
 typedef enum gguf_kind {

@@ -188,6 +188,21 @@ static pm_status write_merges(gguf_writing *w)
 
 /* ---- Ids and settings ---- */
 
+static pm_status write_ends(gguf_writing *w)
+{
+    const pm_vocabulary *v = w->v;
+    size_t n = 0;
+    int32_t *others = v->n_ends > 0 ? pm_arena_alloc(&w->arena, v->n_ends * sizeof *others) : NULL;
+    if (v->n_ends > 0 && !others)
+        return pm_fail_memory(w->err, v->n_ends * sizeof *others, "the tokens that end an answer");
+    for (size_t i = 0; i < v->n_ends; i++)
+        if (v->ends[i] != v->spec.eos && v->ends[i] != v->eot && (size_t)v->ends[i] < w->n)
+            others[n++] = v->ends[i];
+    if (n > 0)
+        pm_gguf_writer_i32_array(w->writer, GGUF_ENDS_KEY, others, n);
+    return PM_OK;
+}
+
 static void write_ids(const gguf_writing *w)
 {
     const pm_tokenizer_spec *spec = &w->v->spec;
@@ -262,6 +277,8 @@ pm_status pm_vocabulary_to_gguf(const pm_vocabulary *vocabulary, const pm_gguf_s
     if (status == PM_OK && settings->has_kind)
         status = write_kind(&w);
     write_ids(&w);
+    if (status == PM_OK)
+        status = write_ends(&w);
     if (vocabulary->chat_template)
         pm_gguf_writer_str(writer, "tokenizer.chat_template", vocabulary->chat_template);
     pm_arena_free(&w.arena);

@@ -218,6 +218,18 @@ class Convert(CliCase):
         ids = [self.pumice("tokenize", "--model", m, "--ids", "--file", TEXT).stdout for m in (folder, path)]
         self.assertEqual(ids[0], ids[1])
 
+    def test_ends_of_answers(self):
+        """generation_config.json lists tokens that end an answer; GGUF has no key for more than two."""
+        folder = write_random(self.folder / "ends", 96, 160, 1, 600)
+        self.pumice("tokenizer-train", "-q", "-v", 600, "-o", folder / "tokenizer.json", TEXT)
+        run = lambda m: self.pumice("run", "--model", m, "--raw", "-p", "The", "-n", 8, "-d", "cpu", "--temp", 0).stdout
+        self.assertGreater(len(run(folder).strip()), 0)
+        (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": list(range(600))}))
+        self.assertEqual(run(folder).strip(), b"")
+        path, _ = self.convert(folder, "ends.gguf")
+        self.assertEqual(run(path).strip(), b"")
+        self.assertIn("tokenizer.huggingface.eos_token_ids", self.keys(path))
+
     def test_rows_without_tokens(self):
         """The file has a token for each row: those that the tokenizer does not have are made up."""
         folder = write_random(self.folder / "padded", 96, 160, 1, 640)

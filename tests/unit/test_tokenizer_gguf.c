@@ -275,6 +275,36 @@ static void test_wrong_types_of_keys(void **state)
     b = fixture_builder(&f);
     gguf_builder_add_u32(b, "tokenizer.ggml.pre", 1);
     check_refused(b, PM_ERR_FORMAT, "tokenizer.ggml.pre");
+    fixture_init(&f);
+    b = fixture_builder(&f);
+    gguf_builder_add_u32(b, "tokenizer.huggingface.eos_token_ids", 1);
+    check_refused(b, PM_ERR_FORMAT, "'tokenizer.huggingface.eos_token_ids' is not an array");
+}
+
+static void test_ends_of_answers(void **state)
+{
+    (void)state;
+    static const int32_t ids[] = {FIXTURE_IM_START, 0}, beyond[] = {0, FIXTURE_TOKENS}, below[] = {-1};
+    tokenizer_fixture f;
+    fixture_init(&f);
+    gguf_builder *b = fixture_builder(&f);
+    gguf_builder_add_array(b, "tokenizer.huggingface.eos_token_ids", PM_GGUF_INT32, beyond, 2);
+    check_refused(b, PM_ERR_FORMAT, "has an id that is no token's");
+    fixture_init(&f);
+    b = fixture_builder(&f);
+    gguf_builder_add_array(b, "tokenizer.huggingface.eos_token_ids", PM_GGUF_INT32, below, 1);
+    check_refused(b, PM_ERR_FORMAT, "has an id that is no token's");
+    fixture_init(&f);
+    b = fixture_builder(&f);
+    gguf_builder_add_array(b, "tokenizer.huggingface.eos_token_ids", PM_GGUF_INT32, ids, 2);
+    pm_tokenizer *t = NULL;
+    pm_error err;
+    assert_int_equal(fixture_open_builder(b, NULL, &t, &err), PM_OK);
+    assert_true(pm_tokenizer_is_end_of_generation(t, FIXTURE_IM_START));
+    assert_true(pm_tokenizer_is_end_of_generation(t, 0));
+    assert_true(pm_tokenizer_is_end_of_generation(t, FIXTURE_END_OF_TEXT));
+    assert_false(pm_tokenizer_is_end_of_generation(t, 1));
+    pm_tokenizer_close(t);
 }
 
 static void test_score_that_is_no_number(void **state)
@@ -299,6 +329,7 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_spoiled_files),
         cmocka_unit_test(test_wrong_types_of_keys),
+        cmocka_unit_test(test_ends_of_answers),
         cmocka_unit_test(test_score_that_is_no_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

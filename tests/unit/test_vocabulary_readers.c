@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "parts/json_tree.h"
+#include "pumice/tokenizer.h"
 #include "tests/shared_data.h"
 #include "vocabulary.h"
 
@@ -441,6 +442,52 @@ static void files_are_recognised_by_content(void **state)
     assert_int_equal(rmdir(directory), 0);
 }
 
+static void expect_end(const char *directory, int32_t id, int ends)
+{
+    pm_tokenizer *t;
+    pm_error err = {PM_OK, ""};
+    if (pm_tokenizer_open_file(directory, NULL, &t, &err) != PM_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(pm_tokenizer_is_end_of_generation(t, id), ends);
+    pm_tokenizer_close(t);
+}
+
+/* What generation_config.json says ends an answer, config.json does not know of. */
+static void ends_of_answers(void **state)
+{
+    (void)state;
+    char directory[] = "/tmp/pumice-readers-XXXXXX";
+    pm_vocabulary v;
+    pm_error err = {PM_OK, ""};
+    assert_non_null(mkdtemp(directory));
+    write_text(directory, "tokenizer.json", WORDS);
+    expect_end(directory, 0, 0);
+    write_text(directory, "generation_config.json", "{\"bos_token_id\":1,\"eos_token_id\":0,\"top_p\":0.9}");
+    assert_int_equal(open_path(directory, NULL, &v, &err), PM_OK);
+    assert_int_equal(v.spec.bos, 1);
+    assert_int_equal(v.spec.eos, 0);
+    assert_int_equal(v.n_ends, 1); /* top_p, which stands behind it, is no id */
+    pm_vocabulary_free(&v);
+    expect_end(directory, 0, 1);
+    write_text(directory, "config.json", "{\"eos_token_id\":1}");
+    write_text(directory, "generation_config.json", "{\"eos_token_id\":[7,-1,\"x\",null,[0],1e300,0]}");
+    assert_int_equal(open_path(directory, NULL, &v, &err), PM_OK);
+    assert_int_equal(v.spec.eos, 1);
+    assert_int_equal(v.n_ends, 2);
+    assert_int_equal(v.ends[0], 0);
+    assert_int_equal(v.ends[1], 1);
+    pm_vocabulary_free(&v);
+    expect_end(directory, 0, 1);
+    write_text(directory, "generation_config.json", "[");
+    assert_int_equal(open_path(directory, NULL, &v, &err), PM_ERR_FORMAT);
+    assert_non_null(strstr(err.message, "generation_config.json"));
+    pm_vocabulary_free(&v);
+    remove_text(directory, "tokenizer.json");
+    remove_text(directory, "config.json");
+    remove_text(directory, "generation_config.json");
+    assert_int_equal(rmdir(directory), 0);
+}
+
 static void files_beside(void **state)
 {
     (void)state;
@@ -452,6 +499,8 @@ static void files_beside(void **state)
     write_text(directory, "config.json", "{\"eos_token_id\":[0,1],\"pad_token_id\":7}");
     assert_int_equal(open_path(directory, NULL, &v, &err), PM_OK);
     assert_int_equal(v.spec.eos, 0);
+    assert_int_equal(v.n_ends, 2);
+    assert_int_equal(v.ends[1], 1);
     assert_int_equal(v.spec.pad, PM_NO_TOKEN); /* there is no 7 */
     assert_null(v.chat_template);
     pm_vocabulary_free(&v);
@@ -530,6 +579,7 @@ int main(void)
         cmocka_unit_test(word_list),
         cmocka_unit_test(sentencepiece_model),
         cmocka_unit_test(files_are_recognised_by_content),
+        cmocka_unit_test(ends_of_answers),
         cmocka_unit_test(files_beside),
         cmocka_unit_test(released_files),
     };

@@ -42,8 +42,8 @@ pm_status pm_tokenizer_open_gguf(const pm_gguf *file, const pm_tokenizer_options
 
 /* A tokenizer from a file of any kind: GGUF, tokenizer.json, a SentencePiece model, a tiktoken rank file (its
  * encoding is its name, such as o200k_base.tiktoken, or the setting "encoding"), BERT's vocab.txt. What it is
- * shows in its content. Settings of released models are read from the files beside it (tokenizer_config.json and
- * the like). A directory stands for the best such file in it. PM_ERR_NOT_FOUND where there is none. */
+ * shows in its content. Settings of released models are read from the files beside it (tokenizer_config.json,
+ * generation_config.json and the like). A directory stands for the best such file in it. PM_ERR_NOT_FOUND where there is none. */
 pm_status pm_tokenizer_open_file(const char *path, const pm_tokenizer_options *options, pm_tokenizer **out,
                                  pm_error *err);
 
@@ -188,8 +188,9 @@ int pm_tokenizer_adds_eos(const pm_tokenizer *tokenizer);
 /* 1 for control and unknown tokens. 0 for ids outside the vocabulary, here and below. */
 int pm_tokenizer_is_special(const pm_tokenizer *tokenizer, int32_t id);
 
-/* 1 where a model says with this token that its answer ends: eos, eot, and control tokens known by their names
- * (<|im_end|>, <|eot_id|>, </s>, <|endoftext|>, ...). */
+/* 1 where a model says with this token that its answer ends: eos, eot, all that generation_config.json and
+ * config.json beside a vocabulary name as eos_token_id, and control tokens known by their names (<|im_end|>,
+ * <|eot_id|>, </s>, <|endoftext|>, ...). */
 int pm_tokenizer_is_end_of_generation(const pm_tokenizer *tokenizer, int32_t id);
 
 /* The bytes that the token stands for inside a text (special tokens: as they are written); not NUL-terminated,
