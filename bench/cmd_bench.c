@@ -1,8 +1,10 @@
 /* `pumice bench`: one model on several devices, beside the ceilings of each. The measuring is in bench_device.c.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -18,7 +20,8 @@
 typedef struct bench_options {
     const char *model, *shape, *type, *prompts, *depths, *batches, *output;
     cli_list devices;
-    int decode, repeats, threads, kv_type, steps, tier, tuning, verify, budget, limit, no_cold, quick, ops, json, tokenizers, report;
+    int decode, repeats, threads, kv_type, steps, tier, tuning, verify, budget, limit, no_cold, quick, ops, json;
+    int tokenizers, report;
     cli_list texts;
 } bench_options;
 
@@ -258,6 +261,26 @@ static int default_devices(bench_settings *settings, char names[][24])
     return settings->n_devices ? CLI_OK : cli_error("bench", "no device was found");
 }
 
+/* Whether the devices that are named exist, before anything takes its time. */
+static int known_devices(const bench_settings *settings)
+{
+    int status = CLI_OK;
+    fflush(NULL);
+    pid_t pid = fork(); /* no driver should be loaded in the process that forks later */
+    if (pid == 0) {
+        pm_error err = {PM_OK, ""};
+        for (size_t i = 0; i < settings->n_devices && status == CLI_OK; i++)
+            if (pm_device_find(settings->devices[i], &err) != PM_OK)
+                status = cli_report("bench", &err);
+        fflush(NULL);
+        _exit(status);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) < 0)
+        return cli_error("bench", "no process to look for the devices");
+    return WIFEXITED(status) ? WEXITSTATUS(status)
+                             : CLI_OK; /* a driver that crashes is reported when it is used */
+}
+
 /* On a terminal one line that changes, else a line each. */
 static void show_note(void *user, const char *line)
 {
@@ -291,6 +314,16 @@ static int exit_status(const json_t *document)
     if (json_object_get(document, "stopped"))
         status = cli_error("bench", "interrupted: this is what was measured until then");
     return status;
+}
+
+/* Found out now, not when hours of measuring are to be written. A file that is there keeps what is in it. */
+static int try_output(const char *path)
+{
+    FILE *file = fopen(path, "ab");
+    if (!file)
+        return cli_error("bench", "%s cannot be written: %s", path, strerror(errno));
+    fclose(file);
+    return CLI_OK;
 }
 
 static int write_document(const char *path, const json_t *document)
@@ -384,7 +417,10 @@ static int run_devices(const cli_spec *spec, const bench_options *o)
         return status;
     for (size_t i = 0; i < o->devices.n; i++)
         settings.devices[settings.n_devices++] = o->devices.items[i];
-    if (!settings.n_devices && (status = default_devices(&settings, names)) != CLI_OK)
+    status = settings.n_devices ? known_devices(&settings) : default_devices(&settings, names);
+    if (status == CLI_OK && o->output)
+        status = try_output(o->output);
+    if (status != CLI_OK)
         return status;
 
     json_t *document;

@@ -159,16 +159,29 @@ static pm_status no_such_device(const char *name, pm_error *err)
 }
 
 /* Asks only the backend that is named: --device cpu must not wait for Vulkan drivers to load. */
-static pm_status open_named(const char *name, const pm_device_options *options, pm_device **out, pm_error *err)
+static pm_status find_named(const char *name, found_device *out, pm_error *err)
 {
     found_device *found;
     size_t n, i = 0;
     PM_TRY(find_devices(name, &found, &n, err));
     while (i < n && !answers_to(&found[i], name))
         i++;
-    pm_status status = i < n ? open_found(&found[i], options, out, err) : no_such_device(name, err);
+    pm_status status = i < n ? PM_OK : no_such_device(name, err);
+    if (i < n)
+        *out = found[i];
     free(found);
     return status;
+}
+
+static bool is_auto(const char *name)
+{
+    return !name || strcmp(name, "auto") == 0;
+}
+
+pm_status pm_device_find(const char *name, pm_error *err)
+{
+    found_device device;
+    return is_auto(name) ? PM_OK : find_named(name, &device, err);
 }
 
 pm_status pm_device_open(const pm_device_options *options, pm_device **out, pm_error *err)
@@ -176,8 +189,11 @@ pm_status pm_device_open(const pm_device_options *options, pm_device **out, pm_e
     static const pm_device_options defaults = {0};
     options = options ? options : &defaults;
     *out = NULL;
-    if (options->name && strcmp(options->name, "auto") != 0)
-        return open_named(options->name, options, out, err);
+    if (!is_auto(options->name)) {
+        found_device device;
+        PM_TRY(find_named(options->name, &device, err));
+        return open_found(&device, options, out, err);
+    }
     found_device *found;
     size_t n;
     PM_TRY(find_devices(NULL, &found, &n, err));

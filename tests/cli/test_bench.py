@@ -113,10 +113,15 @@ class Bench(CliCase):
         self.assertNotIn("WRONG", text)
         self.assertEqual(json.loads(out.read_text())["devices"][0]["name"], "cpu")
 
-    def test_a_device_that_fails_is_said(self):
-        document = self.bench("--shape", "minilm-l6", "-d", "cpu", "-d", "vulkan:99", "--quick", status=FAILURE)
-        self.assertNotIn("error", document["devices"][0])
-        self.assertIn("vulkan:99", document["devices"][1]["error"])
+    def test_what_cannot_end_well_is_said_at_once(self):
+        for arguments, said in ((("-d", "cpu", "-d", "vulkan:99"), b"no Vulkan device 'vulkan:99'; there are: cpu"),
+                                (("-d", "toaster"), b"no device 'toaster'"),
+                                (("-d", "cpu", "-o", self.folder / "none" / "x.json"), b"cannot be written: No such file")):
+            with self.subTest(arguments):
+                result = self.pumice("bench", "--shape", "minilm-l6", "--quick", *arguments, status=FAILURE)
+                self.assertIn(said, result.stderr)
+                self.assertNotIn(b"logits", result.stderr) # nothing was measured
+                self.assertEqual(result.stdout, b"")
 
     def test_time_limit(self):
         document = self.bench("--shape", "smollm2-360m", "-d", "reference", "-p", "64", "-r", "1", "--no-cold", "--verify",

@@ -10,6 +10,7 @@ enum { LOCAL = 128, COOP_SUBGROUPS = 4, COOP_CHAINS = 8 /* see ceiling_coop.comp
 typedef struct ceiling_rig {
     pm_vk_device *device;
     pm_vk_buffer data, result;
+    VkBufferView texels; /* data once more, where it is not too long for that */
     VkDescriptorPool descriptors;
     VkDescriptorSet set;
     VkCommandPool commands;
@@ -25,17 +26,25 @@ static pm_status rig_open(ceiling_rig *rig, pm_vk_device *device, pm_error *err)
         bytes /= 2;
     PM_TRY(pm_vk_buffer_create(device, bytes, PM_VK_MEMORY_DEVICE, "measuring bandwidth", &rig->data, err));
     PM_TRY(pm_vk_zero(device, &rig->data, err)); /* pages that nobody wrote may all be the same one */
-    PM_TRY(pm_vk_buffer_create(device, 4 * COOP_CHAINS * 1024, PM_VK_MEMORY_DEVICE, "measuring speed", &rig->result, err));
-    VkDescriptorPoolSize sizes = {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 8};
+    PM_TRY(pm_vk_buffer_create(device, 4 * COOP_CHAINS * 1024, PM_VK_MEMORY_DEVICE, "measuring speed",
+                               &rig->result, err));
+    VkDescriptorPoolSize sizes[] = {{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 8},
+                                    {VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, 1}};
     VkDescriptorPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
                                        .maxSets = 8,
-                                       .poolSizeCount = 1,
-                                       .pPoolSizes = &sizes};
+                                       .poolSizeCount = 2,
+                                       .pPoolSizes = sizes};
     VkCommandPoolCreateInfo commands = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                         .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
                                         .queueFamilyIndex = device->facts.queue_family};
     VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
+    VkBufferViewCreateInfo texels = {.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO,
+                                     .buffer = rig->data.handle,
+                                     .format = VK_FORMAT_R32G32B32A32_UINT,
+                                     .range = VK_WHOLE_SIZE};
     VkResult result = vkCreateDescriptorPool(device->handle, &pool, NULL, &rig->descriptors);
+    if (result >= 0 && pm_vk_viewable(&device->caps, bytes, PM_VK_VIEW_U32X4))
+        result = vkCreateBufferView(device->handle, &texels, NULL, &rig->texels);
     if (result >= 0)
         result = vkCreateCommandPool(device->handle, &commands, NULL, &rig->commands);
     if (result >= 0)
@@ -56,15 +65,14 @@ static void rig_close(ceiling_rig *rig)
     vkDestroyFence(handle, rig->fence, NULL);
     vkDestroyCommandPool(handle, rig->commands, NULL);
     vkDestroyDescriptorPool(handle, rig->descriptors, NULL);
+    vkDestroyBufferView(handle, rig->texels, NULL);
     pm_vk_buffer_destroy(rig->device, &rig->data);
     pm_vk_buffer_destroy(rig->device, &rig->result);
 }
 
-static VkResult bind_buffers(ceiling_rig *rig, const pm_vk_buffer *const *buffers, uint32_t n)
+static VkResult bind_buffers(ceiling_rig *rig, const pm_vk_layout *layout, const pm_vk_buffer *const *buffers,
+                             uint32_t n)
 {
-    const pm_vk_layout *layout;
-    if (pm_vk_layout_get(rig->device, n, 0, &layout, NULL) != PM_OK)
-        return VK_ERROR_OUT_OF_HOST_MEMORY;
     VkDescriptorSetAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
                                             .descriptorPool = rig->descriptors,
                                             .descriptorSetCount = 1,
@@ -78,6 +86,10 @@ static VkResult bind_buffers(ceiling_rig *rig, const pm_vk_buffer *const *buffer
                                       .descriptorCount = 1,
                                       .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
                                       .pBufferInfo = &info};
+        if (layout->texels >> i & 1) {
+            write.descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
+            write.pTexelBufferView = &rig->texels;
+        }
         vkUpdateDescriptorSets(rig->device->handle, 1, &write, 0, NULL);
     }
     return result;
@@ -130,7 +142,7 @@ static pm_status best_rate(ceiling_rig *rig, load w, double *rate, pm_error *err
     uint32_t repeats = 1, n_long = 0;
     PM_TRY(pm_vk_pipeline_get(rig->device, &w.dispatch, &pipeline, err));
     PM_TRY(pm_vk_pipelines_compile(rig->device, err));
-    VkResult result = bind_buffers(rig, w.bind, w.dispatch.n_bind);
+    VkResult result = bind_buffers(rig, pipeline->layout, w.bind, w.dispatch.n_bind);
     *rate = 0;
     for (int run = 0; run < 20 && n_long < LONG_RUNS && result >= 0; run++) {
         result = run_once(rig, pipeline, &w, repeats, &seconds);
@@ -164,6 +176,14 @@ static pm_status measure_memory(ceiling_rig *rig, uint32_t groups, pm_ceilings *
                  .most_steps = loads,
                  .work = 16.0 * LOCAL};
     PM_TRY(best_rate(rig, read, &out->read_bytes_per_s, err));
+    if (rig->texels) { /* reading is what the faster way of the two does */
+        load texels = read;
+        double rate;
+        texels.dispatch.shader = PM_SHADER_CEILING_READ_TEXELS;
+        texels.dispatch.bind[0].slice.view = PM_VK_VIEW_U32X4;
+        PM_TRY(best_rate(rig, texels, &rate, err));
+        out->read_bytes_per_s = rate > out->read_bytes_per_s ? rate : out->read_bytes_per_s;
+    }
     load copy = read; /* from one half to the other */
     copy.dispatch.shader = PM_SHADER_CEILING_COPY;
     copy.dispatch.n_bind = 1;

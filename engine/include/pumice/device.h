@@ -95,6 +95,10 @@ typedef struct pm_device_options {
     void *log_user;
 } pm_device_options;
 
+/* PM_OK where there is a device of this name, as in pm_device_options; it is not opened. PM_ERR_NOT_FOUND with a
+ * list of those that there are. */
+pm_status pm_device_find(const char *name, pm_error *err);
+
 /* Opens a device. Errors: PM_ERR_NOT_FOUND (no such device; the message lists those there are), PM_ERR_UNSUPPORTED
  * (it lacks something that pumice needs), PM_ERR_DEVICE (the driver failed, or its self-test computed wrongly). */
 pm_status pm_device_open(const pm_device_options *options, pm_device **out, pm_error *err);
