@@ -106,6 +106,21 @@ static pm_status choose_sizes(pm_session *session, pm_error *err)
     return PM_OK;
 }
 
+/* How many tokens' KV cache takes at most so many bytes. That of a source stays as it is. */
+static int32_t longest_that_fits(const pm_session *session, uint64_t left)
+{
+    pm_session_options options = session->options;
+    pm_paging paging = session->paging;
+    int32_t *n = paging.page ? &paging.n_pages : &options.n_ctx, fits = 0, too_long = *n;
+    while (too_long - fits > 1) {
+        uint64_t bytes;
+        *n = fits + (too_long - fits) / 2;
+        pm_status status = pm_session_cache_bytes(session->model, &options, &paging, &bytes, NULL);
+        *(status == PM_OK && bytes <= left ? &fits : &too_long) = *n;
+    }
+    return paging.page ? fits * paging.page : fits;
+}
+
 /* Whether a KV cache of these bytes fits beside weights of those. Where even the weights are more than what is
  * said to be free they lie elsewhere (in another heap, in a mapped file). */
 static pm_status check_memory(const pm_session *session, uint64_t weights, uint64_t bytes, pm_error *err)
@@ -119,9 +134,9 @@ static pm_status check_memory(const pm_session *session, uint64_t weights, uint6
         return PM_OK;
     return pm_fail(err, PM_ERR_LIMIT,
                    "a context of %d tokens needs %.1f MiB for its KV cache, but device %s has %.1f MiB "
-                   "free beside the weights; at most %llu tokens fit (--ctx)",
+                   "free beside the weights; at most %d tokens fit (--ctx)",
                    n_slots, (double)bytes / 1048576.0, device->info.name, (double)left / 1048576.0,
-                   (unsigned long long)((double)left / (double)bytes * n_slots));
+                   longest_that_fits(session, left));
 }
 
 pm_status pm_session_check_fit(pm_model *model, const pm_session_options *options, pm_error *err)
