@@ -101,14 +101,16 @@ static pm_status cpu_tensor_read(pm_device *device, pm_program *program, const p
 
 static void explain_step(const pm_cpu_step *step, size_t index, char *line, size_t capacity)
 {
-    static const char *const layouts[] = {"4-bit panels", "8-bit panels", "float panels"};
+    static const char *const nibbles[] = {"4-bit panels", "5-bit panels", "6-bit panels"};
+    static const char *const layouts[] = {NULL, "8-bit panels", "float panels"};
     const pm_node *last = step->fused ? step->fused : step->node;
     char shape[96];
     int used = snprintf(line, capacity, "%4zu epoch %4d %-18s %-24s %s", index, step->epoch, step->kind->name,
                         last->out->name, pm_tensor_describe(last->out, shape, sizeof shape));
     if (used < 0 || (size_t)used >= capacity)
         return;
-    const char *note = step->panels                           ? layouts[step->panels->layout]
+    const char *note = step->panels && step->panels->layout == PM_CPU_NIBBLES ? nibbles[step->panels->high_bits]
+                       : step->panels                                         ? layouts[step->panels->layout]
                        : step->kind == &pm_cpu_step_reference ? "no panels of the weight: the reference kernel"
                        : step->kind != &pm_cpu_step_quantize && step->made_acts.blocks ? "written in 8 bits only"
                                                                                        : "";

@@ -11,9 +11,13 @@
  * or of Q4_K, Q5_K and Q6_K as in the file signed bytes times an F16 that 256 values share: these factors, 16 of
  * the scales and 16 of the minima, lie before every four pairs.
  *
- *     nibbles: 4 vectors a block; vector j holds k = 4 j .. 4 j + 3 in the low halves, 16 + 4 j .. in the high
- * ones bytes:   8 vectors a block; vector j holds k = 4 j .. 4 j + 3 floats:  k after k, 16 values each, in the
- * weight's own type; any k
+ * Nibbles: 4 vectors a block; vector j holds k = 4 j .. 4 j + 3 in the low halves, 16 + 4 j .. in the high ones.
+ * Values of 5 or 6 bits have the bits above in one or two vectors more: those of k = 4 j .. 4 j + 3 side by side
+ * for j from 0 on, in the lowest bits first.
+ *
+ * Bytes: 8 vectors a block; vector j holds k = 4 j .. 4 j + 3.
+ *
+ * Floats: k after k, 16 values each, in the weight's own type; any k.
  *
  * Activations that meet quantised weights are quantised to 8 bits in blocks of 32, which lie in tiles of 16 rows
  * (pm_cpu_acts).
@@ -40,6 +44,18 @@ enum {
 
 typedef enum pm_cpu_layout { PM_CPU_NIBBLES, PM_CPU_BYTES, PM_CPU_FLOATS } pm_cpu_layout;
 
+/* Of values beyond nibbles: which of the vectors behind them has the high bits of k = 4 j .. 4 j + 3, and by how
+ * much these are to be shifted to the left to stand above the nibbles. */
+static inline int pm_cpu_high_vector(int j, int high_bits)
+{
+    return j * high_bits / 8;
+}
+
+static inline int pm_cpu_high_shift(int j, int high_bits)
+{
+    return 4 - j * high_bits % 8;
+}
+
 typedef struct pm_cpu_panels {
     pm_type type;
     pm_cpu_layout layout;
@@ -48,6 +64,7 @@ typedef struct pm_cpu_panels {
     int64_t pair_bytes;  /* two blocks */
     int64_t value_bytes; /* the values of one block */
     int offset_shift;    /* offset = 1 << offset_shift; -1: none */
+    int high_bits;       /* of nibbles: bits of a value beyond its four */
     int64_t head_bytes;  /* before every four pairs: the factors of byte scales */
     bool byte_scales;    /* scales and minima are bytes with factors, else F16 */
     bool has_mins;

@@ -33,14 +33,20 @@ bool pm_cpu_panels_describe(pm_type type, int64_t k, int64_t n, pm_cpu_panels *o
         p.has_mins = true;
         break;
     case PM_TYPE_Q5_0:
+        p.layout = PM_CPU_NIBBLES;
+        p.high_bits = 1;
         p.offset_shift = 4;
         break;
     case PM_TYPE_Q5_K:
         p.byte_scales = true; /* fall through */
     case PM_TYPE_Q5_1:
+        p.layout = PM_CPU_NIBBLES;
+        p.high_bits = 1;
         p.has_mins = true;
         break;
     case PM_TYPE_Q6_K:
+        p.layout = PM_CPU_NIBBLES;
+        p.high_bits = 2;
         p.byte_scales = p.halves = true;
         p.offset_shift = 5;
         break;
@@ -55,7 +61,8 @@ bool pm_cpu_panels_describe(pm_type type, int64_t k, int64_t n, pm_cpu_panels *o
         p.panel_bytes = (size_t)k * PM_CPU_PANEL * pm_type_get(type)->block_bytes;
     } else {
         p.n_blocks = k / PM_CPU_BLOCK;
-        p.value_bytes = (p.layout == PM_CPU_NIBBLES ? PM_CPU_BLOCK / 2 : PM_CPU_BLOCK) * PM_CPU_PANEL;
+        int bits = p.layout == PM_CPU_NIBBLES ? 4 + p.high_bits : 8;
+        p.value_bytes = PM_CPU_BLOCK * PM_CPU_PANEL / 8 * bits;
         int64_t vectors = (p.halves ? 2 : 1) + (p.has_mins ? 1 : 0);
         p.pair_bytes = 2 * (p.value_bytes + vectors * PM_CPU_PANEL * (p.byte_scales ? 1 : 2));
         p.head_bytes = p.byte_scales ? 2 * PM_CPU_PANEL * 2 : 0;
@@ -166,14 +173,27 @@ static unsigned char *values_of(const pm_cpu_panels *p, unsigned char *panel, in
     return panel + (pm_cpu_block_values(p, panel, b) - panel);
 }
 
+/* A row's 32 values of 4 + high_bits bits, four at a time in the bytes of a word, to its place in each vector. */
+static void put_nibbles(int high_bits, const uint8_t *q, unsigned char *to)
+{
+    enum { NIBBLES = 0x0f0f0f0f, ONES = 0x01010101 };
+    uint32_t four[8], high[2] = {0}, mask = (uint32_t)ONES * ((1u << high_bits) - 1);
+    memcpy(four, q, sizeof four);
+    for (int j = 0; j < 8; j++)
+        high[pm_cpu_high_vector(j, high_bits)] |= (four[j] >> 4 & mask) << (4 - pm_cpu_high_shift(j, high_bits));
+    for (int j = 0; j < 4; j++) {
+        uint32_t both = (four[j] & NIBBLES) | (four[4 + j] & NIBBLES) << 4;
+        memcpy(to + j * 64, &both, sizeof both);
+    }
+    for (int vector = 0; vector < high_bits; vector++)
+        memcpy(to + (4 + vector) * 64, &high[vector], sizeof high[vector]);
+}
+
 /* Puts row r's block into its panel. */
 static void put_block(const pm_cpu_panels *p, unsigned char *panel, int64_t b, int r, const raw_block *raw)
 {
     if (p->layout == PM_CPU_NIBBLES) {
-        unsigned char *to = values_of(p, panel, b) + r * 4;
-        for (int j = 0; j < 4; j++)
-            for (int i = 0; i < 4; i++)
-                to[j * 64 + i] = (uint8_t)(raw->q[4 * j + i] | raw->q[16 + 4 * j + i] << 4);
+        put_nibbles(p->high_bits, raw->q, values_of(p, panel, b) + r * 4);
     } else {
         for (int j = 0; j < 8; j++)
             memcpy(values_of(p, panel, b) + j * 64 + r * 4, raw->q + 4 * j, 4);

@@ -33,14 +33,21 @@ INLINE __m256 load_scales(const unsigned char *at, const unsigned char *factors,
 }
 
 /* Values of k 4 j to 4 j + 3 of half a panel. */
-INLINE __m256i load_four(const unsigned char *values, int j, int half, bool nibbles)
+INLINE __m256i load_four(const unsigned char *values, int j, int half, int_format f)
 {
-    const __m256i low = _mm256_set1_epi8(15);
-    int at = nibbles ? j % 4 * 64 : j * 64;
+    const __m256i low = _mm256_set1_epi8(15), above = _mm256_set1_epi8((char)(((1 << f.high_bits) - 1) << 4));
+    int at = f.nibbles ? j % 4 * 64 : j * 64;
     __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(values + at + half * 32));
-    if (!nibbles)
+    if (!f.nibbles)
         return w;
-    return _mm256_and_si256(j < 4 ? w : _mm256_srli_epi16(w, 4), low);
+    w = _mm256_and_si256(j < 4 ? w : _mm256_srli_epi16(w, 4), low);
+    if (f.high_bits == 0)
+        return w;
+    const unsigned char *high = values + (4 + pm_cpu_high_vector(j, f.high_bits)) * 64 + half * 32;
+    int shift = pm_cpu_high_shift(j, f.high_bits);
+    __m256i all = _mm256_loadu_si256((const __m256i *)(const void *)high);
+    all = shift >= 0 ? _mm256_slli_epi16(all, shift) : _mm256_srli_epi16(all, -shift);
+    return _mm256_or_si256(w, _mm256_and_si256(all, above));
 }
 
 INLINE __m256i four_acts(const int8_t *q, int group)
@@ -69,7 +76,7 @@ INLINE void add_span(const unsigned char *values, int half, int j0, int j1, cons
                                                : _mm256_slli_epi32(_mm256_set1_epi32(minus_sum), f.offset_shift);
     }
     for (int j = j0; j < j1; j++) {
-        __m256i w = load_four(values, j, half, f.nibbles);
+        __m256i w = load_four(values, j, half, f);
         __m256i value = f.wide ? _mm256_xor_si256(w, _mm256_set1_epi8(-128)) : w;
         __m256i magnitude = f.wide ? _mm256_abs_epi8(value) : w;
         for (int r = 0; r < n_rows; r++) {

@@ -30,9 +30,19 @@ INLINE __m512 load_scales(const unsigned char *at, __m512 factors, bool byte_sca
     return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)), factors);
 }
 
-INLINE void load_block(const unsigned char *values, bool nibbles, __m512i *w)
+/* Vector j of a block with the high bits that belong to it; high: the vectors of these. */
+INLINE __m512i with_high_bits(__m512i low, int j, const __m512i *high, int bits)
 {
-    if (!nibbles) {
+    enum { A_AND_B_OR_C = 0xea };
+    __m512i all = high[pm_cpu_high_vector(j, bits)];
+    int shift = pm_cpu_high_shift(j, bits);
+    all = shift >= 0 ? _mm512_slli_epi16(all, (unsigned)shift) : _mm512_srli_epi16(all, (unsigned)-shift);
+    return _mm512_ternarylogic_epi32(all, _mm512_set1_epi8((char)(((1 << bits) - 1) << 4)), low, A_AND_B_OR_C);
+}
+
+INLINE void load_block(const unsigned char *values, int_format f, __m512i *w)
+{
+    if (!f.nibbles) {
         for (int j = 0; j < 8; j++)
             w[j] = _mm512_loadu_si512(values + j * 64);
         return;
@@ -43,6 +53,11 @@ INLINE void load_block(const unsigned char *values, bool nibbles, __m512i *w)
         w[j] = _mm512_and_si512(both, low);
         w[4 + j] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
     }
+    __m512i high[2];
+    for (int i = 0; i < f.high_bits; i++)
+        high[i] = _mm512_loadu_si512(values + (4 + i) * 64);
+    for (int j = 0; f.high_bits > 0 && j < 8; j++)
+        w[j] = with_high_bits(w[j], j, high, f.high_bits);
 }
 
 /* The four activations number `group`, in every lane. */
@@ -99,7 +114,8 @@ INLINE void add_rows(const __m512i *w, __m512 scale, __m512 scale_hi, __m512 min
  * the same with more instructions, which a single row has no time for). */
 INLINE void panel_rows(const pm_cpu_matmul *job, int64_t panel, int64_t t, int n_rows, int_format f)
 {
-    const int64_t scale_bytes = PM_CPU_PANEL * (f.byte_scales ? 1 : 2), value_bytes = f.nibbles ? 256 : 512;
+    const int64_t scale_bytes = PM_CPU_PANEL * (f.byte_scales ? 1 : 2),
+                  value_bytes = f.nibbles ? 256 + 64 * f.high_bits : 512;
     const int64_t span_bytes = scale_bytes * (f.halves ? 2 : 1),
                   all_scales = 2 * (span_bytes + f.has_mins * scale_bytes);
     const unsigned char *pair = job->weight->data + (size_t)panel * job->weight->panel_bytes;
@@ -121,7 +137,7 @@ INLINE void panel_rows(const pm_cpu_matmul *job, int64_t panel, int64_t t, int n
             if (t == 0 && n_rows > 1)
                 pm_cpu_fetch(values + PM_CPU_AHEAD, value_bytes + all_scales);
             __m512i w[8];
-            load_block(values, f.nibbles, w);
+            load_block(values, f, w);
             __m512 scale = load_scales(scales, scale_factors, f.byte_scales), scale_hi = scale, min = scale;
             if (f.halves)
                 scale_hi = load_scales(scales + scale_bytes, scale_factors, f.byte_scales);

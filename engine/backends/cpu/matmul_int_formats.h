@@ -11,6 +11,7 @@
 typedef struct int_format {
     bool nibbles, wide /* all 8 bits are used */, byte_scales, has_mins, halves;
     int offset_shift; /* weights are their bits less 1 << offset_shift; -1: no offset */
+    int high_bits;    /* beyond nibbles */
 } int_format;
 
 #define INT_FORMAT_CASE(type, panels, job, begin, end, ...)                                                       \
@@ -26,10 +27,13 @@ typedef struct int_format {
         INT_FORMAT_CASE(Q4_K, panels, job, begin, end, .nibbles = true, .byte_scales = true, .has_mins = true,    \
                         .offset_shift = -1)                                                                       \
         INT_FORMAT_CASE(Q8_0, panels, job, begin, end, .wide = true, .offset_shift = 7)                           \
-        INT_FORMAT_CASE(Q5_0, panels, job, begin, end, .offset_shift = 4)                                         \
-        INT_FORMAT_CASE(Q5_1, panels, job, begin, end, .has_mins = true, .offset_shift = -1)                      \
-        INT_FORMAT_CASE(Q5_K, panels, job, begin, end, .byte_scales = true, .has_mins = true, .offset_shift = -1) \
-        INT_FORMAT_CASE(Q6_K, panels, job, begin, end, .byte_scales = true, .halves = true, .offset_shift = 5)    \
+        INT_FORMAT_CASE(Q5_0, panels, job, begin, end, .nibbles = true, .high_bits = 1, .offset_shift = 4)        \
+        INT_FORMAT_CASE(Q5_1, panels, job, begin, end, .nibbles = true, .high_bits = 1, .has_mins = true,         \
+                        .offset_shift = -1)                                                                       \
+        INT_FORMAT_CASE(Q5_K, panels, job, begin, end, .nibbles = true, .high_bits = 1, .byte_scales = true,      \
+                        .has_mins = true, .offset_shift = -1)                                                     \
+        INT_FORMAT_CASE(Q6_K, panels, job, begin, end, .nibbles = true, .high_bits = 2, .byte_scales = true,      \
+                        .halves = true, .offset_shift = 5)                                                        \
     default:                                                                                                      \
         break;                                                                                                    \
     }

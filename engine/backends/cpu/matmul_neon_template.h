@@ -38,6 +38,15 @@ INLINE float32x4_t load_scales(const unsigned char *at, const unsigned char *fac
     return vmulq_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide))), load_halves(factors, quarter));
 }
 
+/* w[j] with the high bits of four rows that belong to it; high: the vectors of these. */
+INLINE int8x16_t with_high_bits(int8x16_t low, int j, const uint8x16_t *high, int bits)
+{
+    int shift = pm_cpu_high_shift(j, bits);
+    uint8x16_t all = vshlq_u8(high[pm_cpu_high_vector(j, bits)], vdupq_n_s8((int8_t)shift));
+    all = vandq_u8(all, vdupq_n_u8((uint8_t)(((1 << bits) - 1) << 4)));
+    return vorrq_s8(low, vreinterpretq_s8_u8(all));
+}
+
 /* A block of four rows: values of k 4 j to 4 j + 3 in w[j]. */
 INLINE void load_quarter(const unsigned char *values, int quarter, int_format f, int8x16_t *w)
 {
@@ -50,6 +59,11 @@ INLINE void load_quarter(const unsigned char *values, int quarter, int_format f,
             w[j] = vreinterpretq_s8_u8(f.wide ? veorq_u8(v, vdupq_n_u8(0x80)) : v);
         }
     }
+    uint8x16_t high[2];
+    for (int i = 0; i < f.high_bits; i++)
+        high[i] = vld1q_u8(values + (4 + i) * 64 + quarter * 16);
+    for (int j = 0; f.high_bits > 0 && j < 8; j++)
+        w[j] = with_high_bits(w[j], j, high, f.high_bits);
 }
 
 /* What the sums of four rows start from, with minus_sum of the activations. */

@@ -22,13 +22,19 @@ static void load_scales(const pm_cpu_panels *w, const unsigned char *scales, con
 static const uint8_t *block_bytes(const pm_cpu_panels *w, const unsigned char *panel, int64_t block,
                                   uint8_t *bytes)
 {
-    enum { HALF = PM_CPU_BLOCK / 2 * PM_CPU_PANEL };
+    enum { HALF = PM_CPU_BLOCK / 2 * PM_CPU_PANEL, VECTOR = 4 * PM_CPU_PANEL };
     if (w->layout == PM_CPU_BYTES)
         return pm_cpu_block_values(w, panel, block);
     const uint8_t *nibbles = pm_cpu_block_values(w, panel, block);
     for (int i = 0; i < HALF; i++) {
         bytes[i] = nibbles[i] & 15;
         bytes[HALF + i] = nibbles[i] >> 4;
+    }
+    for (int j = 0; w->high_bits > 0 && j < PM_CPU_BLOCK / 4; j++) {
+        const uint8_t *high = nibbles + HALF + pm_cpu_high_vector(j, w->high_bits) * VECTOR;
+        int from = 4 - pm_cpu_high_shift(j, w->high_bits), mask = (1 << w->high_bits) - 1;
+        for (int i = 0; i < VECTOR; i++)
+            bytes[j * VECTOR + i] = (uint8_t)(bytes[j * VECTOR + i] | (high[i] >> from & mask) << 4);
     }
     return bytes;
 }
