@@ -78,12 +78,14 @@ static void print_check(const json_t *check)
 {
     if (!check)
         return;
-    printf("  reference    %.1f times as fast; %.0f tokens: error %.2g (nmse), largest %.2g of %.3g, same choice "
-           "%.0f\n",
+    printf("  reference    %.1f times as fast; %.0f tokens: error %.2g (nmse), of the worst %.2g, largest %.2g of "
+           "%.3g, same choice %.0f\n",
            number(check, "speedup"), number(check, "tokens"), number(check, "nmse"),
-           number(check, "largest_error"), number(check, "largest_value"), number(check, "same_choice"));
+           number(check, "worst_row_nmse"), number(check, "largest_error"), number(check, "largest_value"),
+           number(check, "same_choice"));
     if (json_is_true(json_object_get(check, "wrong")))
-        printf("  %s!!! WRONG RESULTS: this device computes something else than the reference (nmse above %g). "
+        printf("  %s!!! WRONG RESULTS: this device computes something else than the reference (nmse of a token "
+               "above %g). "
                "Its speed means nothing; find out where with `pumice score --check`.%s\n",
                cli_bold(stdout), number(check, "wrong_above_nmse"), cli_plain(stdout));
 }

@@ -10,9 +10,17 @@
 
 enum { ONE_BY_ONE = 2 };
 
-/* Wrong beyond this normalised mean squared error. Kernels that take activations to 8 bits cost up to about 1e-3
- * in the deepest of the shapes, others less than 1e-6; a kernel that errs costs about 1. */
-static const double wrong_nmse = 1e-2;
+/* Wrong where a row is beyond this normalised mean squared error: of one row, as the few that are made one by one
+ * have kernels of their own. Kernels that take activations to 8 bits cost up to about 1e-3 in the deepest of the
+ * shapes, those for software devices and tier T0, which compute in fp32, less than 1e-6; one that errs a little
+ * costs as much as the former (silu with a fifth too much: 4e-3). */
+static double wrong_nmse(const bench_target *t)
+{
+    const pm_device_info *info = pm_device_get_info(t->device);
+    int is_fp32 =
+        info->kind == PM_DEVICE_SOFTWARE_GPU || info->kind == PM_DEVICE_REFERENCE || info->tier == PM_TIER_T0;
+    return is_fp32 ? 1e-4 : 1e-2;
+}
 
 static size_t row_of(const bench_target *t)
 {
@@ -62,8 +70,8 @@ void bench_child_truth(const bench_settings *settings, bench_truth *truth, bench
 }
 
 typedef struct difference {
-    double nmse, largest_error, largest_value;
-    size_t n_same_choice; /* rows whose largest value is at the same place */
+    double nmse, worst_nmse, largest_error, largest_value; /* worst: of a row */
+    size_t n_same_choice;                                  /* rows whose largest value is at the same place */
     int is_finite;
 } difference;
 
@@ -78,21 +86,26 @@ static size_t argmax(const float *row, size_t n)
 static difference compare(const float *got, const float *want, size_t n_rows, size_t row)
 {
     difference d = {.is_finite = 1};
-    double error = 0, power = 0;
-    for (size_t i = 0; i < n_rows * row; i++) {
-        double gap = (double)got[i] - (double)want[i];
-        if (!isfinite(gap)) {
-            d.is_finite = 0;
-            continue;
+    double all_errors = 0, all_power = 0;
+    for (size_t r = 0; r < n_rows; r++, got += row, want += row) {
+        double error = 0, power = 0;
+        for (size_t i = 0; i < row; i++) {
+            double gap = (double)got[i] - (double)want[i];
+            if (!isfinite(gap)) {
+                d.is_finite = 0;
+                continue;
+            }
+            error += gap * gap;
+            power += (double)want[i] * (double)want[i];
+            d.largest_error = fmax(d.largest_error, fabs(gap));
+            d.largest_value = fmax(d.largest_value, fabs((double)want[i]));
         }
-        error += gap * gap;
-        power += (double)want[i] * (double)want[i];
-        d.largest_error = fmax(d.largest_error, fabs(gap));
-        d.largest_value = fmax(d.largest_value, fabs((double)want[i]));
+        all_errors += error;
+        all_power += power;
+        d.worst_nmse = fmax(d.worst_nmse, power > 0 ? error / power : error);
+        d.n_same_choice += argmax(got, row) == argmax(want, row);
     }
-    for (size_t r = 0; r < n_rows; r++)
-        d.n_same_choice += argmax(got + r * row, row) == argmax(want + r * row, row);
-    d.nmse = power > 0 ? error / power : error;
+    d.nmse = all_power > 0 ? all_errors / all_power : all_errors;
     return d;
 }
 
@@ -110,13 +123,13 @@ pm_status bench_verify(bench_target *t, const bench_truth *truth, bench_channel 
     if (status == PM_OK) {
         double seconds = bench_now_s() - begin;
         difference d = compare(got, truth->values, n, row);
-        int is_wrong = !d.is_finite || d.nmse > wrong_nmse;
+        int is_wrong = !d.is_finite || d.worst_nmse > wrong_nmse(t);
         json_object_set_new(channel->entry, "verify",
-                            json_pack("{s:i,s:f,s:f,s:f,s:i,s:b,s:b,s:f,s:f,s:f}", "tokens", (int)n, "nmse",
-                                      d.nmse, "largest_error", d.largest_error, "largest_value", d.largest_value,
-                                      "same_choice", (int)d.n_same_choice, "finite", d.is_finite, "wrong",
-                                      is_wrong, "wrong_above_nmse", wrong_nmse, "tokens_per_s",
-                                      (double)n / seconds, "speedup", truth->seconds / seconds));
+                            json_pack("{s:i,s:f,s:f,s:f,s:f,s:i,s:b,s:b,s:f,s:f,s:f}", "tokens", (int)n, "nmse",
+                                      d.nmse, "worst_row_nmse", d.worst_nmse, "largest_error", d.largest_error,
+                                      "largest_value", d.largest_value, "same_choice", (int)d.n_same_choice,
+                                      "finite", d.is_finite, "wrong", is_wrong, "wrong_above_nmse", wrong_nmse(t),
+                                      "tokens_per_s", (double)n / seconds, "speedup", truth->seconds / seconds));
         bench_publish(channel);
     }
     free(got);

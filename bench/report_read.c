@@ -134,6 +134,13 @@ static pm_status add_runs(report *r, const json_t *document, const char *file, p
     return PM_OK;
 }
 
+/* Of `pumice bench --tokenizers` or bench/tokenizer_peers.py: bench/results has one, too. */
+static int is_tokenizers(const json_t *document)
+{
+    const json_t *first = json_array_get(json_object_get(document, "rows"), 0);
+    return json_is_array(json_object_get(document, "tokenizers")) || json_object_get(first, "MB_per_s");
+}
+
 static pm_status read_file(report *r, const char *file, pm_error *err)
 {
     json_error_t mistake;
@@ -145,6 +152,10 @@ static pm_status read_file(report *r, const char *file, pm_error *err)
     r->documents[r->n_documents++] = document;
     int is_peer =
         json_is_string(json_object_get(document, "peer")) && json_is_array(json_object_get(document, "rows"));
+    if (is_tokenizers(document)) {
+        fprintf(stderr, "pumice bench: %s: left out, as tokenizers have no plots\n", file);
+        return PM_OK;
+    }
     if (!is_peer && !json_is_array(json_object_get(document, "devices")))
         return cli_fail(err, PM_ERR_FORMAT,
                         "%s: this is not what `pumice bench --output` writes: there are no devices", file);
@@ -164,6 +175,8 @@ pm_status bench_report(const char *const *files, size_t n_files, const char *pat
     pm_status status = r ? PM_OK : PM_ERR_MEMORY;
     for (size_t i = 0; i < n_files && status == PM_OK; i++)
         status = read_file(r, files[i], err);
+    if (status == PM_OK && r->n_runs + r->n_peers == 0)
+        status = cli_fail(err, PM_ERR_ARGUMENT, "%s: there are no devices in it, nor in others", files[0]);
     FILE *out = NULL;
     if (status == PM_OK) {
         out = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
