@@ -3,8 +3,9 @@
  * The golden file (tests/data/smollm2/greedy.json) has, for each prompt, the tokens that the other implementation
  * chose and at each step its two most probable tokens with their log-probabilities. The device is fed the golden
  * tokens, so that one flipped near-tie does not hide what follows; at every step its most probable token must be
- * the golden one. Where it is the golden runner-up, and the golden log-probabilities of the two are within
- * --near-tie of each other, that is shown with both log-probabilities and counted. The golden text comes from fp32
+ * the golden one. Where the golden log-probabilities of the first two are within --near-tie of each other, it may
+ * also be the golden runner-up, or a third token (the golden file does not say how probable) whose log-probability
+ * here is within --near-tie of the golden one's; that is shown and counted. The golden text comes from fp32
  * arithmetic, so a device that computes in fp32 needs next to nothing (0.02, the default); one that rounds
  * activations to 8 bits moves log-probabilities of this small model by some tenths (the other implementation's own
  * 8-bit path flips ties of up to 0.22 against its fp32 path on the same prompts) and is given 0.4.
@@ -55,7 +56,8 @@ static int judge(const json_t *step, int index, const float *logits, int32_t n_v
     double gap = json_number_value(json_array_get(step, 1)) - json_number_value(json_array_get(step, 3));
     if (got == want)
         return 1;
-    int tie = got == second && gap < near_tie;
+    double gap_here = log_prob(logits, n_vocab, got) - log_prob(logits, n_vocab, want);
+    int tie = gap < near_tie && (got == second || gap_here < near_tie);
     printf("  step %d: token %d (log-probability here %.4f) instead of %d (%.4f); elsewhere %.4f and %.4f: %s\n",
            index, got, log_prob(logits, n_vocab, got), want, log_prob(logits, n_vocab, want),
            json_number_value(json_array_get(step, 3)), json_number_value(json_array_get(step, 1)),
