@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+/* clang-format off */
 /* What the two-byte characters U+0080 to U+017F stand for: 0x100 + the byte; 0: nothing. The characters from U+0100 on
  * stand for 0x00-0x20, 0x7F-0xA0 and 0xAD, in this order. */
 #define SELF_4(c)  0x100 + (c), 0x101 + (c), 0x102 + (c), 0x103 + (c)
@@ -14,6 +15,7 @@ static const uint16_t meanings[0x100] = {
     [0xA1] = 0x17F, SELF_16(0x80), SELF_16(0x90), 0x1A0,                  /* U+0121 to U+0142 */
     [0xC3] = 0x1AD,
 };
+/* clang-format on */
 
 /* All characters of the alphabet have one or two bytes in UTF-8; other lead bytes begin none of it. */
 size_t pm_byte_alphabet_decode(const char *text, size_t size, char *out)

@@ -1,8 +1,8 @@
 /* Decoders made from their description and run: see decoder.h.
  *
- * A chain is cut at Fuse: the steps before it act on each token alone, so what a token gives in the middle of a text is
- * worked out once for all tokens; only the first and the last token of a text may come out otherwise. The steps behind
- * it act on the whole text.
+ * A chain is cut at Fuse: the steps before it act on each token alone, so what a token gives in the middle of a
+ * text is worked out once for all tokens; only the first and the last token of a text may come out otherwise. The
+ * steps behind it act on the whole text.
  */
 #include "parts/decoder.h"
 
@@ -135,7 +135,8 @@ static pm_plugin_code make_any(decoder_building *b, const pm_json *json, int dep
     if (strcmp(type, "Sequence") == 0) {
         const pm_json *list = pm_json_member(json, "decoders");
         if (depth > MOST_NESTING || (list && list->type != PM_JSON_ARRAY))
-            return pm_plugin_fail(b->message, PM_PLUGIN_FORMAT, "the decoder's Sequence is no list, or nested too deep");
+            return pm_plugin_fail(b->message, PM_PLUGIN_FORMAT,
+                                  "the decoder's Sequence is no list, or nested too deep");
         for (const pm_json *item = list ? list->first : NULL; item; item = item->next)
             PM_PLUGIN_TRY(make_any(b, item, depth + 1));
         return PM_PLUGIN_OK;
@@ -192,7 +193,8 @@ static pm_plugin_code decode_all_tokens(pm_decoder *d, const pm_plugin_message *
     size_t n_all = 0, capacity = 0, n = d->table->n;
     int good = (d->offsets = calloc(n + 1, sizeof *d->offsets)) != NULL;
     for (size_t i = 0; good && i < n; i++) {
-        good = decode_token(d, (int32_t)i, 0, 0, &text) && pm_grow((void **)&all, &capacity, n_all + text.n + 1, 1);
+        good =
+            decode_token(d, (int32_t)i, 0, 0, &text) && pm_grow((void **)&all, &capacity, n_all + text.n + 1, 1);
         if (good && text.n > 0)
             memcpy(all + n_all, text.bytes, text.n);
         n_all += text.n;

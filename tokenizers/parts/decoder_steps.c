@@ -69,7 +69,8 @@ static int write_spare(decoder_text *text, size_t *at, const char *bytes, size_t
     return 1;
 }
 
-static int replace_all(decoder_text *text, const char *pattern, size_t n_pattern, const char *content, size_t n_content)
+static int replace_all(decoder_text *text, const char *pattern, size_t n_pattern, const char *content,
+                       size_t n_content)
 {
     size_t at = 0, n = 0;
     const char *found = text->n && n_pattern ? memmem(text->bytes, text->n, pattern, n_pattern) : NULL;
@@ -117,7 +118,7 @@ static int replace_regex(const decoder_step *step, decoder_text *text)
 static int clean_up(decoder_text *text)
 {
     static const char *const pairs[][2] = {
-        {" .", "."},   {" ?", "?"},   {" !", "!"},           {" ,", ","},   {" ' ", "'"},  {" n't", "n't"},
+        {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},    {" n't", "n't"},
         {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
@@ -148,10 +149,11 @@ static int hexadecimal(const char *text)
     int value = 0;
     for (int i = 0; i < 2; i++) {
         char c = text[i];
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                                 : c >= 'a' && c <= 'f'   ? c - 'a' + 10
-                                                 : i == 0 && c == '+'     ? 0
-                                                                          : -1;
+        int digit = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : i == 0 && c == '+'   ? 0
+                                           : -1;
         if (digit < 0)
             return -1;
         value = value * 16 + digit;

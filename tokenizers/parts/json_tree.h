@@ -20,7 +20,7 @@ typedef enum pm_json_type {
 typedef struct pm_json pm_json;
 struct pm_json {
     pm_json_type type;
-    const char *key;    /* of a member of an object, NUL-terminated (and may hold NULs); otherwise NULL */
+    const char *key; /* of a member of an object, NUL-terminated (and may hold NULs); otherwise NULL */
     size_t n_key;
     const char *string; /* STRING: escapes undone, NUL-terminated (and may hold NULs) */
     size_t n_string;

@@ -1,4 +1,5 @@
-/* Normalisers made from their description, and run: see normalizer.h. Sequences are flattened into a list of steps. */
+/* Normalisers made from their description, and run: see normalizer.h. Sequences are flattened into a list of
+ * steps. */
 #include "parts/normalizer.h"
 
 #include <stdlib.h>
@@ -21,13 +22,15 @@ typedef struct normalizer_building {
 static pm_plugin_code add_step(normalizer_building *b, normalizer_run run, normalizer_step **out)
 {
     if (b->normalizer->n == MOST_STEPS)
-        return pm_plugin_fail(b->message, PM_PLUGIN_UNSUPPORTED, "the normaliser has more than %d steps", MOST_STEPS);
+        return pm_plugin_fail(b->message, PM_PLUGIN_UNSUPPORTED, "the normaliser has more than %d steps",
+                              MOST_STEPS);
     *out = &b->normalizer->steps[b->normalizer->n++];
     (*out)->run = run;
     return PM_PLUGIN_OK;
 }
 
-static pm_plugin_code copy_string(normalizer_building *b, const pm_json *json, const char *key, char **out, size_t *n)
+static pm_plugin_code copy_string(normalizer_building *b, const pm_json *json, const char *key, char **out,
+                                  size_t *n)
 {
     const pm_json *member = pm_json_member(json, key);
     if (!member || member->type != PM_JSON_STRING)
@@ -103,7 +106,8 @@ static pm_plugin_code make_sequence(normalizer_building *b, const pm_json *json,
 {
     const pm_json *list = pm_json_member(json, "normalizers");
     if (depth > MOST_NESTING || (list && list->type != PM_JSON_ARRAY))
-        return pm_plugin_fail(b->message, PM_PLUGIN_FORMAT, "the normaliser's Sequence is no list, or nested too deep");
+        return pm_plugin_fail(b->message, PM_PLUGIN_FORMAT,
+                              "the normaliser's Sequence is no list, or nested too deep");
     for (const pm_json *item = list ? list->first : NULL; item; item = item->next)
         PM_PLUGIN_TRY(make_any(b, item, depth + 1));
     return PM_PLUGIN_OK;
@@ -200,8 +204,10 @@ pm_plugin_code pm_normalize(const pm_normalizer *normalizer, pm_normalizer_scrat
             continue;
         int done = step->run(step, &now, buffer, with_origins, &same);
         if (done == STEP_REGEX_FAILED)
-            return pm_plugin_fail(message, PM_PLUGIN_UNSUPPORTED, "the normaliser's regular expression '%.60s' takes too "
-                                  "long for a text of %zu bytes", step->pattern, now.n);
+            return pm_plugin_fail(message, PM_PLUGIN_UNSUPPORTED,
+                                  "the normaliser's regular expression '%.60s' takes too "
+                                  "long for a text of %zu bytes",
+                                  step->pattern, now.n);
         if (!done)
             return pm_plugin_fail_memory(message, "the normalised text");
         if (same)

@@ -1,8 +1,8 @@
 /* Unicode's normalisation forms: NFC, NFD, NFKC, NFKD (UAX #15).
  *
- * ICU decomposes and composes characters; what becomes of their origins is ours. Text that is normalised already is
- * copied in long stretches. The peer (Hugging Face's tokenizers) normalises by Unicode 9: characters that came later
- * are left alone and reorder nothing, which an ICU instance filtered by age does as well.
+ * ICU decomposes and composes characters; what becomes of their origins is ours. Text that is normalised already
+ * is copied in long stretches. The peer (Hugging Face's tokenizers) normalises by Unicode 9: characters that came
+ * later are left alone and reorder nothing, which an ICU instance filtered by age does as well.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +17,8 @@
 enum { BASIC_PLANE = 0x10000 };
 
 struct form_tables {
-    USet *known;        /* the characters of Unicode 9 */
-    UNormalizer2 *icu;  /* filtered by it */
+    USet *known;       /* the characters of Unicode 9 */
+    UNormalizer2 *icu; /* filtered by it */
     int composes;
     uint8_t normal[BASIC_PLANE / 8]; /* a bit for each character that is normalised wherever it stands, and that
                                       * nothing behind it moves across */
@@ -139,19 +139,23 @@ static int add_decomposed(const normalizer_step *step, form_run *run, uint32_t c
     UErrorCode status = U_ZERO_ERROR;
     int32_t n = unorm2_getDecomposition(step->forms->icu, (UChar32)code, units, 64, &status);
     if (n < 0 || U_FAILURE(status))
-        return add_character(run, (form_character){.code = code, .combining_class = unorm2_getCombiningClass(step->forms->icu, (UChar32)code)});
+        return add_character(
+            run, (form_character){.code = code,
+                                  .combining_class = unorm2_getCombiningClass(step->forms->icu, (UChar32)code)});
     for (int32_t i = 0, first = 1; i < n; first = 0) {
         UChar32 c;
         U16_NEXT(units, i, n, c);
-        if (!add_character(run, (form_character){.code = (uint32_t)c, .change = !first,
-                                                 .combining_class = unorm2_getCombiningClass(step->forms->icu, c)}))
+        if (!add_character(run,
+                           (form_character){.code = (uint32_t)c,
+                                            .change = !first,
+                                            .combining_class = unorm2_getCombiningClass(step->forms->icu, c)}))
             return 0;
     }
     return 1;
 }
 
-/* Canonical composition (UAX #15) within items[0, n). What is composed takes the changes of its parts, less the one
- * character that goes. */
+/* Canonical composition (UAX #15) within items[0, n). What is composed takes the changes of its parts, less the
+ * one character that goes. */
 static void compose(const normalizer_step *step, form_run *run)
 {
     size_t to = 0, starter = SIZE_MAX;
@@ -160,7 +164,8 @@ static void compose(const normalizer_step *step, form_run *run)
         form_character c = run->items[i];
         int blocked = starter != SIZE_MAX && to > starter + 1 && last_class >= c.combining_class;
         if (starter != SIZE_MAX && !c.malformed && !blocked) {
-            UChar32 both = unorm2_composePair(step->forms->icu, (UChar32)run->items[starter].code, (UChar32)c.code);
+            UChar32 both =
+                unorm2_composePair(step->forms->icu, (UChar32)run->items[starter].code, (UChar32)c.code);
             if (both >= 0) {
                 run->items[starter].code = (uint32_t)both;
                 run->items[starter].change += c.change - 1;
@@ -180,10 +185,12 @@ static void compose(const normalizer_step *step, form_run *run)
 
 static int stays(const struct form_tables *forms, uint32_t code)
 {
-    return code < BASIC_PLANE ? forms->normal[code / 8] >> code % 8 & 1 : unorm2_isInert(forms->icu, (UChar32)code);
+    return code < BASIC_PLANE ? forms->normal[code / 8] >> code % 8 & 1
+                              : unorm2_isInert(forms->icu, (UChar32)code);
 }
 
-/* The end of the text from `at` on that is normalised already, less its last character, which what follows may act on. */
+/* The end of the text from `at` on that is normalised already, less its last character, which what follows may act
+ * on. */
 static size_t skip_normal(const normalizer_step *step, const pm_piece *in, size_t at)
 {
     size_t last = at;
@@ -236,7 +243,8 @@ static int put_segment(const normalizer_step *step, pm_transform *t, form_run *r
     return 1;
 }
 
-int step_unicode_form(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins, int *same)
+int step_unicode_form(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins,
+                      int *same)
 {
     if (is_ascii_only(in)) {
         *same = 1;
@@ -254,4 +262,3 @@ int step_unicode_form(const normalizer_step *step, const pm_piece *in, pm_text_b
     free(run.items);
     return good;
 }
-

@@ -1,7 +1,8 @@
 /* Normaliser steps that put strings in: Replace and Prepend.
  *
  * What SentencePiece's descendants do to every text, a prefix and a symbol for each space, is one pass without
- * branches. Expressions that are one character repeated, such as " {2,}", are searched for as strings; ICU has the rest.
+ * branches. Expressions that are one character repeated, such as " {2,}", are searched for as strings; ICU has the
+ * rest.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,8 @@
 
 /* ---- Making one ---- */
 
-/* Reads "X+" or "X{n,}" of one character X that stands for itself: its length, where it begins, and n; 0: another. */
+/* Reads "X+" or "X{n,}" of one character X that stands for itself: its length, where it begins, and n; 0: another.
+ */
 static size_t read_run(const char *regex, size_t n, size_t *begin, size_t *least)
 {
     *begin = n > 0 && regex[0] == '\\';
@@ -141,7 +143,8 @@ static size_t write_symbols(const normalizer_step *step, const pm_piece *in, cha
     return n;
 }
 
-static size_t write_symbols_and_origins(const normalizer_step *step, const pm_piece *in, char *out, pm_origin *origins)
+static size_t write_symbols_and_origins(const normalizer_step *step, const pm_piece *in, char *out,
+                                        pm_origin *origins)
 {
     const char byte = step->pattern[0];
     uint32_t symbol;
@@ -161,7 +164,8 @@ static size_t write_symbols_and_origins(const normalizer_step *step, const pm_pi
     return n;
 }
 
-int step_replace_byte(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins, int *same)
+int step_replace_byte(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins,
+                      int *same)
 {
     enum { BEHIND = 8 };
     size_t n_prefix = in->n > 0 && !in->continues ? step->n_prefix : 0, n = 0;
@@ -221,6 +225,7 @@ int step_prepend(const normalizer_step *step, const pm_piece *in, pm_text_buffer
     }
     pm_text_buffer_clear(out, with_origins);
     return pm_text_buffer_reserve(out, in->n + step->n_content) &&
-           pm_text_buffer_append(out, step->content, step->n_content, with_origins ? first_origin(in) : (pm_origin){0, 0}) &&
+           pm_text_buffer_append(out, step->content, step->n_content,
+                                 with_origins ? first_origin(in) : (pm_origin){0, 0}) &&
            pm_text_buffer_append_part(out, in, 0, in->n);
 }

@@ -34,7 +34,8 @@ int step_strip(const normalizer_step *step, const pm_piece *in, pm_text_buffer *
 
 /* ---- ByteLevel: each byte spelled as a character ---- */
 
-int step_byte_level(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins, int *same)
+int step_byte_level(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins,
+                    int *same)
 {
     (void)step;
     (void)same;
@@ -57,11 +58,11 @@ int step_byte_level(const normalizer_step *step, const pm_piece *in, pm_text_buf
 
 /* ---- Precompiled, as Hugging Face applies it ---- */
 
-/* Grapheme clusters (UAX #29) without state beyond a character or two. Indic conjuncts (GB9c) are left out: they are
- * longer than what is looked up whole. */
+/* Grapheme clusters (UAX #29) without state beyond a character or two. Indic conjuncts (GB9c) are left out: they
+ * are longer than what is looked up whole. */
 typedef struct grapheme_state {
-    int previous; /* U_GCB_* of the character before; -1 at the start */
-    int regional; /* odd number of regional indicators before */
+    int previous;   /* U_GCB_* of the character before; -1 at the start */
+    int regional;   /* odd number of regional indicators before */
     int pictograph; /* \p{ExtPict} Extend* before; 2: and then a ZWJ */
 } grapheme_state;
 
@@ -84,7 +85,10 @@ static int breaks_before(grapheme_state *s, uint32_t code)
     else if ((s->pictograph == 2 && pictograph) || (s->regional && now == U_GCB_REGIONAL_INDICATOR))
         breaks = 0;
     s->regional = now == U_GCB_REGIONAL_INDICATOR && !(s->regional && !breaks);
-    s->pictograph = pictograph ? 1 : s->pictograph && now == U_GCB_EXTEND ? 1 : s->pictograph && now == U_GCB_ZWJ ? 2 : 0;
+    s->pictograph = pictograph                             ? 1
+                    : s->pictograph && now == U_GCB_EXTEND ? 1
+                    : s->pictograph && now == U_GCB_ZWJ    ? 2
+                                                           : 0;
     s->previous = now;
     return breaks || before < 0;
 }
@@ -113,8 +117,8 @@ static size_t count_characters(const char *bytes, size_t n)
     return count;
 }
 
-/* `to` in place of the next n_old bytes: character for character, what is left over inserted behind the last one or
- * removed after it. */
+/* `to` in place of the next n_old bytes: character for character, what is left over inserted behind the last one
+ * or removed after it. */
 static int put_mapped(pm_transform *t, size_t n_old, const char *to)
 {
     size_t n = strlen(to), stop = t->at + n_old;
@@ -130,7 +134,8 @@ static int put_mapped(pm_transform *t, size_t n_old, const char *to)
     return 1;
 }
 
-int step_precompiled(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins, int *same)
+int step_precompiled(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins,
+                     int *same)
 {
     (void)same;
     enum { MOST_WHOLE = 6 }; /* clusters as long as this are looked up by the character only */
@@ -140,13 +145,14 @@ int step_precompiled(const normalizer_step *step, const pm_piece *in, pm_text_bu
     while (good && t.at < in->n) {
         size_t plain = t.at;
         /* The last of a run of ASCII may be the start of a cluster. */
-        while (plain + 1 < in->n && !((in->bytes[plain] | in->bytes[plain + 1]) & 0x80) && in->bytes[plain] != '\r' &&
-               pm_charsmap_leaves(step->charsmap, (unsigned char)in->bytes[plain]))
+        while (plain + 1 < in->n && !((in->bytes[plain] | in->bytes[plain + 1]) & 0x80) &&
+               in->bytes[plain] != '\r' && pm_charsmap_leaves(step->charsmap, (unsigned char)in->bytes[plain]))
             plain++;
         good = pm_transform_keep_until(&t, plain);
         const char *to;
         size_t end = grapheme_end(in, t.at);
-        if (good && end - t.at < MOST_WHOLE && pm_charsmap_shortest(step->charsmap, in->bytes + t.at, end - t.at, &to)) {
+        if (good && end - t.at < MOST_WHOLE &&
+            pm_charsmap_shortest(step->charsmap, in->bytes + t.at, end - t.at, &to)) {
             good = put_mapped(&t, end - t.at, to);
             continue;
         }

@@ -1,7 +1,7 @@
 /* Normaliser steps that look at characters: case, accents, BERT's clean-up, Nmt.
  *
- * Properties come from ICU. Each step mirrors what Hugging Face's tokenizers do to characters and origins; malformed
- * bytes are no characters and stay as they are.
+ * Properties come from ICU. Each step mirrors what Hugging Face's tokenizers do to characters and origins;
+ * malformed bytes are no characters and stay as they are.
  */
 #include <unicode/uchar.h>
 
@@ -16,8 +16,10 @@ static uint32_t lower_case(uint32_t code)
         uint32_t first, last;
         int32_t distance;
     } later[] = {
-        {0x1C89, 0x1C89, 1},   {0xA7CB, 0xA7CB, 0x264 - 0xA7CB}, {0xA7CC, 0xA7CC, 1},       {0xA7CE, 0xA7CE, 1},
-        {0xA7D2, 0xA7D2, 1},   {0xA7D4, 0xA7D4, 1},              {0xA7DA, 0xA7DA, 1},       {0xA7DC, 0xA7DC, 0x19B - 0xA7DC},
+        {0x1C89, 0x1C89, 1},    {0xA7CB, 0xA7CB, 0x264 - 0xA7CB},
+        {0xA7CC, 0xA7CC, 1},    {0xA7CE, 0xA7CE, 1},
+        {0xA7D2, 0xA7D2, 1},    {0xA7D4, 0xA7D4, 1},
+        {0xA7DA, 0xA7DA, 1},    {0xA7DC, 0xA7DC, 0x19B - 0xA7DC},
         {0x10D50, 0x10D65, 32}, {0x16EA0, 0x16EB8, 27},
     };
     uint32_t lower = (uint32_t)u_tolower((UChar32)code);
@@ -28,7 +30,8 @@ static uint32_t lower_case(uint32_t code)
     return lower;
 }
 
-int step_lowercase(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins, int *same)
+int step_lowercase(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins,
+                   int *same)
 {
     (void)step;
     (void)same;
@@ -50,7 +53,8 @@ int step_lowercase(const normalizer_step *step, const pm_piece *in, pm_text_buff
 }
 
 /* Leaves out the characters for which `drops` holds. */
-static int drop_characters(const pm_piece *in, pm_text_buffer *out, int with_origins, int *same, int drops(uint32_t))
+static int drop_characters(const pm_piece *in, pm_text_buffer *out, int with_origins, int *same,
+                           int drops(uint32_t))
 {
     if (is_ascii_only(in)) {
         *same = 1;
@@ -99,7 +103,8 @@ int step_strip_accents(const normalizer_step *step, const pm_piece *in, pm_text_
     return drop_characters(in, out, with_origins, same, is_combining_mark);
 }
 
-int step_bert_accents(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins, int *same)
+int step_bert_accents(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins,
+                      int *same)
 {
     (void)step;
     return drop_characters(in, out, with_origins, same, is_nonspacing_mark);
@@ -118,7 +123,8 @@ static int is_bert_control(uint32_t code)
     return (mask & U_GC_CF_MASK) != 0 && !is_younger(code, 8);
 }
 
-int step_bert_clean(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins, int *same)
+int step_bert_clean(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins,
+                    int *same)
 {
     (void)step;
     (void)same;
@@ -150,7 +156,8 @@ static int is_bert_chinese(uint32_t c)
            (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
 }
 
-int step_bert_chinese(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins, int *same)
+int step_bert_chinese(const normalizer_step *step, const pm_piece *in, pm_text_buffer *out, int with_origins,
+                      int *same)
 {
     (void)step;
     if (is_ascii_only(in)) {
@@ -185,8 +192,9 @@ int step_nmt(const normalizer_step *step, const pm_piece *in, pm_text_buffer *ou
         uint32_t x = c.code;
         int drops = (x >= 0x01 && x <= 0x08) || x == 0x0B || (x >= 0x0E && x <= 0x1F) || x == 0x7F || x == 0x8F ||
                     x == 0x9F;
-        int space = x == 0x09 || x == 0x0A || x == 0x0C || x == 0x0D || x == 0x1680 || (x >= 0x200B && x <= 0x200F) ||
-                    x == 0x2028 || x == 0x2029 || x == 0x2581 || x == 0xFEFF || x == 0xFFFD;
+        int space = x == 0x09 || x == 0x0A || x == 0x0C || x == 0x0D || x == 0x1680 ||
+                    (x >= 0x200B && x <= 0x200F) || x == 0x2028 || x == 0x2029 || x == 0x2581 || x == 0xFEFF ||
+                    x == 0xFFFD;
         if (c.malformed || (!drops && !space))
             good = pm_transform_keep(&t);
         else if (drops)

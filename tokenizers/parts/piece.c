@@ -23,8 +23,8 @@ int pm_text_buffer_reserve(pm_text_buffer *buffer, size_t n)
         return 0;
     if (!pm_grow((void **)&buffer->bytes, &buffer->capacity, buffer->n + n, 1))
         return 0;
-    return !buffer->with_origins || pm_grow((void **)&buffer->origins, &buffer->origins_capacity, buffer->n + n,
-                                            sizeof *buffer->origins);
+    return !buffer->with_origins ||
+           pm_grow((void **)&buffer->origins, &buffer->origins_capacity, buffer->n + n, sizeof *buffer->origins);
 }
 
 int pm_text_buffer_append(pm_text_buffer *buffer, const char *bytes, size_t n, pm_origin origin)

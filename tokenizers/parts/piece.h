@@ -23,15 +23,15 @@ typedef struct pm_piece {
     const pm_origin *origins; /* one a byte: what of the caller's text it stands for; NULL: not kept, or the
                                * piece is the caller's text itself, byte i of it being text[base + i] */
     size_t base;              /* where origins is NULL and the bytes are the caller's own */
-    int starts_text;          /* its first byte stands for the beginning of the caller's text (Metaspace's "first") */
-    int continues;            /* its beginning continues earlier text: no prefix goes in front (PM_ENCODE_CONTINUATION) */
+    int starts_text; /* its first byte stands for the beginning of the caller's text (Metaspace's "first") */
+    int continues;   /* its beginning continues earlier text: no prefix goes in front (PM_ENCODE_CONTINUATION) */
 } pm_piece;
 
 /* The part [begin, end) of a piece, begin <= end <= piece->n. */
 static inline pm_piece pm_piece_part(const pm_piece *piece, size_t begin, size_t end)
 {
     pm_piece part = {piece->bytes + begin, end - begin, piece->origins ? piece->origins + begin : NULL,
-                     piece->base + begin, 0, piece->continues && begin == 0};
+                     piece->base + begin,  0,           piece->continues && begin == 0};
     if (piece->origins)
         part.starts_text = end > begin ? piece->origins[begin].begin == 0 : piece->starts_text && begin == 0;
     else
@@ -46,7 +46,9 @@ static inline pm_text_span pm_piece_span(const pm_piece *piece, size_t begin, si
         return (pm_text_span){piece->base + begin, piece->base + end};
     if (begin < end)
         return (pm_text_span){piece->origins[begin].begin, piece->origins[end - 1].end};
-    size_t at = piece->n == 0 ? 0 : begin < piece->n ? piece->origins[begin].begin : piece->origins[piece->n - 1].end;
+    size_t at = piece->n == 0      ? 0
+                : begin < piece->n ? piece->origins[begin].begin
+                                   : piece->origins[piece->n - 1].end;
     return (pm_text_span){at, at};
 }
 

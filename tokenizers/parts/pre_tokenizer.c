@@ -1,5 +1,5 @@
-/* Pre-tokenizers made from their description: see pre_tokenizer.h. Sequences are flattened into a list of stages; the
- * walk through them is in pre_tokenizer_run.c.
+/* Pre-tokenizers made from their description: see pre_tokenizer.h. Sequences are flattened into a list of stages;
+ * the walk through them is in pre_tokenizer_run.c.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +46,8 @@ static pm_plugin_code set_regex(pre_tokenizer_building *b, stage *s, const char 
 
 static pm_plugin_code read_behavior(pre_tokenizer_building *b, const pm_json *json, split_behavior *out)
 {
-    static const char *const names[] = {"Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
+    static const char *const names[] = {"Isolated", "Removed", "MergedWithPrevious", "MergedWithNext",
+                                        "Contiguous"};
     const char *name = pm_json_text(json, "behavior", "Isolated");
     for (int i = 0; i < 5; i++)
         if (strcmp(name, names[i]) == 0) {
@@ -131,7 +132,8 @@ static pm_plugin_code make_metaspace(pre_tokenizer_building *b, const pm_json *j
         if (strcmp(scheme, schemes[i]) == 0)
             s->prepends = i;
     if (s->prepends < 0)
-        return pm_plugin_fail(b->message, PM_PLUGIN_FORMAT, "Metaspace's prepend_scheme '%.40s' is not known", scheme);
+        return pm_plugin_fail(b->message, PM_PLUGIN_FORMAT, "Metaspace's prepend_scheme '%.40s' is not known",
+                              scheme);
     b->made->needs_origins |= s->prepends == 1;
     if (!pm_json_flag(json, "split", 1))
         return PM_PLUGIN_OK;
@@ -168,7 +170,8 @@ static pm_plugin_code make_sequence(pre_tokenizer_building *b, const pm_json *js
 {
     const pm_json *list = pm_json_member(json, "pretokenizers");
     if (depth > MOST_NESTING || (list && list->type != PM_JSON_ARRAY))
-        return pm_plugin_fail(b->message, PM_PLUGIN_FORMAT, "the pre-tokenizer's Sequence is no list, or nested too deep");
+        return pm_plugin_fail(b->message, PM_PLUGIN_FORMAT,
+                              "the pre-tokenizer's Sequence is no list, or nested too deep");
     for (const pm_json *item = list ? list->first : NULL; item; item = item->next)
         PM_PLUGIN_TRY(make_any(b, item, depth + 1));
     return PM_PLUGIN_OK;
@@ -251,8 +254,8 @@ static pm_plugin_code join_chains(pre_tokenizer_building *b)
     return PM_PLUGIN_OK;
 }
 
-/* The model works on bytes: what spells them as the last thing goes, else what follows it sees the spelling, and the
- * bytes come back at the end. */
+/* The model works on bytes: what spells them as the last thing goes, else what follows it sees the spelling, and
+ * the bytes come back at the end. */
 static pm_plugin_code finish_bytes(pre_tokenizer_building *b)
 {
     pm_pre_tokenizer *made = b->made;
@@ -267,7 +270,8 @@ static pm_plugin_code finish_bytes(pre_tokenizer_building *b)
     return add_stage(b, STAGE_UNSPELL, &s);
 }
 
-pm_plugin_code pm_pre_tokenizer_create(const pm_json *json, pm_pre_tokenizer **out, const pm_plugin_message *message)
+pm_plugin_code pm_pre_tokenizer_create(const pm_json *json, pm_pre_tokenizer **out,
+                                       const pm_plugin_message *message)
 {
     *out = NULL;
     if (!json || json->type == PM_JSON_NULL)

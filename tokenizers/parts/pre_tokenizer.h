@@ -23,8 +23,9 @@ pm_plugin_code pm_pre_tokenizer_create(const pm_json *json, pm_pre_tokenizer **o
                                        const pm_plugin_message *message);
 void pm_pre_tokenizer_destroy(pm_pre_tokenizer *pre_tokenizer); /* NULL is fine */
 
-int pm_pre_tokenizer_gives_bytes(const pm_pre_tokenizer *pre_tokenizer);  /* the model sees real bytes */
-int pm_pre_tokenizer_needs_origins(const pm_pre_tokenizer *pre_tokenizer); /* even where the caller wants no spans */
+int pm_pre_tokenizer_gives_bytes(const pm_pre_tokenizer *pre_tokenizer); /* the model sees real bytes */
+int pm_pre_tokenizer_needs_origins(
+    const pm_pre_tokenizer *pre_tokenizer); /* even where the caller wants no spans */
 
 /* Where it is one scanner, each of whose pieces is a piece: that scanner. NULL: it is more than that. */
 const pm_split_scanner *pm_pre_tokenizer_scanner(const pm_pre_tokenizer *pre_tokenizer);

@@ -1,7 +1,7 @@
 /* The walk of a text through the stages of a pre-tokenizer, depth first: see pre_tokenizer.h.
  *
- * Each piece goes through all later stages before the next one is looked for, so that pieces arrive in order and only
- * stages that rewrite text hold any.
+ * Each piece goes through all later stages before the next one is looked for, so that pieces arrive in order and
+ * only stages that rewrite text hold any.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -241,8 +241,9 @@ static pm_plugin_code scan(const pm_split_scanner *scanner, const pm_piece *piec
     return PM_PLUGIN_OK;
 }
 
-pm_plugin_code pm_pre_tokenize(const pm_pre_tokenizer *pre_tokenizer, pm_pre_tokenizer_run *run, const pm_piece *piece,
-                               int with_origins, const pm_piece_sink *sink, const pm_plugin_message *message)
+pm_plugin_code pm_pre_tokenize(const pm_pre_tokenizer *pre_tokenizer, pm_pre_tokenizer_run *run,
+                               const pm_piece *piece, int with_origins, const pm_piece_sink *sink,
+                               const pm_plugin_message *message)
 {
     walk w = {pre_tokenizer, run, with_origins, sink, message};
     const pm_split_scanner *scanner = pm_pre_tokenizer_scanner(pre_tokenizer);

@@ -15,8 +15,8 @@ int character_is_space(uint32_t code)
     return code < 128 ? code == ' ' || (code >= 9 && code <= 13) : u_isUWhiteSpace((UChar32)code);
 }
 
-/* The vocabularies in circulation were made with tables of Unicode 8.0: what is punctuation since is none for them, and
- * two characters that no longer are still count. */
+/* The vocabularies in circulation were made with tables of Unicode 8.0: what is punctuation since is none for
+ * them, and two characters that no longer are still count. */
 static int is_of_unicode_8(uint32_t code)
 {
     UVersionInfo age;
@@ -126,8 +126,8 @@ static pm_origin first_origin(const pm_piece *in, int with_origins)
 int stage_metaspace(const stage *s, const pm_piece *in, pm_text_buffer *out, int with_origins)
 {
     pm_text_buffer_clear(out, with_origins);
-    int has = in->n > 0 && (*in->bytes == ' ' ||
-                            (in->n >= s->n_string && memcmp(in->bytes, s->string, s->n_string) == 0));
+    int has = in->n > 0 &&
+              (*in->bytes == ' ' || (in->n >= s->n_string && memcmp(in->bytes, s->string, s->n_string) == 0));
     int prepends = s->prepends == 2 || (s->prepends == 1 && in->starts_text);
     if (!pm_text_buffer_reserve(out, in->n + s->n_string))
         return 0;

@@ -17,10 +17,10 @@ typedef enum stage_kind {
 } stage_kind;
 
 typedef enum matcher_kind {
-    MATCH_SCANNER,   /* split_patterns.h */
-    MATCH_REGEX,     /* ICU */
-    MATCH_STRING,    /* a fixed string */
-    MATCH_CHARACTER  /* each character for which `is` holds */
+    MATCH_SCANNER,  /* split_patterns.h */
+    MATCH_REGEX,    /* ICU */
+    MATCH_STRING,   /* a fixed string */
+    MATCH_CHARACTER /* each character for which `is` holds */
 } matcher_kind;
 
 /* As Hugging Face's SplitDelimiterBehavior. */
@@ -42,8 +42,8 @@ typedef struct stage {
     char *string;              /* MATCH_STRING; METASPACE: the symbol */
     size_t n_string;
     int (*is)(uint32_t code);
-    int prepends;              /* METASPACE: 0 never, 1 only where the text starts, 2 always */
-    size_t length;             /* LENGTH: characters */
+    int prepends;  /* METASPACE: 0 never, 1 only where the text starts, 2 always */
+    size_t length; /* LENGTH: characters */
 } stage;
 
 enum { MOST_STAGES = 64 };
@@ -61,7 +61,8 @@ struct pm_pre_tokenizer_run {
     size_t n;
 };
 
-/* The next match of a stage's matcher, which is no scanner, within piece->bytes[at, n): [*begin, *end), both n where there is none. */
+/* The next match of a stage's matcher, which is no scanner, within piece->bytes[at, n): [*begin, *end), both n
+ * where there is none. */
 pm_plugin_code stage_next_match(const stage *s, URegularExpression *regex, const pm_piece *piece, size_t at,
                                 size_t *begin, size_t *end, const pm_plugin_message *message);
 

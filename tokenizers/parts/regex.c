@@ -1,7 +1,7 @@
 /* See regex.h.
  *
- * What means something else to the two engines is translated: ^ and $ are ends of lines to Oniguruma (its Ruby syntax,
- * which is what tokenizer.json is read with), \h and \H are hexadecimal digits.
+ * What means something else to the two engines is translated: ^ and $ are ends of lines to Oniguruma (its Ruby
+ * syntax, which is what tokenizer.json is read with), \h and \H are hexadecimal digits.
  */
 #include "parts/regex.h"
 
@@ -51,7 +51,8 @@ static size_t translate(const char *pattern, size_t n, char *out)
     return n_out;
 }
 
-pm_plugin_code pm_regex_open(const char *pattern, size_t n, URegularExpression **out, const pm_plugin_message *message)
+pm_plugin_code pm_regex_open(const char *pattern, size_t n, URegularExpression **out,
+                             const pm_plugin_message *message)
 {
     if (n > 1 << 20)
         return pm_plugin_fail(message, PM_PLUGIN_UNSUPPORTED, "a regular expression of %zu bytes is too long", n);

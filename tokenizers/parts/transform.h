@@ -1,8 +1,8 @@
 /* Rewriting a piece character by character, with origins as Hugging Face's NormalizedString::transform gives them.
  *
  * Each character written says what it does to the text it is made from: change 0 replaces the next character, a
- * positive change is inserted after it, -n replaces it and removes the n after that. What is inserted has the origin
- * of the character before it.
+ * positive change is inserted after it, -n replaces it and removes the n after that. What is inserted has the
+ * origin of the character before it.
  */
 #ifndef PUMICE_PARTS_TRANSFORM_H
 #define PUMICE_PARTS_TRANSFORM_H
@@ -12,8 +12,8 @@
 
 typedef struct pm_transform {
     const pm_piece *in;
-    size_t at;         /* the next character of `in` */
-    pm_origin before;  /* of the character before it; where there is none, an empty range at the beginning */
+    size_t at;        /* the next character of `in` */
+    pm_origin before; /* of the character before it; where there is none, an empty range at the beginning */
     pm_text_buffer *out;
 } pm_transform;
 
