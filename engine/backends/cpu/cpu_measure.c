@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/error.h"
 
@@ -78,11 +79,14 @@ static double best_rate(pm_threads *threads, void (*part)(void *user, int thread
 pm_status pm_cpu_measure(pm_device *device, pm_ceilings *out, pm_error *err)
 {
     pm_cpu_device *own = (pm_cpu_device *)device;
-    enum { FLOATS = 64 << 20 }; /* 256 MiB: more than caches hold */
+    enum { FLOATS = 64 << 20, LARGE_PAGE = 2 << 20 }; /* 256 MiB: more than caches hold */
     measure_work work = {.kernels = own->kernels, .n = FLOATS};
-    work.data = malloc(FLOATS * sizeof(float));
+    work.data = aligned_alloc(LARGE_PAGE, FLOATS * sizeof(float));
     if (!work.data)
         return pm_fail_memory(err, FLOATS * sizeof(float), "measuring the memory's speed");
+#ifdef MADV_HUGEPAGE
+    madvise(work.data, FLOATS * sizeof(float), MADV_HUGEPAGE); /* as weights lie */
+#endif
     pm_threads_run(own->threads, fill_part, &work);
     out->read_bytes_per_s = best_rate(own->threads, read_part, &work);
     out->copy_bytes_per_s = best_rate(own->threads, copy_part, &work);
