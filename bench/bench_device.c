@@ -82,16 +82,14 @@ pm_status bench_pass_prompt(bench_target *t, int32_t n_tokens, pm_error *err)
     return pm_session_next(t->session, t->tokens + past, (size_t)(n_tokens - past), NULL, &next, err);
 }
 
-enum { PASS_STEPS = 16 };
-
 pm_status bench_pass_decode(bench_target *t, int32_t n_tokens, pm_error *err)
 {
-    int32_t next[PASS_STEPS] = {t->tokens[0]}, done = 0;
+    int32_t next[PM_MOST_STEPS] = {t->tokens[0]}, done = 0;
     pm_status status = PM_OK;
     while (done < n_tokens && status == PM_OK) {
         size_t n = 0, left = (size_t)(n_tokens - done);
         int32_t token = next[0];
-        status = pm_session_decode(t->session, token, NULL, left < PASS_STEPS ? left : PASS_STEPS, next, &n, err);
+        status = pm_session_decode(t->session, token, NULL, left < PM_MOST_STEPS ? left : PM_MOST_STEPS, next, &n, err);
         done += (int32_t)n;
         if (n > 0)
             next[0] = next[n - 1];

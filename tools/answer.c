@@ -84,8 +84,6 @@ static int is_over(const cli_engine *engine, const cli_answer_options *options, 
     return 1;
 }
 
-enum { AT_ONCE = 16 };
-
 /* Shows next[0 .. n), which the device made by itself, as far as the answer goes; the timeline keeps what was shown.
  * Whether the answer ends is in *over. */
 static pm_status take_tokens(cli_engine *engine, const cli_answer_options *options, const int32_t *next, size_t n,
@@ -111,7 +109,7 @@ static pm_status take_tokens(cli_engine *engine, const cli_answer_options *optio
 static pm_status decode(cli_engine *engine, const cli_answer_options *options, const int32_t *tokens, size_t n,
                         answer_writer *writer, cli_answer *answer, pm_error *err)
 {
-    int32_t next[AT_ONCE] = {0};
+    int32_t next[PM_MOST_STEPS] = {0};
     size_t n_next = 1;
     int over = 0;
     uint64_t start = cli_now_ns(), first = 0;
@@ -123,9 +121,9 @@ static pm_status decode(cli_engine *engine, const cli_answer_options *options, c
         answer->made_ns = cli_now_ns() - first;
         if (status != PM_OK || over)
             break;
-        size_t left = options->max_tokens ? (size_t)options->max_tokens - answer->n_made : AT_ONCE;
+        size_t left = options->max_tokens ? (size_t)options->max_tokens - answer->n_made : PM_MOST_STEPS;
         status = pm_session_decode(engine->session, next[n_next - 1], &options->sampling,
-                                   left < AT_ONCE ? left : AT_ONCE, next, &n_next, err);
+                                   left < PM_MOST_STEPS ? left : PM_MOST_STEPS, next, &n_next, err);
     }
     if (status == PM_ERR_CANCELLED && cli_interrupted()) {
         answer->end = CLI_END_INTERRUPTED;

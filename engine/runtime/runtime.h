@@ -77,6 +77,9 @@ pm_status pm_session_check_ids(const pm_session *session, const int32_t *tokens,
  * first use; the rest of the shape is the session's. */
 pm_status pm_session_plan_get(pm_session *session, const pm_graph_shape *wanted, const pm_session_plan **out,
                               pm_error *err);
+/* The plan that pm_session_next uses for a pass of n_tokens, or that of an encoder. */
+pm_status pm_session_sampling_plan(pm_session *session, int32_t n_tokens, const pm_session_plan **plan,
+                                   pm_error *err);
 void pm_session_plans_free(pm_session *session);
 
 /* The inputs of one pass, in the session's scratch; those that the plan's graph does not have are passed over. */

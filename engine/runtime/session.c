@@ -70,8 +70,8 @@ static pm_status choose_sizes(pm_session *session, pm_error *err)
     const pm_model_def *def = session->model->def;
     const pm_model_info *info = &def->info;
     pm_session_options *o = &session->options;
-    if (o->n_steps < 0 || o->n_steps > PM_SERIES_MOST)
-        return pm_fail(err, PM_ERR_ARGUMENT, "decode steps of one submission are from 1 to %d, not %d", PM_SERIES_MOST,
+    if (o->n_steps < 0 || o->n_steps > PM_MOST_STEPS)
+        return pm_fail(err, PM_ERR_ARGUMENT, "decode steps of one submission are from 1 to %d, not %d", PM_MOST_STEPS,
                        o->n_steps);
     if (o->n_ctx < 0 || o->n_batch < 0 || o->n_source < 0 || o->n_beams < 0)
         return pm_fail(err, PM_ERR_ARGUMENT,
@@ -523,8 +523,8 @@ pm_status pm_session_truncate(pm_session *session, int32_t n_past, pm_error *err
     return PM_OK;
 }
 
-/* The plan that pm_session_next uses for a pass of n_tokens, or that of an encoder. */
-static pm_status sampling_plan(pm_session *session, int32_t n_tokens, const pm_session_plan **plan, pm_error *err)
+pm_status pm_session_sampling_plan(pm_session *session, int32_t n_tokens, const pm_session_plan **plan,
+                                   pm_error *err)
 {
     bool encodes = session->model->def->info.shape == PM_SHAPE_ENCODER_ONLY;
     const pm_graph_shape wanted = {.pass = encodes ? PM_PASS_ENCODE : PM_PASS_DECODE,
@@ -542,7 +542,7 @@ pm_status pm_session_explain(pm_session *session, int32_t n_tokens, void (*put)(
         return pm_fail(err, PM_ERR_ARGUMENT, "a pass has from 1 to %d tokens, not %d", session->options.n_batch,
                        n_tokens);
     const pm_session_plan *plan;
-    PM_TRY(sampling_plan(session, n_tokens, &plan, err));
+    PM_TRY(pm_session_sampling_plan(session, n_tokens, &plan, err));
     pm_device *device = session->model->device;
     device->backend->explain(device, plan->program, put, user);
     return PM_OK;
@@ -552,11 +552,11 @@ pm_status pm_session_warm_up(pm_session *session, int32_t n_tokens, pm_error *er
 {
     const pm_session_plan *plan;
     int32_t batch = session->options.n_batch;
-    PM_TRY(sampling_plan(session, 1, &plan, err));
+    PM_TRY(pm_session_sampling_plan(session, 1, &plan, err));
     if (n_tokens > batch)
-        PM_TRY(sampling_plan(session, batch, &plan, err));
+        PM_TRY(pm_session_sampling_plan(session, batch, &plan, err));
     if (n_tokens > 1)
-        PM_TRY(sampling_plan(session, (n_tokens - 1) % batch + 1, &plan, err));
+        PM_TRY(pm_session_sampling_plan(session, (n_tokens - 1) % batch + 1, &plan, err));
     return PM_OK;
 }
 

@@ -7,6 +7,8 @@
 #include "backends/backend.h"
 #include "base/error.h"
 
+_Static_assert((int)PM_MOST_STEPS <= (int)PM_SERIES_MOST, "no device makes more runs in a series");
+
 static const uint64_t series_ns = 20000000; /* what a reader does not notice, and Ctrl-C may take */
 
 /* The inputs of a series, of all its runs. */
@@ -32,13 +34,13 @@ static int32_t choose_steps(const pm_session *session, const pm_sampling *sampli
     int64_t n = o->n_steps;
     if (n == 0)
         n = session->step_ns ? (int64_t)(series_ns / session->step_ns) : 1;
-    n = least(n, PM_SERIES_MOST);
+    n = least(n, PM_MOST_STEPS);
     if (most < (size_t)n)
         n = (int64_t)most;
-    n = least(n, session->options.n_ctx - session->n_past);
+    n = least(n, o->n_ctx - session->n_past);
     const struct pm_row_sampling s = pm_sampling_settings(sampling, session->n_past + 1);
-    if (s.n_history >
-        0) /* of a longer series the last steps would see none of the tokens before it: see fill_history */
+    /* Of a longer series the last steps would see none of the tokens before it: see fill_history. */
+    if (s.n_history > 0)
         n = least(n, s.n_history);
     return n < 1 ? 1 : (int32_t)n;
 }
@@ -115,10 +117,8 @@ pm_status pm_session_decode(pm_session *session, int32_t token, const pm_samplin
     }
     PM_TRY(pm_session_check_tokens(session, &token, 1, err));
     session->tokens[session->n_past] = token;
-    const pm_graph_shape wanted = {
-        .pass = PM_PASS_DECODE, .head = PM_HEAD_LOGITS, .n_tokens = 1, .n_outputs = 1, .sample = true};
     const pm_session_plan *plan;
-    PM_TRY(pm_session_plan_get(session, &wanted, &plan, err));
+    PM_TRY(pm_session_sampling_plan(session, 1, &plan, err));
     unsigned long long start = pm_trace_now_ns();
     PM_TRY(run_steps(session, plan, n_steps, sampling, next, err));
     session->step_ns = (pm_trace_now_ns() - start) / (uint64_t)n_steps;

@@ -14,7 +14,7 @@
 
 #include "counted_check.h"
 
-enum { N_CTX = 96, N_PROMPT = 7, AT_ONCE = 16 };
+enum { N_CTX = 96, N_PROMPT = 7 };
 
 static const pm_sampling samplings[] = {
     {0},
@@ -81,9 +81,9 @@ static pm_status by_series(pm_model *model, const pm_sampling *sampling, int n_s
     pm_status status = begin(model, sampling, n_steps, &t, &session, err);
     int at = t.n_prompt, longest = 0;
     for (int turn = 0; at < N_CTX && status == PM_OK; turn++) {
-        int32_t next[AT_ONCE];
+        int32_t next[PM_MOST_STEPS];
         size_t n = 0;
-        status = pm_session_decode(session, t.tokens[at], sampling, AT_ONCE, next, &n, err);
+        status = pm_session_decode(session, t.tokens[at], sampling, PM_MOST_STEPS, next, &n, err);
         if (status != PM_OK)
             break;
         longest = (int)n > longest ? (int)n : longest;
@@ -106,9 +106,9 @@ static pm_status by_series(pm_model *model, const pm_sampling *sampling, int n_s
         int window = sampling->repeat_penalty > 0 && sampling->repeat_window ? sampling->repeat_window : n_steps;
         CHECK(!must_make_several || longest == (n_steps < window ? n_steps : window), "series of %d for %d",
               longest, n_steps);
-        int32_t next[AT_ONCE];
+        int32_t next[PM_MOST_STEPS];
         size_t n;
-        CHECK(pm_session_decode(session, 0, sampling, AT_ONCE, next, &n, NULL) == PM_ERR_LIMIT && n == 0,
+        CHECK(pm_session_decode(session, 0, sampling, PM_MOST_STEPS, next, &n, NULL) == PM_ERR_LIMIT && n == 0,
               "a step beyond the context");
     }
     pm_session_destroy(session);
@@ -120,18 +120,18 @@ static pm_status stopped(pm_model *model, const timeline *expected, pm_error *er
 {
     timeline t;
     pm_session *session = NULL;
-    int32_t next[AT_ONCE];
+    int32_t next[PM_MOST_STEPS];
     size_t n;
     pm_status status = begin(model, &samplings[0], 8, &t, &session, err);
     if (status == PM_OK) {
         int32_t first = t.tokens[t.n_prompt];
         n_polls = 0;
         stop_at = 1;
-        CHECK(pm_session_decode(session, first, NULL, AT_ONCE, next, &n, NULL) == PM_ERR_CANCELLED && n == 0 &&
+        CHECK(pm_session_decode(session, first, NULL, PM_MOST_STEPS, next, &n, NULL) == PM_ERR_CANCELLED && n == 0 &&
                   pm_session_n_past(session) == t.n_prompt,
               "a wish to stop was not heard");
         stop_at = 0;
-        CHECK(pm_session_decode(session, -1, NULL, AT_ONCE, next, &n, NULL) == PM_ERR_ARGUMENT,
+        CHECK(pm_session_decode(session, -1, NULL, PM_MOST_STEPS, next, &n, NULL) == PM_ERR_ARGUMENT,
               "a token of no vocabulary");
         CHECK(pm_session_decode(session, first, NULL, 0, next, &n, NULL) == PM_ERR_ARGUMENT, "no tokens wanted");
         status = pm_session_decode(session, first, NULL, 3, next, &n, err);

@@ -27,14 +27,6 @@ typedef struct variant {
     const char *why;
 } variant;
 
-static uint32_t rows_at_once(int64_t n_rows)
-{
-    uint32_t rows = 1;
-    while (rows < n_rows && rows < MOST_AT_ONCE)
-        rows *= 2;
-    return rows;
-}
-
 /* The shader for this type and so many rows, and whether it reads x in 8 bits; false where there is none. */
 static bool choose_shader(const pm_vk_caps *caps, pm_type type, uint32_t rows, variant *v, bool *i8)
 {
@@ -65,7 +57,7 @@ static bool choose(const pm_vk_caps *caps, pm_type type, int64_t n_rows, uint64_
                    variant *v)
 {
     bool i8;
-    v->rows = rows_at_once(n_rows);
+    v->rows = pm_vk_rows_bucket(n_rows, MOST_AT_ONCE);
     v->local = pm_vk_local_size(caps, LOCAL);
     if (!choose_shader(caps, type, v->rows, v, &i8))
         return false;

@@ -1,13 +1,13 @@
-/* clang-format off: it would join the lines of the list. */
+/* clang-format off */
 /* matmul on Vulkan: which of the matmul shaders makes a product, and its dispatches.
  *
  *   matmul_vec, _few   up to 16 rows of x on a GPU: see matmul_vec_vk.c
  *   matmul_row         one row of x on a software device: see matmul_row_vk.c
  *   matmul_tile1       the same without subgroups or texel buffers: an invocation for 4 weight rows
  *   matmul_tile4[_sg]  many rows of x: an invocation for 4 weight rows x 4 rows of x
- *   matmul_coop        many rows of x on GPUs with cooperative matrices: see matmul_tiles_vk.c; x is made halves
- * first matmul_tiles_i8    many rows of x on GPUs with integer dot products, for quantised weights: x is made
- * 8-bit blocks first, once for all products that read it (software devices emulate the dot product with more
+ *   matmul_coop        many rows of x on GPUs with cooperative matrices: see matmul_tiles_vk.c; x is made halves first
+ *   matmul_tiles_i8    many rows of x on GPUs with integer dot products, for quantised weights: x is made 8-bit blocks
+ *                      first, once for all products that read it (software devices emulate the dot product with more
  *                      instructions than the fp32 sums take)
  *   matmul_tiles       many rows of x on GPUs without either
  *   matmul_sum         where tiles take parts of K: adds them up

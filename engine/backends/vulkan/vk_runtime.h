@@ -302,6 +302,7 @@ static inline pm_vk_program *pm_vk_program_of(const pm_program *program)
 /* Lowers every node, plans the memory and resolves the launches (vk_lowering.c). */
 pm_status pm_vk_lower_graph(pm_vk_device *device, pm_vk_program *program, pm_error *err);
 
+extern const double pm_vk_segment_seconds; /* the most estimated work of a submission */
 /* Cuts the launches into segments and finds where barriers are needed (vk_segments.c). */
 pm_status pm_vk_cut_segments(const pm_vk_device *device, pm_vk_program *program, pm_error *err);
 double pm_vk_launch_seconds(const pm_vk_caps *caps, double flops, double bytes); /* estimated */

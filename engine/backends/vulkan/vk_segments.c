@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-static const double segment_seconds = 0.25;
+const double pm_vk_segment_seconds = 0.25;
 static const double launch_seconds = 5e-6; /* of a dispatch that does nothing */
 
 double pm_vk_launch_seconds(const pm_vk_caps *caps, double flops, double bytes)
@@ -26,7 +26,7 @@ static pm_status cut(const pm_vk_device *device, pm_vk_program *p, pm_error *err
         const pm_vk_launch *launch = &p->launches[i];
         double seconds = pm_vk_launch_seconds(&device->caps, launch->flops, launch->bytes);
         pm_vk_segment *last = p->n_segments ? &p->segments[p->n_segments - 1] : NULL;
-        if (!last || last->seconds + seconds > segment_seconds ||
+        if (!last || last->seconds + seconds > pm_vk_segment_seconds ||
             (p->by_node && last->last_node != launch->node)) {
             last = &p->segments[p->n_segments++];
             *last = (pm_vk_segment){.first = i, .first_node = launch->node};

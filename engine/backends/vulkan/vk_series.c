@@ -11,8 +11,6 @@
 
 enum { MOST_PARTS = 16 };
 
-static const double submission_seconds = 0.25; /* as in vk_segments.c */
-
 typedef struct part {        /* something that each run has of its own */
     const pm_tensor *tensor; /* NULL: the run parameters */
     uint64_t at, to, size;   /* in the memory of a run; in io */
@@ -215,7 +213,7 @@ pm_status pm_vk_program_run_series(pm_device *base, pm_program *program, const p
     for (uint32_t i = 0; i < p->n_segments; i++)
         seconds += p->segments[i].seconds;
     int32_t at_once = 1;
-    while (at_once < series->n && (at_once + 1) * seconds < submission_seconds)
+    while (at_once < series->n && (at_once + 1) * seconds < pm_vk_segment_seconds)
         at_once++;
     bool stop = pm_vk_wants_stop(options);
     for (int32_t run = 0; run < series->n; run += at_once) {

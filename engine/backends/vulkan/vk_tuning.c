@@ -11,10 +11,10 @@ typedef struct tuning_head {
     uint32_t version, n;
 } tuning_head;
 
-static uint32_t rows_bucket(uint32_t n_rows)
+uint32_t pm_vk_rows_bucket(int64_t n_rows, uint32_t most)
 {
     uint32_t bucket = 1;
-    while (bucket < n_rows && bucket < MOST_ROWS)
+    while (bucket < n_rows && bucket < most)
         bucket *= 2;
     return bucket;
 }
@@ -27,7 +27,7 @@ void pm_vk_tuning_clear(pm_vk_tuning *tuning)
 
 static pm_vk_tuned *entry_of(const pm_vk_tuning *tuning, const pm_vk_product *p)
 {
-    uint32_t n_rows = rows_bucket(p->n_rows);
+    uint32_t n_rows = pm_vk_rows_bucket(p->n_rows, MOST_ROWS);
     for (size_t i = 0; i < tuning->n; i++) {
         pm_vk_tuned *t = &tuning->list[i];
         if (t->type == (uint32_t)p->type && t->n_rows == n_rows && t->n_k == p->n_k && t->n_out == p->n_out)
@@ -57,7 +57,7 @@ bool pm_vk_tuning_put(pm_vk_tuning *tuning, const pm_vk_product *p, pm_vk_tiling
     }
     if (!entry)
         entry = &tuning->list[tuning->n++];
-    *entry = (pm_vk_tuned){(uint32_t)p->type, rows_bucket(p->n_rows), p->n_k, p->n_out, tiling};
+    *entry = (pm_vk_tuned){(uint32_t)p->type, pm_vk_rows_bucket(p->n_rows, MOST_ROWS), p->n_k, p->n_out, tiling};
     return true;
 }
 

@@ -19,6 +19,9 @@ typedef struct pm_vk_product {
 /* Fewer rows of x go other ways. */
 enum { PM_VK_MANY_ROWS = 17 };
 
+/* So many rows up to a power of two, at most `most`, which is one. */
+uint32_t pm_vk_rows_bucket(int64_t n_rows, uint32_t most);
+
 /* How it is cut: by tiles of one of a few sizes (0 the largest) and into parts of K. */
 typedef struct pm_vk_tiling {
     uint32_t tile, n_parts;

@@ -19,13 +19,15 @@ typedef struct pm_session pm_session;
 /* What the KV cache keeps a number in. Q8_0: 34 bytes for 32 numbers; heads must have a multiple of 64. */
 typedef enum pm_kv_type { PM_KV_F16, PM_KV_F32, PM_KV_Q8_0 } pm_kv_type;
 
+enum { PM_MOST_STEPS = 16 }; /* decode steps that a device makes by itself */
+
 typedef struct pm_session_options {
     int32_t n_ctx;      /* most tokens of the timeline; 0: the model's training context, at most 4096 */
     int32_t n_batch;    /* most tokens evaluated in one pass; 0: 512 */
     int32_t n_source;   /* encoder-decoder: most tokens of the source; 0: what the model was trained on, at most 512 */
     int32_t n_beams;    /* encoder-decoder: hypotheses that a beam search has room for; 0: 1 */
     pm_kv_type kv_type;
-    int32_t n_steps;    /* most decode steps that a device makes by itself, to 16; 0: as many as take 20 ms */
+    int32_t n_steps;    /* most decode steps of pm_session_decode, to PM_MOST_STEPS; 0: as many as take 20 ms */
     uint8_t check;      /* after each op, compute it on the reference too and stop at the first that diverges */
     pm_trace *trace;    /* not NULL: record host and device spans; must outlive the session */
     /* Polled while the session works, from any thread; nonzero ends the call with PM_ERR_CANCELLED. May be NULL. */
